@@ -1,0 +1,37 @@
+# The first target that needs it makes .venv: Python's own environment with the versions of constraints.txt.
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+READY := .venv/ready
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help html test lint doctest serve clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+html: $(READY) ## Build the book into _build/html
+	@$(SPHINX) -b html book _build/html || { rm -rf _build/doctrees; \
+	  echo "The book was not built: the first warning or error above names the page and the line." >&2; exit 1; }
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+test: html lint ## Build the book, then check style, types, package, pages and site
+	@$(BIN)/python -m pytest -q -n $(JOBS) tests src book README.md
+
+lint: $(READY) ## Check style and types
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format --check -q . && $(BIN)/mypy --no-error-summary
+
+doctest: $(READY) ## Run every example in docstrings, pages and README
+	@$(BIN)/python -m pytest -q src book README.md
+
+serve: $(READY) ## Show the book and rebuild it on every save
+	@$(BIN)/sphinx-autobuild -c . -d _build/doctrees -q --watch src --watch conf.py --open-browser book _build/html
+
+clean: ## Remove the built book, and keep .venv
+	@rm -rf _build
+
+$(READY): constraints.txt pyproject.toml
+	@PYTHON="$(PYTHON)" sh src/bookbuild/venv.sh .venv
+	@touch $@

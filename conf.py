@@ -1,0 +1,62 @@
+"""How Sphinx builds the book; every page is in book/, every extension of our own in src/bookbuild/."""
+
+import os
+import sys
+from pathlib import Path
+
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "src"))
+os.environ["JUPYTER_PATH"] = str(ROOT / "src/bookbuild")
+
+project = "Why not start at zero?"
+author = "The Zero Init maintainers"
+copyright = author
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
+    "bookbuild.freshness",
+    "bookbuild.mathematics",
+    "bookbuild.results",
+]
+nitpicky = True
+numfig = True
+bibtex_bibfiles = ["book/references.bib"]
+bibtex_default_style = "alpha"
+
+# the pages and their cells
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_show_tb = True
+NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
+nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
+freshness_files = ["src/zeroinit/**/*", "constraints.txt"]
+results_tests = "tests/zeroinit"
+
+# the docstrings
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_use_param = False
+napoleon_use_rtype = False
+nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventory is fetched
+
+# the site
+html_theme = "sphinx_book_theme"
+html_title = project
+html_static_path = ["book/_static"]
+html_css_files = ["book.css"]
+html_favicon = "book/_static/favicon.svg"
+html_copy_source = False
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "navbar_persistent": [],
+    "show_toc_level": 2,
+    "use_download_button": False,
+}

@@ -1,0 +1,154 @@
+"""A Sphinx extension: numbered theorems, each shown with its tests, and numbered exercises.
+
+    :::{theorem} Twins stay twins        :::{exercise} Predict the loss
+    :name: twins-stay-twins              :name: predict-loss
+    ...                                  ...
+    :::                                  :::
+
+Both are enumerable nodes of Sphinx, so ``{ref}`` and ``{numref}`` work, also in parallel builds.
+A test belongs to a theorem by its mark, ``@pytest.mark.theorem("twins-stay-twins")``; the directive
+finds it in the folder ``results_tests`` and warns if there is none.
+"""
+
+import ast
+from pathlib import Path
+from typing import ClassVar, NamedTuple, cast
+
+from docutils import nodes
+from docutils.parsers.rst.directives import unchanged_required
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata, OptionSpec
+from sphinx.writers.html5 import HTML5Translator
+
+LOG = logging.getLogger(__name__)
+
+
+class Test(NamedTuple):
+    """A test function that carries the mark of a theorem."""
+
+    name: str
+    source: str
+    file: Path
+
+
+def marked_tests(folder: Path) -> dict[str, list[Test]]:
+    """Return the tests below ``folder`` by the label in their mark ``pytest.mark.theorem``."""
+    found: dict[str, list[Test]] = {}
+    for file in sorted(folder.rglob("test_*.py")):
+        text = file.read_text("utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.theorem":
+                    first = min(d.lineno for d in node.decorator_list) - 1
+                    source = "\n".join(text.splitlines()[first : node.end_lineno])
+                    label = cast(ast.Constant, mark.args[0]).value
+                    found.setdefault(str(label), []).append(Test(node.name, source, file))
+    return found
+
+
+class theorem(nodes.Part, nodes.Element):  # noqa: N801 - node classes are named as their directive
+    """A numbered theorem."""
+
+
+class exercise(nodes.Part, nodes.Element):  # noqa: N801
+    """A numbered exercise."""
+
+
+class Numbered(SphinxDirective):
+    """A numbered, titled, labelled block."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec: ClassVar[OptionSpec] = {"name": unchanged_required}
+    node_class: ClassVar[type[theorem | exercise]]
+
+    def run(self) -> list[nodes.Node]:
+        """Return the block, with what the subclass adds at its end."""
+        if "name" not in self.options:
+            raise self.error(f"{self.name} {self.arguments[0]!r} needs a :name: to be referred to")
+        block = self.node_class(title=self.arguments[0])
+        self.set_source_info(block)
+        block.extend(self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset))
+        block.extend(self.foot())
+        self.add_name(block)
+        return [block]
+
+    def foot(self) -> list[nodes.Node]:
+        """Return nothing."""
+        return []
+
+
+class Theorem(Numbered):
+    """A theorem, with the source of the tests that carry its label."""
+
+    node_class = theorem
+
+    def foot(self) -> list[nodes.Node]:
+        """Return one fold a test."""
+        label = self.options["name"]
+        tests = marked_tests(Path(self.env.app.confdir, self.config.results_tests))
+        for test in [test for group in tests.values() for test in group]:
+            self.env.note_dependency(str(test.file))
+        if label not in tests:
+            LOG.warning(
+                "theorem %r has no test marked with it", label, location=self.get_location()
+            )
+        folds = [
+            f"::::{{dropdown}} Tested by `{test.name}`\n:class-container: tested-by\n"
+            f"```python\n{test.source}\n```\n::::\n"
+            for test in tests.get(label, [])
+        ]
+        return self.parse_text_to_nodes("\n".join(folds))
+
+
+class Exercise(Numbered):
+    """An exercise."""
+
+    node_class = exercise
+
+
+def visit(self: HTML5Translator, node: nodes.Element) -> None:
+    """Open the block with its number and title."""
+    kind = type(node).__name__
+    self.body.append(self.starttag(node, "div", CLASS=f"numbered {kind}"))
+    self.body.append(f'<p class="numbered-title"><span class="{kind}-number">')
+    self.add_fignumber(node)
+    self.body.append(f"</span>{self.encode(node['title'])}")
+    self.add_permalink_ref(node, "Link to this " + kind)
+    self.body.append("</p>")
+
+
+def depart(self: HTML5Translator, node: nodes.Element) -> None:
+    """Close the block."""
+    self.body.append("</div>")
+
+
+def title(node: nodes.Node) -> str:
+    """Return the text of a ``{ref}`` to the block."""
+    return str(cast(nodes.Element, node)["title"])
+
+
+def name_numbers(app: Sphinx, config: Config) -> None:
+    """Say how a ``{numref}`` reads."""
+    config.numfig_format = {
+        "theorem": "Theorem %s",
+        "exercise": "Exercise %s",
+        **config.numfig_format,
+    }
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.add_config_value("results_tests", "tests", "env", types=frozenset({str}))
+    for node_class in (theorem, exercise):
+        app.add_enumerable_node(node_class, node_class.__name__, title, html=(visit, depart))
+    app.add_directive("theorem", Theorem)
+    app.add_directive("exercise", Exercise)
+    app.connect("config-inited", name_numbers)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,40 @@
+"""Starts of neural networks, all-zero and other, and what gradient descent makes of them."""
+
+from zeroinit.data import Data, half_plane, xor
+from zeroinit.initialization import (
+    constant_,
+    default_,
+    kaiming_normal_,
+    log_prior_,
+    normal_,
+    tied_,
+    xavier_normal_,
+    zeros_,
+)
+from zeroinit.networks import MLP, linear_layers
+from zeroinit.symmetry import collapse, distinct_units, permute, twins, units
+from zeroinit.training import Run, train, train_many
+
+__all__ = [
+    "MLP",
+    "Data",
+    "Run",
+    "collapse",
+    "constant_",
+    "default_",
+    "distinct_units",
+    "half_plane",
+    "kaiming_normal_",
+    "linear_layers",
+    "log_prior_",
+    "normal_",
+    "permute",
+    "tied_",
+    "train",
+    "train_many",
+    "twins",
+    "units",
+    "xavier_normal_",
+    "xor",
+    "zeros_",
+]

@@ -1,0 +1,239 @@
+"""Figures of runs: every function draws numbers on one ``Axes`` and returns it.
+
+Colours, dashes and sizes are those of the style sheet ``zeroinit.book``; which colour means which
+start is said in :data:`STARTS` and nowhere else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from torch import Tensor
+
+from zeroinit.data import Data
+
+#: The colour of each kind of start, on every page.
+STARTS: Mapping[str, str] = {"zeros": "C0", "constant": "C1", "tied": "C1", "random": "C2"}
+
+
+def losses(ax: Axes, curves: Mapping[str, Tensor], *, limit: float | None = None) -> Axes:
+    """Draw losses by step; of many seeds the median, in the band that holds eight runs in ten.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    curves : mapping of str to Tensor, shape (steps + 1,) or (steps + 1, seeds)
+        Losses by label; a label that begins with a name in :data:`STARTS` takes its colour.
+    limit : float, optional
+        A level to mark, in nats, such as the entropy H(p) of the labels.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``.
+    """
+    for k, (label, curve) in enumerate(curves.items()):
+        values = np.asarray(curve.reshape(len(curve), -1))
+        low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=1)
+        colour, dash = _style(label, k)
+        ax.plot(middle, label=label, color=colour, linestyle=dash)
+        if values.shape[1] > 1:
+            ax.fill_between(range(len(middle)), low, high, color=colour, alpha=0.2, lw=0)
+    if limit is not None:
+        ax.axhline(
+            limit, color="0.3", lw=1, ls=(0, (1, 2)), label="H(p), the entropy of the labels"
+        )
+    ax.set(xlabel="step", ylabel="loss (nats)")
+    ax.legend()
+    return ax
+
+
+def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
+    r"""Draw the size of every parameter's gradient by step as tiles; a cross where it is 0.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    gradients : mapping of str to Tensor, shape (records, \*shape)
+        The ``gradients`` of a :class:`~zeroinit.training.Run` of one network.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, the last layer on top.
+    """
+    names = list(gradients)
+    sizes = np.stack([np.asarray(g.flatten(1).norm(dim=1)) for g in gradients.values()])
+    shown = np.ma.masked_equal(sizes, 0.0)
+    tiles = ax.pcolormesh(np.ma.log10(shown), cmap="cividis", edgecolors="white", linewidth=1)
+    row, column = np.nonzero(sizes == 0)
+    ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=5)
+    ax.set(
+        xlabel="step", yticks=np.arange(len(names)) + 0.5, yticklabels=[_letters(n) for n in names]
+    )
+    ax.set_xticks(np.arange(sizes.shape[1]) + 0.5, [str(k + 1) for k in range(sizes.shape[1])])
+    ax.grid(False)
+    if shown.count():
+        ax.figure.colorbar(tiles, ax=ax, label="log₁₀ of the gradient's norm")
+    return ax
+
+
+def decision(
+    ax: Axes, logits: Callable[[Tensor], Tensor], data: Data, *, reach: float = 3.2
+) -> Axes:
+    """Draw what a two-class network says over the plane, and the points it was shown.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    logits : callable
+        A network: takes points, shape (n, 2), and gives logits, shape (n, 2).
+    data : Data
+        Points of the plane with two classes.
+    reach : float, default 3.2
+        The plane is shown from −reach to reach.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, shaded by the probability of class 1, from 0 to 1.
+    """
+    side = torch.linspace(-reach, reach, 161, dtype=data.x.dtype)
+    grid = torch.cartesian_prod(side, side)
+    with torch.no_grad():
+        probability = logits(grid).softmax(1)[:, 1].reshape(161, 161).T
+    shades = np.linspace(0, 1, 11)
+    ax.contourf(side, side, probability, shades, cmap="cividis", alpha=0.55)
+    if probability.min() < 0.5 < probability.max():
+        ax.contour(side, side, probability, [0.5], colors="0.15", linewidths=1.5)
+    for label, marker, colour in ((0, "o", "#00224e"), (1, "^", "#fde737")):
+        x = data.x[data.y == label]
+        ax.scatter(x[:, 0], x[:, 1], s=16, marker=marker, color=colour, edgecolor="0.15", lw=0.5)
+    ax.set(
+        xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$"
+    )
+    ax.grid(False)
+    return ax
+
+
+def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -> Axes:
+    """Draw the path of every unit's two incoming weights, from its start to a dot at its end.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    weight : Tensor, shape (records, width, 2)
+        A recorded first-layer weight of one network.
+    label : str
+        For the legend, where it stands once.
+    start : str, default ``"random"``
+        A name in :data:`STARTS`, for the colour.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``.
+    """
+    paths = np.asarray(weight)
+    for i in range(paths.shape[1]):
+        ax.plot(*paths[:, i].T, color=STARTS[start], lw=1, alpha=0.7, ls="-")
+    ax.plot(*paths[-1].T, "o", color=STARTS[start], ls="none", label=label)
+    ax.set(xlabel="weight from $x_1$", ylabel="weight from $x_2$")
+    ax.legend()
+    return ax
+
+
+def spread(ax: Axes, values: Mapping[str, Tensor], *, xlabel: str) -> Axes:
+    """Draw one dot a seed for every label, a row each, and a bar at the median.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    values : mapping of str to Tensor, shape (seeds,)
+        Numbers by label.
+    xlabel : str
+        What the numbers are, with their unit.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, the first label on top.
+    """
+    for row, (label, numbers) in enumerate(values.items()):
+        points = np.asarray(numbers)
+        height = row + np.linspace(-0.28, 0.28, len(points))
+        colour, _ = _style(label, row)
+        ax.plot(points, height, ".", color=colour, ms=3, ls="none")
+        ax.plot([np.median(points)] * 2, [row - 0.42, row + 0.42], color="0.15", lw=2, ls="-")
+    ax.set(xlabel=xlabel, ylim=(len(values) - 0.4, -0.6))
+    ax.set_yticks(range(len(values)), list(values))
+    ax.grid(axis="y", visible=False)
+    return ax
+
+
+def surface(
+    ax: Axes,
+    loss: Callable[[Tensor], Tensor],
+    paths: Mapping[str, Tensor],
+    *,
+    reach: float,
+    labels: Sequence[str] = ("$w_1$", "$w_2$"),
+) -> Axes:
+    """Draw a loss of two weights as level lines, and paths of descent on it.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    loss : callable
+        Takes weights, shape (points, 2), and gives their losses, shape (points,), above 0.
+    paths : mapping of str to Tensor, shape (steps + 1, 2)
+        Weights by step; a circle marks the start of each, a square its end.
+    reach : float, above 0
+        Both weights are shown from −reach to reach.
+    labels : pair of str
+        The names of the two weights.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``.
+    """
+    side = torch.linspace(-reach, reach, 121, dtype=torch.float64)
+    level = loss(torch.cartesian_prod(side, side)).reshape(121, 121).T
+    ax.contour(side, side, level.log(), 14, cmap=ListedColormap(["#bbbbbb"]), linewidths=0.8)
+    for k, (label, path) in enumerate(paths.items()):
+        colour, dash = _style(label, k)
+        ax.plot(*path.T, label=label, color=colour, linestyle=dash)
+        ax.plot(*path[0], "o", color=colour, ms=6)
+        ax.plot(*path[-1], "s", color=colour, ms=6)
+    ax.set(
+        xlabel=labels[0],
+        ylabel=labels[1],
+        aspect="equal",
+        xlim=(-reach, reach),
+        ylim=(-reach, reach),
+    )
+    ax.legend()
+    return ax
+
+
+def _style(label: str, index: int) -> tuple[str, str]:
+    """Return the colour and dash of a curve: that of its start, else the next of the cycle."""
+    for start, colour in STARTS.items():
+        if label.startswith(start):
+            return colour, "--" if colour == "C1" else "-"
+    return f"C{3 + index % 4}", ["-.", ":", "--", "-"][index % 4]
+
+
+def _letters(name: str) -> str:
+    """Return the book's letter of a parameter, W¹ for ``layers.0.weight``."""
+    *_, index, kind = name.split(".")
+    return f"${'W' if kind == 'weight' else 'b'}^{{{int(index) + 1}}}$"

@@ -1,0 +1,149 @@
+r"""Gradient descent on least squares, and the point it goes to, in closed form.
+
+The loss is :math:`\mathcal L(w) = \lVert Xw - y\rVert^2 / n`, the mean squared error.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def largest_rate(x: Tensor) -> float:
+    r"""Return :math:`2/\lambda_{\max}`, the rate below which the descent converges.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, d)
+        The inputs, floating point and not all zero; :math:`\lambda_{\max}` is the largest
+        eigenvalue of the Hessian :math:`2X^{\mathsf T}X/n`.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` is not a matrix, or is zero: then the loss does not depend on the weights.
+
+    Examples
+    --------
+    >>> largest_rate(torch.eye(2))
+    2.0
+    """
+    _check_matrix(x)
+    largest = float(torch.linalg.matrix_norm(x, 2)) ** 2
+    if largest == 0:
+        raise ValueError(
+            "x is zero: the loss does not depend on the weights, and no rate is too large"
+        )
+    return len(x) / largest
+
+
+def descend(x: Tensor, y: Tensor, start: Tensor, *, lr: float, steps: int) -> Tensor:
+    r"""Return the path of gradient descent on the mean squared error of a linear model.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, d)
+        The inputs.
+    y : Tensor, shape (n,)
+        The targets.
+    start : Tensor, shape (d,)
+        The weights before the first step.
+    lr : float, above 0 and below :func:`largest_rate`
+        Learning rate.
+    steps : int, at least 1
+        Number of steps.
+
+    Returns
+    -------
+    Tensor, shape (steps + 1, d)
+        The weights before each step, and after the last.
+
+    Raises
+    ------
+    TypeError
+        If the dtypes differ.
+    ValueError
+        If a shape does not fit, ``steps`` is below 1, or ``lr`` is not positive or would diverge.
+
+    Examples
+    --------
+    >>> x, y = torch.eye(2), torch.tensor([1.0, 2.0])
+    >>> torch.equal(descend(x, y, torch.zeros(2), lr=0.5, steps=60)[-1], y)
+    True
+
+    A rate that would diverge is refused:
+
+    >>> descend(x, y, torch.zeros(2), lr=3.0, steps=60)
+    Traceback (most recent call last):
+        ...
+    ValueError: lr must lie between 0 and largest_rate(x) = 2, got 3.0
+    """
+    _check(x, y, start)
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    bound = largest_rate(x)
+    if not (math.isfinite(lr) and 0 < lr < bound):
+        raise ValueError(f"lr must lie between 0 and largest_rate(x) = {bound:.4g}, got {lr}")
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] - lr * 2 / len(x) * x.T @ (x @ path[-1] - y))
+    return torch.stack(path)
+
+
+def limit(x: Tensor, y: Tensor, start: Tensor) -> Tensor:
+    r"""Return where that path ends: :math:`X^+y + (I - X^+X)\,w_0`.
+
+    From :math:`w_0 = 0` it is :math:`X^+y`, the least-squares solution of least norm
+    (Theorem *Zero is the best start of linear regression*).
+
+    Parameters
+    ----------
+    x, y, start
+        As for :func:`descend`.
+
+    Returns
+    -------
+    Tensor, shape (d,)
+        The limit; :math:`X^+` is the Moore-Penrose inverse.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`descend`.
+
+    Examples
+    --------
+    One equation, two unknowns: from 0 the path ends at the solution of least norm, from elsewhere
+    at the solution nearest to the start:
+
+    >>> x, y = torch.tensor([[1.0, 1.0]]), torch.tensor([2.0])
+    >>> torch.allclose(limit(x, y, torch.zeros(2)), torch.tensor([1.0, 1.0]))
+    True
+    >>> torch.allclose(limit(x, y, torch.tensor([2.0, 0.0])), torch.tensor([2.0, 0.0]))
+    True
+    """
+    _check(x, y, start)
+    inverse = torch.linalg.pinv(x)
+    end: Tensor = inverse @ y + start - inverse @ (x @ start)
+    return end
+
+
+def _check(x: Tensor, y: Tensor, start: Tensor) -> None:
+    _check_matrix(x)
+    if not x.dtype == y.dtype == start.dtype:
+        raise TypeError(
+            f"x, y and start must share a dtype, got {x.dtype}, {y.dtype}, {start.dtype}"
+        )
+    if y.shape != x.shape[:1] or start.shape != x.shape[1:]:
+        raise ValueError(
+            f"x is {tuple(x.shape)}, so y must be {tuple(x.shape[:1])} and start "
+            f"{tuple(x.shape[1:])}, "
+            f"got {tuple(y.shape)} and {tuple(start.shape)}"
+        )
+
+
+def _check_matrix(x: Tensor) -> None:
+    if x.ndim != 2 or not x.is_floating_point():
+        raise ValueError(
+            f"x must be a floating point matrix (n, d), got {x.dtype} of shape {tuple(x.shape)}"
+        )

@@ -1,0 +1,226 @@
+"""Permute the units of a hidden layer, find and count its twins, collapse it to one unit.
+
+A unit of hidden layer l is row i of Wˡ, entry i of bˡ and column i of Wˡ⁺¹; twins are units whose
+three pieces are equal (Theorem *Permutation symmetry* and those after it).
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from zeroinit.networks import linear_layers
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def distinct_units(weight: Tensor) -> int:
+    r"""Return how many different units a weight matrix holds.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (fan_out, fan_in)
+        Weights of one layer; row :math:`i` holds the incoming weights of unit :math:`i`.
+
+    Returns
+    -------
+    int
+        Number of distinct rows, from 1 (all units equal) to ``fan_out``. Equal means equal to the
+        last bit.
+
+    Raises
+    ------
+    ValueError
+        If ``weight`` is not a matrix.
+
+    Examples
+    --------
+    Zero weights make every unit the same; random weights make each its own:
+
+    >>> distinct_units(torch.zeros(8, 3))
+    1
+    >>> distinct_units(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
+    8
+    """
+    if weight.ndim != 2:
+        raise ValueError(
+            f"weight must be a matrix (fan_out, fan_in), got shape {tuple(weight.shape)}"
+        )
+    return len(torch.unique(weight, dim=0))
+
+
+def units(model: nn.Module, layer: int) -> Tensor:
+    """Return the units of a hidden layer, one a row.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A network whose linear layers follow one another.
+    layer : int
+        The hidden layer, from 1 to L − 1.
+
+    Returns
+    -------
+    Tensor, shape (width, fan_in + 1 + fan_out)
+        Incoming weights, bias (0 if the layer has none) and outgoing weights of every unit.
+
+    Raises
+    ------
+    ValueError
+        If there is no such hidden layer.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP
+    >>> units(MLP([2, 16, 3]), 1).shape
+    torch.Size([16, 6])
+    """
+    here, after = _hidden(model, layer)
+    bias = here.weight.new_zeros(here.out_features) if here.bias is None else here.bias
+    return torch.cat([here.weight, bias[:, None], after.weight.T], dim=1).detach()
+
+
+def twins(model: nn.Module, layer: int) -> list[list[int]]:
+    """Return the groups of twins of a hidden layer: units equal in all three pieces.
+
+    Parameters
+    ----------
+    model, layer
+        As for :func:`units`.
+
+    Returns
+    -------
+    list of list of int
+        Indices of the units of each group, counted from 0; a unit without a twin is in no group.
+        Equal means equal to the last bit.
+
+    Examples
+    --------
+    Different outgoing weights alone make two units different:
+
+    >>> from zeroinit import MLP, zeros_
+    >>> model = zeros_(MLP([2, 4, 1]))
+    >>> twins(model, 1)
+    [[0, 1, 2, 3]]
+    >>> with torch.no_grad():
+    ...     model.layers[1].weight.copy_(torch.tensor([[1.0, 2.0, 1.0, 3.0]]))
+    Parameter containing:
+    tensor([[1., 2., 1., 3.]], requires_grad=True)
+    >>> twins(model, 1)
+    [[0, 2]]
+    """
+    _, group = torch.unique(units(model, layer), dim=0, return_inverse=True)
+    members = [(group == g).nonzero().flatten().tolist() for g in range(int(group.max()) + 1)]
+    return sorted(m for m in members if len(m) > 1)
+
+
+@torch.no_grad()
+def permute(model: M, layer: int, permutation: Sequence[int]) -> M:
+    r"""Return a copy of ``model`` with the units of a hidden layer in another order.
+
+    Parameters
+    ----------
+    model, layer
+        As for :func:`units`.
+    permutation : sequence of int
+        Each index from 0 to width − 1 once; unit ``permutation[i]`` becomes unit i.
+
+    Returns
+    -------
+    nn.Module
+        A network that computes the same function (Theorem *Permutation symmetry*).
+
+    Raises
+    ------
+    ValueError
+        If there is no such hidden layer, or ``permutation`` names a unit that is not there, or one
+        twice, or leaves one out.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP
+    >>> model, x = MLP([2, 4, 2]), torch.randn(5, 2)
+    >>> torch.allclose(permute(model, 1, [3, 0, 1, 2])(x), model(x))
+    True
+
+    >>> permute(model, 1, [0, 1, 2, 4])
+    Traceback (most recent call last):
+        ...
+    ValueError: permutation must hold each of the units 0 to 3 once, got [0, 1, 2, 4]
+    """
+    width = _hidden(model, layer)[0].out_features
+    if sorted(permutation) != list(range(width)):
+        raise ValueError(
+            f"permutation must hold each of the units 0 to {width - 1} once, "
+            f"got {list(permutation)}"
+        )
+    return _rebuilt(model, layer, torch.tensor(permutation), 1)
+
+
+@torch.no_grad()
+def collapse(model: M, layer: int) -> M:
+    r"""Return the network in which one unit stands for all the twins of a hidden layer.
+
+    n twins with outgoing weights v compute what one unit with outgoing weights n·v computes
+    (Theorem *Collapse*).
+
+    Parameters
+    ----------
+    model, layer
+        As for :func:`units`.
+
+    Returns
+    -------
+    nn.Module
+        A copy of ``model`` whose hidden layer has one unit, and which computes the same function.
+
+    Raises
+    ------
+    ValueError
+        If there is no such hidden layer, or its units are not all twins.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP, constant_
+    >>> wide = constant_(MLP([2, 16, 2], "tanh"), 0.1)
+    >>> one, x = collapse(wide, 1), torch.randn(5, 2)
+    >>> sum(p.numel() for p in one.parameters()), torch.allclose(one(x), wide(x))
+    (7, True)
+
+    Units that differ cannot be one:
+
+    >>> collapse(MLP([2, 16, 2]), 1)
+    Traceback (most recent call last):
+        ...
+    ValueError: layer 1 holds 16 distinct units: only twins can collapse to one
+    """
+    distinct = distinct_units(units(model, layer))
+    if distinct != 1:
+        raise ValueError(
+            f"layer {layer} holds {distinct} distinct units: only twins can collapse to one"
+        )
+    width = _hidden(model, layer)[0].out_features
+    return _rebuilt(model, layer, torch.tensor([0]), width)
+
+
+def _rebuilt(model: M, layer: int, keep: Tensor, gain: int) -> M:
+    """Return a copy with only the units ``keep``, their outgoing weights times ``gain``."""
+    model = deepcopy(model)
+    here, after = _hidden(model, layer)
+    here.weight = nn.Parameter(here.weight[keep].clone())
+    if here.bias is not None:
+        here.bias = nn.Parameter(here.bias[keep].clone())
+    after.weight = nn.Parameter(gain * after.weight[:, keep])
+    here.out_features = after.in_features = len(keep)
+    return model
+
+
+def _hidden(model: nn.Module, layer: int) -> tuple[nn.Linear, nn.Linear]:
+    """Return hidden layer ``layer`` and the one after it."""
+    layers = linear_layers(model)
+    if not 1 <= layer < len(layers):
+        known = f"1 to {len(layers) - 1}" if len(layers) > 1 else "none: the network has one layer"
+        raise ValueError(f"there is no hidden layer {layer}; the hidden layers are {known}")
+    return layers[layer - 1], layers[layer]

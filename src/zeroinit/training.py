@@ -1,0 +1,353 @@
+"""One loop of full-batch training, for one network or hundreds of seeds at once; it gives a Run.
+
+The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter: since the
+seeds share no parameter, the gradient of the sum of their losses is the gradient of each.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+from torch.func import functional_call
+from torch.optim import Optimizer
+
+from zeroinit.data import Data
+from zeroinit.initialization import INITIALIZERS
+from zeroinit.networks import MLP, linear_layers, lookup
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Start = str | Callable[[nn.Module, Generator], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    r"""What a training run was: enough for every figure and every test.
+
+    Shapes are of one network; of many seeds there is one more axis, the second, of size seeds.
+
+    Attributes
+    ----------
+    losses : Tensor, shape (steps + 1,)
+        The loss before each step, and after the last.
+    steps : Tensor, shape (records,), int64
+        The steps at which parameters and gradients were recorded, from 0.
+    parameters : dict of str to Tensor, shape (records, \*shape)
+        Every parameter by its name in the network, before step ``steps[k]``.
+    gradients : dict of str to Tensor, shape (records, \*shape)
+        The gradient of the loss at that point.
+    """
+
+    losses: Tensor
+    steps: Tensor
+    parameters: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+    @property
+    def diverged(self) -> Tensor:
+        """The first step with an infinite or NaN loss, shape () or (seeds,); -1 if none has."""
+        bad = ~self.losses.isfinite()
+        return torch.where(bad.any(0), bad.int().argmax(0), -1)
+
+    def wakes(self) -> dict[str, int | None]:
+        """Return for every parameter the step, from 1, that first moves it; None if none does.
+
+        It is the first recorded step with a gradient that is not exactly zero (for some seed).
+
+        Examples
+        --------
+        The all-zero sigmoid network thaws from the top, a layer a step:
+
+        >>> from zeroinit import MLP, half_plane, zeros_
+        >>> model = zeros_(MLP([2, 4, 2], "sigmoid"))
+        >>> train(model, half_plane(), lr=0.1, steps=5).wakes()["layers.0.weight"]
+        2
+
+        With ReLU it never does:
+
+        >>> model = zeros_(MLP([2, 4, 2], "relu"))
+        >>> train(model, half_plane(), lr=0.1, steps=5).wakes()["layers.0.weight"] is None
+        True
+        """
+        moving = {name: (g != 0).flatten(1).any(1) for name, g in self.gradients.items()}
+        return {
+            name: int(self.steps[m.int().argmax()]) + 1 if m.any() else None
+            for name, m in moving.items()
+        }
+
+
+def train(
+    model: nn.Module,
+    data: Data,
+    *,
+    lr: float,
+    steps: int,
+    optimizer: Callable[..., Optimizer] = torch.optim.SGD,
+    loss: Loss = F.cross_entropy,
+    every: int = 1,
+) -> Run:
+    r"""Train ``model`` in place on all of ``data`` at every step, and return what happened.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Called as ``model(data.x)``; its parameters are trained where they stand.
+    data : Data
+        The whole batch, of the dtype and device of the model.
+    lr : float, above 0
+        Learning rate.
+    steps : int, at least 1
+        Number of updates.
+    optimizer : callable, default :class:`torch.optim.SGD`
+        Called as ``optimizer(parameters, lr=lr)``: a class of ``torch.optim``, or
+        ``functools.partial(torch.optim.SGD, momentum=0.9)``.
+    loss : callable, default :func:`torch.nn.functional.cross_entropy`
+        Called as ``loss(model(data.x), data.y)``; gives a scalar.
+    every : int, at least 1, default 1
+        Record parameters and gradients at every such step, and at the last.
+
+    Returns
+    -------
+    Run
+        Losses of every step; parameters and gradients of the recorded ones.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of the data is not that of the model.
+    ValueError
+        If ``lr`` is not positive and finite, ``steps`` or ``every`` is below 1, the model has no
+        parameter that requires a gradient, a shape or a device does not fit, or a label has no
+        output.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the loss becomes infinite or NaN: training stops there, and the run holds all up to it.
+
+    Examples
+    --------
+    From all-zero the loss falls to the entropy of the labels and no further:
+
+    >>> from zeroinit import MLP, half_plane, zeros_
+    >>> data = half_plane()
+    >>> run = train(zeros_(MLP([2, 16, 2])), data, lr=0.1, steps=500)
+    >>> bool(run.losses[-1] - data.entropy < 1e-6)
+    True
+
+    A rate of 0 is refused before anything is done:
+
+    >>> train(zeros_(MLP([2, 16, 2])), data, lr=0, steps=500)
+    Traceback (most recent call last):
+        ...
+    ValueError: lr must be a positive finite number, got 0: 0.1 is a good first try
+    """
+    _check_numbers(lr, steps, every)
+    parameters = _trainable(model)
+    _check_fit(model, parameters, data)
+    return _descend(
+        parameters,
+        lambda: loss(model(data.x), data.y),
+        optimizer(list(parameters.values()), lr=lr),
+        steps,
+        every,
+    )
+
+
+def train_many(
+    model: nn.Module,
+    data: Data | Sequence[Data],
+    *,
+    start: Start,
+    seeds: Iterable[int],
+    lr: float,
+    steps: int,
+    optimizer: Callable[..., Optimizer] = torch.optim.SGD,
+    loss: Loss = F.cross_entropy,
+    every: int | None = None,
+) -> Run:
+    r"""Train one network from many starts at once, in one batched computation.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The network; it is left as it is, only copies are trained. Layers that keep state
+        (BatchNorm's running mean) or draw numbers (dropout) are not for this.
+    data : Data or sequence of Data
+        One data set for all seeds, or one for each seed, all of one size.
+    start : str or callable
+        A name in :data:`~zeroinit.initialization.INITIALIZERS`, or a function of the model and a
+        :class:`torch.Generator` that fills the model in place.
+    seeds : iterable of int
+        One network is trained for each; its start draws from a generator with that seed.
+    lr, steps, loss
+        As for :func:`train`.
+    optimizer : callable, default :class:`torch.optim.SGD`
+        As for :func:`train`, of those that treat every number by itself (all of ``torch.optim``
+        but Adafactor, LBFGS and Muon).
+    every : int, at least 1, optional
+        As for :func:`train`; if not given, the start and the end are recorded.
+
+    Returns
+    -------
+    Run
+        With an axis of seeds behind the first of every tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`train`; and if the start is unknown, there is no seed, or the number of data sets
+        is not that of the seeds.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the loss of a seed becomes infinite or NaN, with the first such step; the rest train on.
+
+    Examples
+    --------
+    Eight random starts, each as if trained alone:
+
+    >>> from zeroinit import MLP, half_plane
+    >>> data = half_plane()
+    >>> run = train_many(MLP([2, 16, 2]), data, start="default", seeds=range(8), lr=0.1, steps=50)
+    >>> run.losses.shape, run.parameters["layers.0.weight"].shape
+    (torch.Size([51, 8]), torch.Size([2, 8, 16, 2]))
+    >>> alone = train(MLP([2, 16, 2], seed=3), data, lr=0.1, steps=50)
+    >>> torch.allclose(run.losses[:, 3], alone.losses)
+    True
+    """
+    _check_numbers(lr, steps, every if every is not None else 1)
+    fill = lookup("start", start, INITIALIZERS) if isinstance(start, str) else start
+    seeds = list(seeds)
+    if not seeds:
+        raise ValueError("seeds is empty: give at least one, as range(1)")
+    sets = [data] if isinstance(data, Data) else list(data)
+    if len(sets) not in (1, len(seeds)):
+        raise ValueError(
+            f"{len(sets)} data sets for {len(seeds)} seeds: give one, or one for each seed"
+        )
+    network = deepcopy(model)
+    parameters = _trainable(network)
+    for one in sets:
+        _check_fit(network, parameters, one)
+
+    stacked: dict[str, Tensor] = {
+        name: torch.empty_like(p.expand(len(seeds), *p.shape)) for name, p in parameters.items()
+    }
+    for k, seed in enumerate(seeds):
+        fill(network, Generator().manual_seed(seed))
+        for name, p in parameters.items():
+            stacked[name][k] = p.detach()
+    for p in stacked.values():
+        p.requires_grad_()
+
+    def one_loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return loss(functional_call(network, parameters, (x,)), y)
+
+    if len(sets) == 1:
+        x, y, dims = sets[0].x, sets[0].y, None
+    else:
+        x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
+    all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
+    return _descend(
+        stacked,
+        lambda: all_losses(stacked, x, y),
+        optimizer(list(stacked.values()), lr=lr),
+        steps,
+        every or steps,
+    )
+
+
+def _descend(
+    parameters: dict[str, Tensor],
+    objective: Callable[[], Tensor],
+    optimizer: Optimizer,
+    steps: int,
+    every: int,
+) -> Run:
+    """Minimize ``objective``, a loss or one loss for each seed, and record."""
+    losses: list[Tensor] = []
+    recorded: list[int] = []
+    points: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    slopes: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    told = False
+    for step in range(steps + 1):
+        loss = objective()
+        for p in parameters.values():
+            p.grad = None
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach().clone())
+        finite = loss.isfinite()
+        last = step == steps or not finite.any()
+        if step % every == 0 or last:
+            recorded.append(step)
+            for name, p in parameters.items():
+                points[name].append(p.detach().clone())
+                slopes[name].append(torch.zeros_like(p) if p.grad is None else p.grad.clone())
+        if not (told or finite.all()):
+            told = True
+            which = "training" if loss.ndim == 0 else f"training of {int((~finite).sum())} seeds"
+            warnings.warn(
+                f"{which} diverged: the loss was not finite at step {step}; "
+                "the run keeps what was measured. Try a smaller lr.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        if last:
+            break
+        optimizer.step()
+    return Run(
+        losses=torch.stack(losses),
+        steps=torch.tensor(recorded),
+        parameters={name: torch.stack(p) for name, p in points.items()},
+        gradients={name: torch.stack(g) for name, g in slopes.items()},
+    )
+
+
+def _trainable(model: nn.Module) -> dict[str, Tensor]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _check_numbers(lr: float, steps: int, every: int) -> None:
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr must be a positive finite number, got {lr}: 0.1 is a good first try")
+    for name, value in (("steps", steps), ("every", every)):
+        if not isinstance(value, int):
+            raise TypeError(f"{name} must be an int, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _check_fit(model: nn.Module, parameters: dict[str, Tensor], data: Data) -> None:
+    """Refuse data that the model cannot take, before a step is made."""
+    if not parameters:
+        raise ValueError(
+            f"{type(model).__name__} has no parameter that requires a gradient: nothing to train"
+        )
+    for name, p in parameters.items():
+        if p.dtype != data.x.dtype:
+            raise TypeError(
+                f"{name} is {p.dtype} and x is {data.x.dtype}: convert one with .to(dtype)"
+            )
+        if p.device != data.x.device:
+            raise ValueError(
+                f"{name} is on {p.device} and x on {data.x.device}: move one with .to(device)"
+            )
+    if not isinstance(model, MLP):
+        return
+    layers = linear_layers(model)
+    first, last = layers[0].in_features, layers[-1].out_features
+    if data.x.shape[1] != first:
+        raise ValueError(f"x has {data.x.shape[1]} columns and the network takes {first}")
+    if data.y.dtype == torch.int64 and int(data.y.max()) >= last:
+        raise ValueError(
+            f"labels go up to {int(data.y.max())} and the network has {last} outputs: "
+            "widen its last layer"
+        )
+    if data.y.dtype != torch.int64 and data.y.shape[1] != last:
+        raise ValueError(f"y has {data.y.shape[1]} columns and the network gives {last}")

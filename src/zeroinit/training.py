@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch.optim import Optimizer
 
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
-from zeroinit.networks import MLP, linear_layers, lookup
+from zeroinit.networks import check_fit, lookup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
@@ -118,7 +119,8 @@ def train(
     Raises
     ------
     TypeError
-        If the dtype of the data is not that of the model.
+        If ``lr`` is not a number, ``steps`` or ``every`` not an int, or the dtype of the data not
+        that of the model.
     ValueError
         If ``lr`` is not positive and finite, ``steps`` or ``every`` is below 1, the model has no
         parameter that requires a gradient, a shape or a device does not fit, or a label has no
@@ -148,7 +150,7 @@ def train(
     """
     _check_numbers(lr, steps, every)
     parameters = _trainable(model)
-    _check_fit(model, parameters, data)
+    check_fit(model, data.x, data.y)
     return _descend(
         parameters,
         lambda: loss(model(data.x), data.y),
@@ -234,7 +236,7 @@ def train_many(
     network = deepcopy(model)
     parameters = _trainable(network)
     for one in sets:
-        _check_fit(network, parameters, one)
+        check_fit(network, one.x, one.y)
 
     stacked: dict[str, Tensor] = {
         name: torch.empty_like(p.expand(len(seeds), *p.shape)) for name, p in parameters.items()
@@ -310,10 +312,19 @@ def _descend(
 
 
 def _trainable(model: nn.Module) -> dict[str, Tensor]:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+    parameters: dict[str, Tensor] = {
+        name: p for name, p in model.named_parameters() if p.requires_grad
+    }
+    if not parameters:
+        raise ValueError(
+            f"{type(model).__name__} has no parameter that requires a gradient: nothing to train"
+        )
+    return parameters
 
 
 def _check_numbers(lr: float, steps: int, every: int) -> None:
+    if not isinstance(lr, Real):
+        raise TypeError(f"lr must be a number, got {lr!r}: 0.1 is a good first try")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr must be a positive finite number, got {lr}: 0.1 is a good first try")
     for name, value in (("steps", steps), ("every", every)):
@@ -321,33 +332,3 @@ def _check_numbers(lr: float, steps: int, every: int) -> None:
             raise TypeError(f"{name} must be an int, got {value!r}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-
-
-def _check_fit(model: nn.Module, parameters: dict[str, Tensor], data: Data) -> None:
-    """Refuse data that the model cannot take, before a step is made."""
-    if not parameters:
-        raise ValueError(
-            f"{type(model).__name__} has no parameter that requires a gradient: nothing to train"
-        )
-    for name, p in parameters.items():
-        if p.dtype != data.x.dtype:
-            raise TypeError(
-                f"{name} is {p.dtype} and x is {data.x.dtype}: convert one with .to(dtype)"
-            )
-        if p.device != data.x.device:
-            raise ValueError(
-                f"{name} is on {p.device} and x on {data.x.device}: move one with .to(device)"
-            )
-    if not isinstance(model, MLP):
-        return
-    layers = linear_layers(model)
-    first, last = layers[0].in_features, layers[-1].out_features
-    if data.x.shape[1] != first:
-        raise ValueError(f"x has {data.x.shape[1]} columns and the network takes {first}")
-    if data.y.dtype == torch.int64 and int(data.y.max()) >= last:
-        raise ValueError(
-            f"labels go up to {int(data.y.max())} and the network has {last} outputs: "
-            "widen its last layer"
-        )
-    if data.y.dtype != torch.int64 and data.y.shape[1] != last:
-        raise ValueError(f"y has {data.y.shape[1]} columns and the network gives {last}")

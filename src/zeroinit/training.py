@@ -24,6 +24,9 @@ from zeroinit.networks import check_fit, lookup
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
 
+#: The optimizers whose step for a number depends on its neighbours in the tensor.
+MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -41,6 +44,15 @@ class Run:
         Every parameter by its name in the network, before step ``steps[k]``.
     gradients : dict of str to Tensor, shape (records, \*shape)
         The gradient of the loss at that point.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP, half_plane
+    >>> run = train(MLP([2, 16, 2]), half_plane(), lr=0.1, steps=50, every=20)
+    >>> run.losses.shape, run.steps
+    (torch.Size([51]), tensor([ 0, 20, 40, 50]))
+    >>> run.parameters["layers.0.weight"].shape
+    torch.Size([4, 16, 2])
     """
 
     losses: Tensor
@@ -189,8 +201,8 @@ def train_many(
     lr, steps, loss
         As for :func:`train`.
     optimizer : callable, default :class:`torch.optim.SGD`
-        As for :func:`train`, of those that treat every number by itself (all of ``torch.optim``
-        but Adafactor, LBFGS and Muon).
+        As for :func:`train`, of those that treat every number by itself: all of ``torch.optim``
+        but those in :data:`MIXING`.
     every : int, at least 1, optional
         As for :func:`train`; if not given, the start and the end are recorded.
 
@@ -202,8 +214,8 @@ def train_many(
     Raises
     ------
     TypeError, ValueError
-        As :func:`train`; and if the start is unknown, there is no seed, or the number of data sets
-        is not that of the seeds.
+        As :func:`train`; and if the start is unknown, there is no seed, the data sets differ in
+        size, their number is not that of the seeds, or the optimizer is in :data:`MIXING`.
 
     Warns
     -----
@@ -233,10 +245,20 @@ def train_many(
         raise ValueError(
             f"{len(sets)} data sets for {len(seeds)} seeds: give one, or one for each seed"
         )
+    if len({(one.x.shape, one.y.shape) for one in sets}) > 1:
+        raise ValueError(
+            f"the data sets must be of one size, got {sorted({len(one) for one in sets})} points"
+        )
     network = deepcopy(model)
     parameters = _trainable(network)
     for one in sets:
         check_fit(network, one.x, one.y)
+    kind = type(optimizer(list(parameters.values()), lr=lr)).__name__
+    if kind in MIXING:
+        raise ValueError(
+            f"{kind} does not treat every number by itself, and would mix the seeds: "
+            "call train for each seed, or choose another optimizer"
+        )
 
     stacked: dict[str, Tensor] = {
         name: torch.empty_like(p.expand(len(seeds), *p.shape)) for name, p in parameters.items()

@@ -133,8 +133,8 @@ def gradients_at_zero(
     Raises
     ------
     ValueError
-        If there is no hidden layer, the activation is unknown, or there is not one frequency for
-        each output.
+        If there is no hidden layer, the activation is unknown, there is not one frequency for each
+        output, or they are not frequencies.
 
     Examples
     --------
@@ -154,6 +154,11 @@ def gradients_at_zero(
         raise ValueError(
             f"give one frequency for each of the {widths[-1]} outputs, "
             f"got shape {tuple(frequencies.shape)}"
+        )
+    if (frequencies < 0).any() or abs(float(frequencies.sum()) - 1) > 1e-5:
+        raise ValueError(
+            f"frequencies must be at least 0 and sum to 1, got {frequencies.tolist()}: "
+            "give data.frequencies, or divide the counts by their sum"
         )
     sigma = lookup("activation", activation, ACTIVATIONS)
     last = 1 / widths[-1] - frequencies

@@ -118,7 +118,7 @@ def twins(model: nn.Module, layer: int) -> list[list[int]]:
 
 
 @torch.no_grad()
-def permute(model: M, layer: int, permutation: Sequence[int]) -> M:
+def permute(model: M, layer: int, permutation: Sequence[int] | Tensor) -> M:
     r"""Return a copy of ``model`` with the units of a hidden layer in another order.
 
     Parameters

@@ -304,7 +304,7 @@ def _descend(
         loss = objective()
         for p in parameters.values():
             p.grad = None
-        loss.sum().backward()  # type: ignore[no-untyped-call]
+        loss.sum().backward()
         losses.append(loss.detach().clone())
         finite = loss.isfinite()
         last = step == steps or not finite.any()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from hypothesis import strategies as st
+from torch import Tensor
 
 from zeroinit import MLP, Data, units
 from zeroinit.initialization import INITIALIZERS
@@ -57,3 +58,17 @@ def shuffles(draw: st.DrawFn, *, start: str = "default", bias: bool = True) -> S
     model, data = draw(problems(start=start, bias=bias))
     layer = draw(st.integers(1, len(model.layers) - 1))
     return model, data, layer, draw(st.permutations(range(len(units(model, layer)))))
+
+
+@st.composite
+def least_squares(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw inputs of any shape and rank, targets, and a start; singular values are from 1 to 2."""
+    n, d = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    scales = draw(st.lists(st.floats(1, 2), min_size=1, max_size=min(n, d)))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
+    numbers = torch.randn(n * n + d * d + n + d, generator=generator, dtype=torch.float64)
+    left, right, y, start = numbers.split([n * n, d * d, n, d])
+    (u, _), (v, _) = torch.linalg.qr(left.view(n, n)), torch.linalg.qr(right.view(d, d))
+    rank = len(scales)
+    x = u[:, :rank] * torch.tensor(scales, dtype=torch.float64) @ v[:, :rank].T
+    return x, y, start

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import OPTIMIZERS, assert_twins, autograd, plain_loop
+from oracles import OPTIMIZERS, assert_twins, autograd, lbfgs, plain_loop
 from strategies import Problem, Shuffle, problems, shuffles
 from torch import Tensor, nn
-from torch.optim import LBFGS, SGD, Muon, Optimizer
+from torch.optim import SGD, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zeroinit import (
@@ -132,15 +132,7 @@ def test_muon_commutes_with_shuffles_too(problem: Problem, case: Shuffle) -> Non
 def test_twins_stay_twins_under_lbfgs(problem: Problem) -> None:
     """LBFGS sees all parameters as one vector, by inner products, and a shuffle keeps those."""
     model, data = problem
-    optimizer = LBFGS(model.parameters(), lr=0.1, max_iter=10)
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(data.x), data.y)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
+    lbfgs(model, data, lr=0.1, iterations=10)
     assert_twins(model)
 
 

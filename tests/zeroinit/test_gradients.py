@@ -189,10 +189,12 @@ def test_of_other_networks_too_only_the_last_bias_moves(family: str) -> None:
     assert last_bias.any()
 
 
-@given(problems(start="zeros"))
+@given(problems())
 def test_the_formula_takes_the_kinks_as_pytorch_does(problem: Problem) -> None:
     model, data = problem
-    torch.testing.assert_close(gradients(model, data), autograd(model, data), rtol=0, atol=1e-15)
+    # The first layer holds z = 0, where ReLU has its kink, and the layers above pass δ to it.
+    zeros_(linear_layers(model)[0])
+    torch.testing.assert_close(gradients(model, data), autograd(model, data))
 
 
 @given(problems(bias=False))

@@ -119,7 +119,7 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     seed : int, default 0
         Seed of the points.
     dtype : torch.dtype, optional
-        Of the points; PyTorch's default if not given.
+        Of the points, which are the same in each; PyTorch's default if not given.
 
     Raises
     ------
@@ -135,8 +135,9 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     >>> data.x.shape, len(data.frequencies)
     (torch.Size([128, 2]), 2)
     """
-    x = torch.randn(_count(n), 2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-    return Data(x, (x.sum(1) > 0).long())
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(_count(n), 2, generator=generator, dtype=torch.float32)
+    return Data(x.to(dtype or torch.get_default_dtype()), (x.sum(1) > 0).long())
 
 
 def xor(
@@ -155,7 +156,7 @@ def xor(
     seed : int, default 0
         Seed of the corners and the noise.
     dtype : torch.dtype, optional
-        Of the points; PyTorch's default if not given.
+        Of the points, which are the same in each; PyTorch's default if not given.
 
     Raises
     ------
@@ -174,9 +175,9 @@ def xor(
         raise ValueError(f"noise must be at least 0, got {noise}")
     generator = torch.Generator().manual_seed(seed)
     corners = torch.randint(0, 2, (_count(n), 2), generator=generator)
-    x = 2 * corners.to(dtype or torch.get_default_dtype()) - 1
-    x = x + noise * torch.randn(n, 2, generator=generator, dtype=dtype)
-    return Data(x, corners[:, 0] ^ corners[:, 1])
+    shifts = torch.randn(n, 2, generator=generator, dtype=torch.float32)
+    x = 2 * corners - 1 + noise * shifts
+    return Data(x.to(dtype or torch.get_default_dtype()), corners[:, 0] ^ corners[:, 1])
 
 
 def _count(n: int) -> int:

@@ -148,6 +148,12 @@ class MLP(nn.Module):
                 for fan_in, fan_out in pairwise(widths)
             )
 
+    @property
+    def widths(self) -> list[int]:
+        """Units of every layer, the input first."""
+        layers = linear_layers(self)
+        return [layers[0].in_features, *(layer.out_features for layer in layers)]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, shape (n, widths[-1]), of the points ``x``, shape (n, widths[0])."""
         *hidden, last = self.layers
@@ -191,7 +197,7 @@ def _recurrent(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Unflatten(1, (4, 2)), layer, _Last(), nn.Linear(6, 3))
 
 
-#: The smallest network of each family, without its start: 8 numbers in, 3 logits out.
+#: A small network of each family, from 8 numbers to 3 logits; starts are not set.
 FAMILIES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "convolution": lambda: nn.Sequential(

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
-from zeroinit.networks import MLP, linear_layers, lookup
+from zeroinit.networks import MLP, lookup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
@@ -30,7 +30,7 @@ class Run:
 
     Shapes are of one network; of many seeds there is one more axis, the second, of size seeds.
 
-    Attributes
+    Parameters
     ----------
     losses : Tensor, shape (steps + 1,)
         The loss before each step, and after the last.
@@ -340,8 +340,7 @@ def _check_fit(model: nn.Module, parameters: dict[str, Tensor], data: Data) -> N
             )
     if not isinstance(model, MLP):
         return
-    layers = linear_layers(model)
-    first, last = layers[0].in_features, layers[-1].out_features
+    first, *_, last = model.widths
     if data.x.shape[1] != first:
         raise ValueError(f"x has {data.x.shape[1]} columns and the network takes {first}")
     if data.y.dtype == torch.int64 and int(data.y.max()) >= last:

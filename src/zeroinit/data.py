@@ -23,7 +23,8 @@ class Data:
     Raises
     ------
     TypeError
-        If ``x`` is not floating point, or ``y`` is neither int64 nor of the dtype of ``x``.
+        If either is not a tensor, ``x`` is not floating point, or ``y`` is neither int64 nor of
+        the dtype of ``x``.
     ValueError
         If there are no rows, the lengths or devices differ, a shape is wrong, a number is not
         finite, a label is negative, or all labels are the same.
@@ -47,15 +48,21 @@ class Data:
 
     def __post_init__(self) -> None:
         x, y = self.x, self.y
+        for name, value in (("x", x), ("y", y)):
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{name} must be a tensor, got {type(value).__name__}: use torch.tensor({name})"
+                )
         if not x.is_floating_point():
             raise TypeError(f"x must be floating point, got {x.dtype}: convert it with x.float()")
         if x.ndim != 2 or len(x) == 0:
             raise ValueError(
                 f"x must be points, one a row, (n, fan_in) with n >= 1, got {tuple(x.shape)}"
             )
-        if len(x) != len(y):
+        if y.shape[:1] != x.shape[:1]:
             raise ValueError(
-                f"x and y must be equally long, got {len(x)} points and {len(y)} labels"
+                "x and y must be equally long, "
+                f"got shapes {tuple(x.shape)} and {tuple(y.shape)}: drop what has no partner"
             )
         if x.device != y.device:
             raise ValueError(f"x is on {x.device} and y on {y.device}: move one with .to(device)")

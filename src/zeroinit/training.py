@@ -34,7 +34,7 @@ class Run:
 
     Shapes are of one network; of many seeds there is one more axis, the second, of size seeds.
 
-    Attributes
+    Parameters
     ----------
     losses : Tensor, shape (steps + 1,)
         The loss before each step, and after the last.

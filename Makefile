@@ -27,7 +27,8 @@ doctest: $(READY) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
 serve: $(READY) ## Show the book and rebuild it on every save
-	@$(BIN)/sphinx-autobuild -c . -d _build/doctrees -q --watch src --watch conf.py --open-browser book _build/html
+	@$(BIN)/sphinx-autobuild -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
+	  --ignore '*/__pycache__/*' book _build/serve
 
 clean: ## Remove the built book, and keep .venv
 	@rm -rf _build

@@ -6,6 +6,7 @@
     :::                                  :::
 
 Both are enumerable nodes of Sphinx, so ``{ref}`` and ``{numref}`` work, also in parallel builds.
+``{results-table}`` lists every theorem beside its tests.
 A test belongs to a theorem by its mark, ``@pytest.mark.theorem("twins-stay-twins")``; the directive
 finds it in the folder ``results_tests`` and warns if there is none.
 """
@@ -107,6 +108,21 @@ class Theorem(Numbered):
         return self.parse_text_to_nodes("\n".join(folds))
 
 
+class ResultsTable(SphinxDirective):
+    """A table of every theorem that tests carry the label of, and those tests."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, in the order of the test files."""
+        root = Path(self.env.app.confdir)
+        rows = ["| Number | Result | Tested by |", "| --- | --- | --- |"]
+        for label, tests in marked_tests(root / self.config.results_tests).items():
+            names = "<br>".join(f"`{t.name}` in `{t.file.relative_to(root)}`" for t in tests)
+            rows.append(f"| {{numref}}`{label}` | {{ref}}`{label}` | {names} |")
+            for test in tests:
+                self.env.note_dependency(str(test.file))
+        return self.parse_text_to_nodes("\n".join(rows))
+
+
 class Exercise(Numbered):
     """An exercise."""
 
@@ -150,5 +166,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         app.add_enumerable_node(node_class, node_class.__name__, title, html=(visit, depart))
     app.add_directive("theorem", Theorem)
     app.add_directive("exercise", Exercise)
+    app.add_directive("results-table", ResultsTable)
     app.connect("config-inited", name_numbers)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

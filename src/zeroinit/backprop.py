@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroinit.data import Data
-from zeroinit.networks import ACTIVATIONS, MLP, linear_layers, lookup
+from zeroinit.networks import ACTIVATIONS, MLP, check_fit, linear_layers, lookup
 
 
 @torch.no_grad()
@@ -32,6 +32,11 @@ def forward(model: MLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     h : list of Tensor
         :math:`h^0 = x, h^1, \dots, h^{L-1}`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the dtype, the device or the shape of ``x`` does not fit.
+
     Examples
     --------
     From all-zero every hidden layer holds :math:`\sigma(0)` and nothing of x:
@@ -41,6 +46,7 @@ def forward(model: MLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     >>> h[1].unique()
     tensor([0.5000])
     """
+    check_fit(model, x)
     z: list[Tensor] = []
     h = [x]
     for layer in linear_layers(model):
@@ -69,6 +75,8 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
     ------
     TypeError
         If ``data.y`` holds targets of a regression, or its dtype is not the model's.
+    ValueError
+        If a shape or a device does not fit, or a label has no output.
 
     Examples
     --------
@@ -82,11 +90,7 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
     layers = linear_layers(model)
     if data.y.dtype != torch.int64:
         raise TypeError(f"the formula is for class labels, int64, got {data.y.dtype} targets")
-    if data.x.dtype != layers[0].weight.dtype:
-        raise TypeError(
-            f"the model is {layers[0].weight.dtype} and x is {data.x.dtype}: "
-            "convert one with .to(dtype)"
-        )
+    check_fit(model, data.x, data.y)
     z, h = forward(model, data.x)
     onehot = F.one_hot(data.y, z[-1].shape[1]).to(data.x.dtype)
     delta = (z[-1].softmax(1) - onehot) / len(data)
@@ -129,8 +133,8 @@ def gradients_at_zero(
     Raises
     ------
     ValueError
-        If there is no hidden layer, the activation is unknown, or there is not one frequency for
-        each output.
+        If there is no hidden layer, the activation is unknown, there is not one frequency for each
+        output, or they are not frequencies.
 
     Examples
     --------
@@ -150,6 +154,11 @@ def gradients_at_zero(
         raise ValueError(
             f"give one frequency for each of the {widths[-1]} outputs, "
             f"got shape {tuple(frequencies.shape)}"
+        )
+    if (frequencies < 0).any() or abs(float(frequencies.sum()) - 1) > 1e-5:
+        raise ValueError(
+            f"frequencies must be at least 0 and sum to 1, got {frequencies.tolist()}: "
+            "give data.frequencies, or divide the counts by their sum"
         )
     sigma = lookup("activation", activation, ACTIVATIONS)
     last = 1 / widths[-1] - frequencies

@@ -23,7 +23,8 @@ class Data:
     Raises
     ------
     TypeError
-        If ``x`` is not floating point, or ``y`` is neither int64 nor of the dtype of ``x``.
+        If either is not a tensor, ``x`` is not floating point, or ``y`` is neither int64 nor of
+        the dtype of ``x``.
     ValueError
         If there are no rows, the lengths or devices differ, a shape is wrong, a number is not
         finite, a label is negative, or all labels are the same.
@@ -47,15 +48,21 @@ class Data:
 
     def __post_init__(self) -> None:
         x, y = self.x, self.y
+        for name, value in (("x", x), ("y", y)):
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{name} must be a tensor, got {type(value).__name__}: use torch.tensor({name})"
+                )
         if not x.is_floating_point():
             raise TypeError(f"x must be floating point, got {x.dtype}: convert it with x.float()")
         if x.ndim != 2 or len(x) == 0:
             raise ValueError(
                 f"x must be points, one a row, (n, fan_in) with n >= 1, got {tuple(x.shape)}"
             )
-        if len(x) != len(y):
+        if y.shape[:1] != x.shape[:1]:
             raise ValueError(
-                f"x and y must be equally long, got {len(x)} points and {len(y)} labels"
+                "x and y must be equally long, "
+                f"got shapes {tuple(x.shape)} and {tuple(y.shape)}: drop what has no partner"
             )
         if x.device != y.device:
             raise ValueError(f"x is on {x.device} and y on {y.device}: move one with .to(device)")
@@ -119,7 +126,7 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     seed : int, default 0
         Seed of the points.
     dtype : torch.dtype, optional
-        Of the points; PyTorch's default if not given.
+        Of the points, which are the same in each; PyTorch's default if not given.
 
     Raises
     ------
@@ -135,8 +142,9 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     >>> data.x.shape, len(data.frequencies)
     (torch.Size([128, 2]), 2)
     """
-    x = torch.randn(_count(n), 2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-    return Data(x, (x.sum(1) > 0).long())
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(_count(n), 2, generator=generator, dtype=torch.float32)
+    return Data(x.to(dtype or torch.get_default_dtype()), (x.sum(1) > 0).long())
 
 
 def xor(
@@ -155,7 +163,7 @@ def xor(
     seed : int, default 0
         Seed of the corners and the noise.
     dtype : torch.dtype, optional
-        Of the points; PyTorch's default if not given.
+        Of the points, which are the same in each; PyTorch's default if not given.
 
     Raises
     ------
@@ -174,9 +182,9 @@ def xor(
         raise ValueError(f"noise must be at least 0, got {noise}")
     generator = torch.Generator().manual_seed(seed)
     corners = torch.randint(0, 2, (_count(n), 2), generator=generator)
-    x = 2 * corners.to(dtype or torch.get_default_dtype()) - 1
-    x = x + noise * torch.randn(n, 2, generator=generator, dtype=dtype)
-    return Data(x, corners[:, 0] ^ corners[:, 1])
+    shifts = torch.randn(n, 2, generator=generator, dtype=torch.float32)
+    x = 2 * corners - 1 + noise * shifts
+    return Data(x.to(dtype or torch.get_default_dtype()), corners[:, 0] ^ corners[:, 1])
 
 
 def _count(n: int) -> int:

@@ -148,6 +148,12 @@ class MLP(nn.Module):
                 for fan_in, fan_out in pairwise(widths)
             )
 
+    @property
+    def widths(self) -> list[int]:
+        """Units of every layer, the input first."""
+        layers = linear_layers(self)
+        return [layers[0].in_features, *(layer.out_features for layer in layers)]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, shape (n, widths[-1]), of the points ``x``, shape (n, widths[0])."""
         *hidden, last = self.layers
@@ -180,6 +186,61 @@ def linear_layers(model: nn.Module) -> list[nn.Linear]:
     return layers
 
 
+def check_fit(model: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
+    """Refuse points, and labels or targets, that ``model`` cannot take.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A network; the shapes are checked if it is an :class:`MLP`.
+    x : Tensor, shape (n, fan_in)
+        The points.
+    y : Tensor, shape (n,), int64, or shape (n, fan_out), optional
+        Class labels, or targets of a regression.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of ``x`` is not that of the parameters.
+    ValueError
+        If the devices differ, a shape does not fit, or a label has no output.
+
+    Examples
+    --------
+    >>> check_fit(MLP([2, 16, 2]), torch.zeros(128, 3))
+    Traceback (most recent call last):
+        ...
+    ValueError: x has 3 columns and the network takes 2: make its first width 3
+    """
+    for name, p in model.named_parameters():
+        if p.dtype != x.dtype:
+            raise TypeError(f"{name} is {p.dtype} and x is {x.dtype}: convert one with .to(dtype)")
+        if p.device != x.device:
+            raise ValueError(
+                f"{name} is on {p.device} and x on {x.device}: move one with .to(device)"
+            )
+    if not isinstance(model, MLP):
+        return
+    first, *_, last = model.widths
+    if x.shape[1:] != (first,):
+        raise ValueError(
+            f"x has {x.shape[-1]} columns and the network takes {first}: "
+            f"make its first width {x.shape[-1]}"
+        )
+    if y is None:
+        return
+    needed = int(y.max()) + 1 if y.dtype == torch.int64 else y.shape[1]
+    if y.dtype == torch.int64 and needed > last:
+        raise ValueError(
+            f"labels go up to {needed - 1} and the network has {last} outputs: "
+            f"make its last width {needed}"
+        )
+    if y.dtype != torch.int64 and needed != last:
+        raise ValueError(
+            f"y has {needed} columns and the network gives {last}: make its last width {needed}"
+        )
+
+
 class _Last(nn.Module):
     """What a recurrent layer says after the last step."""
 
@@ -191,7 +252,7 @@ def _recurrent(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Unflatten(1, (4, 2)), layer, _Last(), nn.Linear(6, 3))
 
 
-#: The smallest network of each family, without its start: 8 numbers in, 3 logits out.
+#: A small network of each family, from 8 numbers to 3 logits; starts are not set.
 FAMILIES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "convolution": lambda: nn.Sequential(

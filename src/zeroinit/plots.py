@@ -82,6 +82,37 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     return ax
 
 
+def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
+    """Draw the step that first moves each parameter of several networks; a cross where none does.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    steps : mapping of str to mapping of str to int or None
+        For every network, by its label, what :meth:`Run.wakes <zeroinit.training.Run.wakes>` gives;
+        the same names, in the order of the layers, for each.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, a column for each network, the last parameter on top.
+    """
+    names = list(next(iter(steps.values())))
+    table = np.array([[column[name] or 0 for column in steps.values()] for name in names])
+    shown = np.ma.masked_equal(table, 0)
+    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors="white", linewidth=1)
+    for (row, column), step in np.ndenumerate(table):
+        colour = "white" if 2 * step > table.max() + 1 else "0.15"
+        ax.text(column + 0.5, row + 0.5, step or "", color=colour, ha="center", va="center")
+    row, column = np.nonzero(table == 0)
+    ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=7)
+    ax.set(yticks=np.arange(len(names)) + 0.5, yticklabels=names)
+    ax.set_xticks(np.arange(len(steps)) + 0.5, list(steps))
+    ax.grid(False)
+    return ax
+
+
 def decision(
     ax: Axes, logits: Callable[[Tensor], Tensor], data: Data, *, reach: float = 3.2
 ) -> Axes:
@@ -229,7 +260,7 @@ def surface(
         Where to draw.
     loss : callable
         Takes weights, shape (points, 2), and gives their losses, shape (points,), above 0.
-    paths : mapping of str to Tensor, shape (steps + 1, 2)
+    paths : mapping of str to Tensor, shape (steps + 1, 2) or (steps + 1, seeds, 2)
         Weights by step; a circle marks the start of each, a square its end.
     reach : float, above 0
         Both weights are shown from −reach to reach.
@@ -246,9 +277,11 @@ def surface(
     ax.contour(side, side, level.log(), 14, colors="#bbbbbb", linestyles="-", linewidths=0.8)
     for k, (label, path) in enumerate(paths.items()):
         colour, dash = _style(label, k)
-        ax.plot(*path.T, label=label, color=colour, linestyle=dash)
-        ax.plot(*path[0], "o", color=colour, ms=6)
-        ax.plot(*path[-1], "s", color=colour, ms=6)
+        points = np.asarray(path.reshape(len(path), -1, 2))
+        lines = ax.plot(points[:, :, 0], points[:, :, 1], color=colour, linestyle=dash)
+        lines[0].set_label(label)
+        ax.plot(*points[0].T, "o", color=colour, ms=6, ls="none")
+        ax.plot(*points[-1].T, "s", color=colour, ms=6, ls="none")
     ax.set(
         xlabel=labels[0],
         ylabel=labels[1],
@@ -256,7 +289,7 @@ def surface(
         xlim=(-reach, reach),
         ylim=(-reach, reach),
     )
-    ax.legend()
+    ax.legend(frameon=True, framealpha=1, edgecolor="white")
     return ax
 
 

@@ -21,7 +21,8 @@ def largest_rate(x: Tensor) -> float:
     Raises
     ------
     ValueError
-        If ``x`` is not a matrix, or is zero: then the loss does not depend on the weights.
+        If ``x`` is not a matrix, holds NaN or infinity, or is zero: then the loss does not depend
+        on the weights.
 
     Examples
     --------
@@ -61,9 +62,10 @@ def descend(x: Tensor, y: Tensor, start: Tensor, *, lr: float, steps: int) -> Te
     Raises
     ------
     TypeError
-        If the dtypes differ.
+        If the dtypes differ, or ``steps`` is not an int.
     ValueError
-        If a shape does not fit, ``steps`` is below 1, or ``lr`` is not positive or would diverge.
+        If a shape or a device does not fit, a number is not finite, ``steps`` is below 1, or
+        ``lr`` is not positive or would diverge.
 
     Examples
     --------
@@ -79,6 +81,8 @@ def descend(x: Tensor, y: Tensor, start: Tensor, *, lr: float, steps: int) -> Te
     ValueError: lr must lie between 0 and largest_rate(x) = 2, got 3.0
     """
     _check(x, y, start)
+    if not isinstance(steps, int):
+        raise TypeError(f"steps must be an int, got {steps!r}")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     bound = largest_rate(x)
@@ -94,7 +98,7 @@ def limit(x: Tensor, y: Tensor, start: Tensor) -> Tensor:
     r"""Return where that path ends: :math:`X^+y + (I - X^+X)\,w_0`.
 
     From :math:`w_0 = 0` it is :math:`X^+y`, the least-squares solution of least norm
-    (Theorem *Zero is the best start of linear regression*).
+    (Theorem *Linear regression from zero*).
 
     Parameters
     ----------
@@ -132,7 +136,13 @@ def _check(x: Tensor, y: Tensor, start: Tensor) -> None:
     _check_matrix(x)
     if not x.dtype == y.dtype == start.dtype:
         raise TypeError(
-            f"x, y and start must share a dtype, got {x.dtype}, {y.dtype}, {start.dtype}"
+            f"x, y and start must share a dtype, got {x.dtype}, {y.dtype}, {start.dtype}: "
+            "convert them with .to(dtype)"
+        )
+    if not x.device == y.device == start.device:
+        raise ValueError(
+            f"x, y and start must share a device, got {x.device}, {y.device}, {start.device}: "
+            "move them with .to(device)"
         )
     if y.shape != x.shape[:1] or start.shape != x.shape[1:]:
         raise ValueError(
@@ -140,10 +150,19 @@ def _check(x: Tensor, y: Tensor, start: Tensor) -> None:
             f"{tuple(x.shape[1:])}, "
             f"got {tuple(y.shape)} and {tuple(start.shape)}"
         )
+    for name, value in (("y", y), ("start", start)):
+        _check_finite(name, value)
 
 
 def _check_matrix(x: Tensor) -> None:
-    if x.ndim != 2 or not x.is_floating_point():
+    if x.ndim != 2 or len(x) == 0 or not x.is_floating_point():
         raise ValueError(
-            f"x must be a floating point matrix (n, d), got {x.dtype} of shape {tuple(x.shape)}"
+            "x must be a floating point matrix (n, d) with n >= 1, "
+            f"got {x.dtype} of shape {tuple(x.shape)}"
         )
+    _check_finite("x", x)
+
+
+def _check_finite(name: str, value: Tensor) -> None:
+    if not value.isfinite().all():
+        raise ValueError(f"{name} holds NaN or infinity: give finite numbers only")

@@ -6,6 +6,7 @@ three pieces are equal (Theorem *Permutation symmetry* and those after it).
 
 from collections.abc import Sequence
 from copy import deepcopy
+from operator import index
 from typing import TypeVar
 
 import torch
@@ -117,14 +118,14 @@ def twins(model: nn.Module, layer: int) -> list[list[int]]:
 
 
 @torch.no_grad()
-def permute(model: M, layer: int, permutation: Sequence[int]) -> M:
+def permute(model: M, layer: int, permutation: Sequence[int] | Tensor) -> M:
     r"""Return a copy of ``model`` with the units of a hidden layer in another order.
 
     Parameters
     ----------
     model, layer
         As for :func:`units`.
-    permutation : sequence of int
+    permutation : sequence of int, or Tensor of int
         Each index from 0 to width − 1 once; unit ``permutation[i]`` becomes unit i.
 
     Returns
@@ -151,12 +152,12 @@ def permute(model: M, layer: int, permutation: Sequence[int]) -> M:
     ValueError: permutation must hold each of the units 0 to 3 once, got [0, 1, 2, 4]
     """
     width = _hidden(model, layer)[0].out_features
-    if sorted(permutation) != list(range(width)):
+    order = [index(i) for i in permutation]
+    if sorted(order) != list(range(width)):
         raise ValueError(
-            f"permutation must hold each of the units 0 to {width - 1} once, "
-            f"got {list(permutation)}"
+            f"permutation must hold each of the units 0 to {width - 1} once, got {order}"
         )
-    return _rebuilt(model, layer, torch.tensor(permutation), 1)
+    return _rebuilt(model, layer, torch.tensor(order), 1)
 
 
 @torch.no_grad()

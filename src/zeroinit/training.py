@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeVar
 
 import torch
@@ -19,11 +20,14 @@ from torch.optim import Optimizer
 
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
-from zeroinit.networks import MLP, linear_layers, lookup
+from zeroinit.networks import check_fit, lookup
 
 M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
+
+#: The optimizers whose step for a number depends on its neighbours in the tensor.
+MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,15 @@ class Run:
         Every parameter by its name in the network, before step ``steps[k]``.
     gradients : dict of str to Tensor, shape (records, \*shape)
         The gradient of the loss at that point.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP, half_plane
+    >>> run = train(MLP([2, 16, 2]), half_plane(), lr=0.1, steps=50, every=20)
+    >>> run.losses.shape, run.steps
+    (torch.Size([51]), tensor([ 0, 20, 40, 50]))
+    >>> run.parameters["layers.0.weight"].shape
+    torch.Size([4, 16, 2])
     """
 
     losses: Tensor
@@ -162,7 +175,8 @@ def train(
     Raises
     ------
     TypeError
-        If the dtype of the data is not that of the model.
+        If ``lr`` is not a number, ``steps`` or ``every`` not an int, or the dtype of the data not
+        that of the model.
     ValueError
         If ``lr`` is not positive and finite, ``steps`` or ``every`` is below 1, the model has no
         parameter that requires a gradient, a shape or a device does not fit, or a label has no
@@ -192,7 +206,7 @@ def train(
     """
     _check_numbers(lr, steps, every)
     parameters = _trainable(model)
-    _check_fit(model, parameters, data)
+    check_fit(model, data.x, data.y)
     return _descend(
         parameters,
         lambda: loss(model(data.x), data.y),
@@ -231,8 +245,8 @@ def train_many(
     lr, steps, loss
         As for :func:`train`.
     optimizer : callable, default :class:`torch.optim.SGD`
-        As for :func:`train`, of those that treat every number by itself (all of ``torch.optim``
-        but Adafactor, LBFGS and Muon).
+        As for :func:`train`, of those that treat every number by itself: all of ``torch.optim``
+        but those in :data:`MIXING`.
     every : int, at least 1, optional
         As for :func:`train`; if not given, the start and the end are recorded.
 
@@ -244,8 +258,8 @@ def train_many(
     Raises
     ------
     TypeError, ValueError
-        As :func:`train`; and if the start is unknown, there is no seed, or the number of data sets
-        is not that of the seeds.
+        As :func:`train`; and if the start is unknown, there is no seed, the data sets differ in
+        size, their number is not that of the seeds, or the optimizer is in :data:`MIXING`.
 
     Warns
     -----
@@ -275,10 +289,20 @@ def train_many(
         raise ValueError(
             f"{len(sets)} data sets for {len(seeds)} seeds: give one, or one for each seed"
         )
+    if len({(one.x.shape, one.y.shape) for one in sets}) > 1:
+        raise ValueError(
+            f"the data sets must be of one size, got {sorted({len(one) for one in sets})} points"
+        )
     network = deepcopy(model)
     parameters = _trainable(network)
     for one in sets:
-        _check_fit(network, parameters, one)
+        check_fit(network, one.x, one.y)
+    kind = type(optimizer(list(parameters.values()), lr=lr)).__name__
+    if kind in MIXING:
+        raise ValueError(
+            f"{kind} does not treat every number by itself, and would mix the seeds: "
+            "call train for each seed, or choose another optimizer"
+        )
 
     stacked: dict[str, Tensor] = {
         name: torch.empty_like(p.expand(len(seeds), *p.shape)) for name, p in parameters.items()
@@ -324,7 +348,7 @@ def _descend(
         loss = objective()
         for p in parameters.values():
             p.grad = None
-        loss.sum().backward()  # type: ignore[no-untyped-call]
+        loss.sum().backward()
         losses.append(loss.detach().clone())
         finite = loss.isfinite()
         last = step == steps or not finite.any()
@@ -354,10 +378,19 @@ def _descend(
 
 
 def _trainable(model: nn.Module) -> dict[str, Tensor]:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+    parameters: dict[str, Tensor] = {
+        name: p for name, p in model.named_parameters() if p.requires_grad
+    }
+    if not parameters:
+        raise ValueError(
+            f"{type(model).__name__} has no parameter that requires a gradient: nothing to train"
+        )
+    return parameters
 
 
 def _check_numbers(lr: float, steps: int, every: int) -> None:
+    if not isinstance(lr, Real):
+        raise TypeError(f"lr must be a number, got {lr!r}: 0.1 is a good first try")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr must be a positive finite number, got {lr}: 0.1 is a good first try")
     for name, value in (("steps", steps), ("every", every)):
@@ -365,33 +398,3 @@ def _check_numbers(lr: float, steps: int, every: int) -> None:
             raise TypeError(f"{name} must be an int, got {value!r}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-
-
-def _check_fit(model: nn.Module, parameters: dict[str, Tensor], data: Data) -> None:
-    """Refuse data that the model cannot take, before a step is made."""
-    if not parameters:
-        raise ValueError(
-            f"{type(model).__name__} has no parameter that requires a gradient: nothing to train"
-        )
-    for name, p in parameters.items():
-        if p.dtype != data.x.dtype:
-            raise TypeError(
-                f"{name} is {p.dtype} and x is {data.x.dtype}: convert one with .to(dtype)"
-            )
-        if p.device != data.x.device:
-            raise ValueError(
-                f"{name} is on {p.device} and x on {data.x.device}: move one with .to(device)"
-            )
-    if not isinstance(model, MLP):
-        return
-    layers = linear_layers(model)
-    first, last = layers[0].in_features, layers[-1].out_features
-    if data.x.shape[1] != first:
-        raise ValueError(f"x has {data.x.shape[1]} columns and the network takes {first}")
-    if data.y.dtype == torch.int64 and int(data.y.max()) >= last:
-        raise ValueError(
-            f"labels go up to {int(data.y.max())} and the network has {last} outputs: "
-            "widen its last layer"
-        )
-    if data.y.dtype != torch.int64 and data.y.shape[1] != last:
-        raise ValueError(f"y has {data.y.shape[1]} columns and the network gives {last}")

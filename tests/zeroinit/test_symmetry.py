@@ -1,10 +1,270 @@
+"""Permutation symmetry, twins that stay twins, collapse."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from unittest import mock
+
 import pytest
-@pytest.mark.theorem("collapse")
-def test_x():
-    pass
-@pytest.mark.theorem("twins-stay-twins")
-def test_x():
-    pass
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import OPTIMIZERS, assert_twins, autograd, lbfgs, plain_loop
+from strategies import Problem, Shuffle, problems, shuffles
+from torch import Tensor, nn
+from torch.optim import SGD, Muon, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from zeroinit import (
+    MLP,
+    collapse,
+    constant_,
+    distinct_units,
+    half_plane,
+    linear_layers,
+    permute,
+    tied_,
+    train,
+    twins,
+    units,
+    zeros_,
+)
+
+
 @pytest.mark.theorem("permutation-symmetry")
-def test_x():
-    pass
+@given(shuffles())
+def test_shuffled_units_give_the_same_output_and_the_shuffled_gradient(case: Shuffle) -> None:
+    """f(πθ) = f(θ), and so ℒ(πθ) = ℒ(θ); and ∇ℒ(πθ) = π∇ℒ(θ)."""
+    model, data, layer, order = case
+    shuffled = permute(model, layer, order)
+    torch.testing.assert_close(shuffled(data.x), model(data.x))
+
+    expected = autograd(model, data)
+    expected[f"layers.{layer - 1}.weight"] = expected[f"layers.{layer - 1}.weight"][order]
+    expected[f"layers.{layer - 1}.bias"] = expected[f"layers.{layer - 1}.bias"][order]
+    expected[f"layers.{layer}.weight"] = expected[f"layers.{layer}.weight"][:, order]
+    torch.testing.assert_close(autograd(shuffled, data), expected)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@given(problem=problems(start="tied"))
+def test_twins_stay_twins_under_every_optimizer(
+    optimizer: type[Optimizer], problem: Problem
+) -> None:
+    """Every optimizer of torch.optim that takes a plain step leaves twins as they are."""
+    model, data = problem
+    train(model, data, lr=0.01, steps=15, optimizer=optimizer)
+    assert_twins(model)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@given(
+    problem=problems(start="tied"),
+    momentum=st.floats(0.1, 0.9),
+    nesterov=st.booleans(),
+    weight_decay=st.floats(0, 0.1),
+    largest_norm=st.floats(0.01, 1),
+    schedule=st.lists(st.floats(0, 2), min_size=4, max_size=4),
+    seed=st.integers(0, 10**6),
+)
+def test_twins_stay_twins_in_any_batch_order_with_clipping_and_a_schedule(
+    problem: Problem,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    largest_norm: float,
+    schedule: Sequence[float],
+    seed: int,
+) -> None:
+    """Nothing in a training loop that treats all units alike can part twins."""
+    model, data = problem
+    optimizer = SGD(model.parameters(), 0.1, momentum, nesterov=nesterov, weight_decay=weight_decay)
+    scheduler = LambdaLR(optimizer, lambda epoch: schedule[epoch])
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(3):
+        for batch in torch.randperm(len(data), generator=generator).split(4):
+            optimizer.zero_grad()
+            F.cross_entropy(model(data.x[batch]), data.y[batch]).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), largest_norm)
+            optimizer.step()
+        scheduler.step()
+    assert_twins(model)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@given(case=shuffles())
+def test_the_shuffled_network_trains_to_the_shuffled_trained_network(
+    optimizer: type[Optimizer], case: Shuffle
+) -> None:
+    """The stronger statement, from any start: every step commutes with π."""
+    model, data, layer, order = case
+    shuffled = permute(model, layer, order)
+    train(shuffled, data, lr=0.01, steps=15, optimizer=optimizer)
+    train(model, data, lr=0.01, steps=15, optimizer=optimizer)
+    torch.testing.assert_close(
+        shuffled.state_dict(), permute(model, layer, order).state_dict(), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@given(problem=problems(start="tied", bias=False), case=shuffles(bias=False))
+def test_muon_commutes_with_shuffles_too(problem: Problem, case: Shuffle) -> None:
+    """Muon steps by a whole matrix, but turns shuffled rows and columns into shuffled ones."""
+    model, data = problem
+    other, points, layer, order = case
+    shuffled = permute(other, layer, order)
+    # Muon rounds its matrix to bfloat16, three digits; here it keeps double precision.
+    with mock.patch.object(Tensor, "bfloat16", Tensor.double):
+        train(model, data, lr=0.001, steps=5, optimizer=Muon)
+        train(shuffled, points, lr=0.001, steps=5, optimizer=Muon)
+        train(other, points, lr=0.001, steps=5, optimizer=Muon)
+    assert_twins(model)
+    torch.testing.assert_close(
+        shuffled.state_dict(), permute(other, layer, order).state_dict(), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@given(problem=problems(start="tied"))
+def test_twins_stay_twins_under_lbfgs(problem: Problem) -> None:
+    """LBFGS sees all parameters as one vector, by inner products, and a shuffle keeps those."""
+    model, data = problem
+    lbfgs(model, data, lr=0.1, iterations=10)
+    assert_twins(model)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+def test_dropout_parts_twins() -> None:
+    """The converse: dropout draws for each unit by itself, and does not commute with π."""
+    tied = tied_(MLP([2, 16, 2]), generator=torch.Generator().manual_seed(0))
+    first, last = linear_layers(tied)
+    model = nn.Sequential(first, nn.Tanh(), nn.Dropout(0.5), last)
+    assert distinct_units(units(model, 1)) == 1
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        train(model, half_plane(), lr=0.1, steps=3)
+    assert distinct_units(units(model, 1)) == 16
+
+
+@pytest.mark.theorem("collapse")
+@given(case=shuffles(start="tied"))
+def test_n_twins_compute_what_one_unit_with_n_times_the_outgoing_weights_does(
+    case: Shuffle,
+) -> None:
+    """The collapsed layer holds one unit: its row, its bias, and n times its column."""
+    wide, data, layer, _ = case
+    one = collapse(wide, layer)
+    torch.testing.assert_close(one(data.x), wide(data.x))
+
+    n = len(units(wide, layer))
+    many, few = linear_layers(wide), linear_layers(one)
+    torch.testing.assert_close(few[layer - 1].weight, many[layer - 1].weight[:1])
+    torch.testing.assert_close(few[layer - 1].bias, many[layer - 1].bias[:1])
+    torch.testing.assert_close(few[layer].weight, n * many[layer].weight[:, :1])
+
+
+@pytest.mark.theorem("collapse")
+@given(case=shuffles(start="tied"))
+def test_training_n_twins_is_training_one_unit_at_two_rates(case: Shuffle) -> None:
+    """Rate η for all is η/n for the one unit's incoming weights, and nη for its outgoing ones."""
+    wide, data, layer, _ = case
+    one, n = collapse(wide, layer), len(units(wide, layer))
+    incoming, outgoing = linear_layers(one)[layer - 1 : layer + 1]
+    rates: dict[Tensor, float] = dict.fromkeys(one.parameters(), 0.1)
+    rates |= {incoming.weight: 0.1 / n, incoming.bias: 0.1 / n, outgoing.weight: 0.1 * n}
+    two_rates = SGD([{"params": [p], "lr": rate} for p, rate in rates.items()])
+    losses = plain_loop(one, data, two_rates, steps=40)
+    torch.testing.assert_close(train(wide, data, lr=0.1, steps=40).losses, losses)
+
+
+@given(shuffles(bias=False))
+def test_permute_goes_without_biases(case: Shuffle) -> None:
+    model, data, layer, order = case
+    torch.testing.assert_close(permute(model, layer, order)(data.x), model(data.x))
+
+
+def test_permute_and_collapse_leave_the_network_as_it_was() -> None:
+    model = constant_(MLP([2, 4, 4, 2], "tanh"), 0.1)
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    permute(model, 1, [3, 2, 1, 0])
+    assert len(list(collapse(model, 2).parameters())) == len(before)
+    for name, p in model.state_dict().items():
+        assert torch.equal(p, before[name])
+
+
+def test_permute_takes_what_randperm_gives() -> None:
+    model = MLP([2, 4, 2])
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(0))
+    before, after = (linear_layers(m)[0].weight for m in (model, permute(model, 1, order)))
+    assert torch.equal(after, before[order])
+
+
+def test_a_unit_is_a_row_an_entry_and_a_column() -> None:
+    model = MLP([2, 5, 4, 3])
+    for layer, (here, after) in enumerate(pairwise(linear_layers(model)), start=1):
+        rows = units(model, layer)
+        for i in range(len(rows)):
+            unit = [here.weight[i], here.bias[i : i + 1], after.weight[:, i]]
+            assert torch.equal(rows[i], torch.cat(unit))
+    assert not units(MLP([2, 5, 3], bias=False), 1)[:, 2].any()
+
+
+@pytest.mark.parametrize("piece", ["incoming", "bias", "outgoing"])
+def test_twins_are_equal_in_all_three_pieces(piece: str) -> None:
+    model = zeros_(MLP([2, 4, 1]))
+    first, last = linear_layers(model)
+    assert twins(model, 1) == [[0, 1, 2, 3]]
+    differing = torch.tensor([1.0, 2.0, 1.0, 3.0])
+    pieces = {"incoming": first.weight[:, 1], "bias": first.bias, "outgoing": last.weight[0]}
+    with torch.no_grad():
+        pieces[piece].copy_(differing)
+    assert twins(model, 1) == [[0, 2]]
+    assert distinct_units(units(model, 1)) == 3
+
+
+def test_twins_names_every_group() -> None:
+    model = zeros_(MLP([2, 5, 1]))
+    with torch.no_grad():
+        linear_layers(model)[0].bias.copy_(torch.tensor([2.0, 1.0, 2.0, 0.0, 1.0]))
+    assert twins(model, 1) == [[0, 2], [1, 4]]
+    assert twins(MLP([2, 5, 1]), 1) == []
+
+
+def test_equal_means_equal_to_the_last_bit() -> None:
+    weight = torch.ones(2, 3)
+    assert distinct_units(weight) == 1
+    weight[1, 2] = weight[1, 2].nextafter(torch.tensor(2.0))
+    assert distinct_units(weight) == 2
+
+
+@pytest.mark.parametrize("layer", [-1, 0, 2, 7])
+@pytest.mark.parametrize("ask", [units, twins, collapse, partial(permute, permutation=[0, 1, 2])])
+def test_a_layer_that_is_not_there_is_refused(
+    ask: Callable[[MLP, int], object], layer: int
+) -> None:
+    with pytest.raises(ValueError, match=f"no hidden layer {layer}; the hidden layers are 1 to 1"):
+        ask(MLP([2, 3, 2]), layer)
+    with pytest.raises(ValueError, match="none: the network has one layer"):
+        ask(MLP([2, 2]), 1)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 3], [0, 1, -1], [0, 1, 1], [0, 1], [0, 1, 2, 3], []])
+def test_a_unit_that_is_not_there_is_refused(order: list[int]) -> None:
+    with pytest.raises(ValueError, match="each of the units 0 to 2 once, got") as error:
+        permute(MLP([2, 3, 2]), 1, order)
+    assert str(order) in str(error.value)
+
+
+def test_units_that_differ_do_not_collapse() -> None:
+    with pytest.raises(ValueError, match="layer 1 holds 3 distinct units: only twins"):
+        collapse(MLP([2, 3, 2]), 1)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
+def test_a_weight_that_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="must be a matrix") as error:
+        distinct_units(torch.zeros(shape))
+    assert str(shape) in str(error.value)

@@ -1,0 +1,337 @@
+"""The one loop, for one network and for many seeds, against the loop of every tutorial."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import FrozenInstanceError
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from oracles import OPTIMIZERS, autograd, plain_loop
+from strategies import Problem, problems
+from torch import Generator, nn
+from torch.optim import LBFGS, SGD, Adafactor, Muon, Optimizer
+
+from zeroinit import MLP, Data, Run, half_plane, train, train_many, xor, zeros_
+from zeroinit.initialization import INITIALIZERS
+
+DATA = half_plane(32, dtype=torch.float64)
+SEEDS = [3, 0, 11]
+
+
+def network(activation: str = "tanh", *, bias: bool = True) -> MLP:
+    """Return a small network in double precision."""
+    return MLP([2, 5, 2], activation, bias=bias, dtype=torch.float64)
+
+
+def started(start: str, seed: int) -> MLP:
+    """Return the small network from a named start."""
+    model = network()
+    INITIALIZERS[start](model, Generator().manual_seed(seed))
+    return model
+
+
+def one_seed(run: Run, k: int) -> Run:
+    """Return the run of the k-th seed of many."""
+    parameters = {name: p[:, k] for name, p in run.parameters.items()}
+    gradients = {name: g[:, k] for name, g in run.gradients.items()}
+    return Run(run.losses[:, k], run.steps, parameters, gradients)
+
+
+def assert_same_run(run: Run, other: Run) -> None:
+    """Assert that two runs are equal but for rounding."""
+    for field in ("losses", "steps", "parameters", "gradients"):
+        torch.testing.assert_close(getattr(run, field), getattr(other, field))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@given(problem=problems())
+def test_train_is_the_loop_of_every_tutorial(
+    optimizer: Callable[..., Optimizer], problem: Problem
+) -> None:
+    model, data = problem
+    by_hand = deepcopy(model)
+    losses = plain_loop(by_hand, data, optimizer(by_hand.parameters(), lr=0.01), steps=8)
+    run = train(model, data, lr=0.01, steps=8, optimizer=optimizer)
+    torch.testing.assert_close(run.losses, losses)
+    torch.testing.assert_close(model.state_dict(), by_hand.state_dict())
+
+
+@given(problems())
+def test_a_run_holds_the_parameters_before_each_step_and_their_gradients(
+    problem: Problem,
+) -> None:
+    model, data = problem
+    run = train(model, data, lr=0.1, steps=4)
+    assert run.steps.tolist() == [0, 1, 2, 3, 4]
+    torch.testing.assert_close({n: p[-1] for n, p in run.parameters.items()}, model.state_dict())
+    for k in range(5):
+        model.load_state_dict({name: p[k] for name, p in run.parameters.items()})
+        slopes = {name: g[k] for name, g in run.gradients.items()}
+        torch.testing.assert_close(slopes, autograd(model, data))
+
+
+def test_train_takes_another_loss_and_any_module() -> None:
+    data = Data(torch.randn(9, 3, generator=Generator().manual_seed(0)), torch.ones(9, 2))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    by_hand = deepcopy(model)
+    optimizer = SGD(by_hand.parameters(), lr=0.1, momentum=0.9)
+    losses = plain_loop(by_hand, data, optimizer, steps=20, loss=F.mse_loss)
+    momentum = partial(SGD, momentum=0.9)
+    run = train(model, data, lr=0.1, steps=20, optimizer=momentum, loss=F.mse_loss)
+    torch.testing.assert_close(run.losses, losses)
+
+
+def test_training_goes_on_where_it_stopped() -> None:
+    broken, whole = network(), network()
+    first = train(broken, DATA, lr=0.1, steps=3)
+    second = train(broken, DATA, lr=0.1, steps=4)
+    losses = torch.cat([first.losses, second.losses[1:]])
+    torch.testing.assert_close(train(whole, DATA, lr=0.1, steps=7).losses, losses)
+
+
+def test_frozen_parameters_stay_and_are_not_in_the_run() -> None:
+    model = network()
+    first = model.layers[0].requires_grad_(False)
+    before = deepcopy(first.state_dict())
+    run = train(model, DATA, lr=0.1, steps=3)
+    assert [*run.parameters] == [*run.gradients] == ["layers.1.weight", "layers.1.bias"]
+    assert all(torch.equal(p, before[name]) for name, p in first.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("every", "recorded"), [(1, range(11)), (4, [0, 4, 8, 10]), (10, [0, 10]), (99, [0, 10])]
+)
+def test_every_says_which_steps_are_recorded(every: int, recorded: Sequence[int]) -> None:
+    full = train(network(), DATA, lr=0.1, steps=10)
+    run = train(network(), DATA, lr=0.1, steps=10, every=every)
+    assert run.steps.tolist() == list(recorded)
+    parameters = {name: p[list(recorded)] for name, p in full.parameters.items()}
+    gradients = {name: g[list(recorded)] for name, g in full.gradients.items()}
+    assert_same_run(run, Run(full.losses, torch.tensor(recorded), parameters, gradients))
+
+
+def test_a_run_is_frozen() -> None:
+    run = train(network(), DATA, lr=0.1, steps=1)
+    with pytest.raises(FrozenInstanceError):
+        run.losses = torch.zeros(2)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_a_parameter_wakes_at_the_step_that_first_changes_it(activation: str) -> None:
+    run = train(zeros_(network(activation)), DATA, lr=0.1, steps=5)
+    first: dict[str, int | None] = {}
+    for name, p in run.parameters.items():
+        moved = [k for k in range(1, 6) if not torch.equal(p[k], p[k - 1])]
+        first[name] = min(moved, default=None)
+    assert run.wakes() == first
+
+
+def test_of_many_seeds_a_parameter_wakes_with_the_first() -> None:
+    def start(model: nn.Module, generator: Generator) -> None:
+        INITIALIZERS["default" if generator.initial_seed() else "zeros"](model, generator)
+
+    run = train_many(network(), DATA, start=start, seeds=[0, 1], lr=0.1, steps=3, every=1)
+    assert one_seed(run, 0).wakes()["layers.0.weight"] is None
+    assert one_seed(run, 1).wakes()["layers.0.weight"] == 1
+    assert run.wakes()["layers.0.weight"] == 1
+
+
+@pytest.mark.parametrize("start", INITIALIZERS)
+def test_many_seeds_train_as_each_would_alone(start: str) -> None:
+    many = train_many(network(), DATA, start=start, seeds=SEEDS, lr=0.1, steps=20, every=5)
+    for k, seed in enumerate(SEEDS):
+        alone = train(started(start, seed), DATA, lr=0.1, steps=20, every=5)
+        assert_same_run(one_seed(many, k), alone)
+
+
+@pytest.mark.parametrize("optimizer", [o for o in OPTIMIZERS if o is not Adafactor])
+def test_many_seeds_train_as_alone_under_every_optimizer(optimizer: type[Optimizer]) -> None:
+    many = train_many(
+        network(), DATA, start="default", seeds=SEEDS, lr=0.01, steps=20, optimizer=optimizer
+    )
+    for k, seed in enumerate(SEEDS):
+        alone = train(started("default", seed), DATA, lr=0.01, steps=20, optimizer=optimizer)
+        torch.testing.assert_close(many.losses[:, k], alone.losses)
+
+
+def test_each_seed_may_have_its_own_data() -> None:
+    sets = [xor(16, seed=seed, dtype=torch.float64) for seed in SEEDS]
+    many = train_many(network(), sets, start="default", seeds=SEEDS, lr=0.1, steps=10, every=1)
+    for k, (seed, data) in enumerate(zip(SEEDS, sets, strict=True)):
+        assert_same_run(one_seed(many, k), train(started("default", seed), data, lr=0.1, steps=10))
+
+
+def test_many_seeds_take_another_loss() -> None:
+    targets = Data(DATA.x, DATA.x)
+    many = train_many(
+        network(), targets, start="default", seeds=[5], lr=0.1, steps=10, loss=F.mse_loss
+    )
+    alone = train(started("default", 5), targets, lr=0.1, steps=10, loss=F.mse_loss)
+    torch.testing.assert_close(many.losses[:, 0], alone.losses)
+
+
+def test_train_many_records_start_and_end_and_leaves_the_network_alone() -> None:
+    model = network()
+    before, state = deepcopy(model.state_dict()), torch.get_rng_state()
+    run = train_many(model, DATA, start="tied", seeds=iter(SEEDS), lr=0.1, steps=7)
+    assert run.losses.shape == (8, 3)
+    assert run.steps.tolist() == [0, 7]
+    assert run.parameters["layers.0.weight"].shape == (2, 3, 5, 2)
+    assert run.gradients["layers.1.bias"].shape == (2, 3, 2)
+    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def targets(scale: float) -> Data:
+    """Return a regression whose curvature grows with the square of ``scale``."""
+    return Data(scale * torch.eye(2), torch.ones(2, 1))
+
+
+def test_a_run_that_diverges_says_so_and_keeps_what_was_measured() -> None:
+    model = MLP([2, 1], "identity")
+    with pytest.warns(RuntimeWarning, match=r"training diverged: .* Try a smaller lr") as caught:
+        run = train(model, targets(1.0), lr=50.0, steps=500, loss=F.mse_loss, every=7)
+    step = int(run.diverged)
+    assert f"not finite at step {step};" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    assert len(run.losses) == step + 1 < 500
+    assert run.losses[:step].isfinite().all()
+    assert not run.losses[step].isfinite()
+    assert run.steps.tolist() == sorted({*range(0, step, 7), step})
+    assert all(len(p) == len(run.steps) for p in run.parameters.values())
+
+
+def test_a_run_that_converges_has_not_diverged() -> None:
+    assert train(network(), DATA, lr=0.1, steps=3).diverged == -1
+
+
+def test_a_seed_that_diverges_does_not_disturb_the_others() -> None:
+    model, sets = MLP([2, 1], "identity"), [targets(1.0), targets(9.0), targets(0.5)]
+    with pytest.warns(RuntimeWarning, match="training of 1 seeds diverged: .* at step") as caught:
+        many = train_many(
+            model, sets, start="default", seeds=SEEDS, lr=0.5, steps=60, loss=F.mse_loss
+        )
+    fine, step, fine_too = many.diverged.tolist()
+    assert fine == fine_too == -1
+    assert len(caught) == 1
+    assert f"at step {step};" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    for k in (0, 2):
+        alone = MLP([2, 1], "identity", seed=SEEDS[k])
+        run = train(alone, sets[k], lr=0.5, steps=60, loss=F.mse_loss)
+        torch.testing.assert_close(many.losses[:, k], run.losses)
+
+
+def test_many_seeds_stop_when_all_have_diverged() -> None:
+    with pytest.warns(RuntimeWarning, match="training of 2 seeds diverged"):
+        many = train_many(
+            MLP([2, 1], "identity"),
+            targets(9.0),
+            start="zeros",
+            seeds=[0, 1],
+            lr=0.5,
+            steps=500,
+            loss=F.mse_loss,
+        )
+    assert many.diverged.tolist() == [len(many.losses) - 1] * 2
+    assert len(many.losses) < 500
+
+
+NAN, INF = float("nan"), float("inf")
+REGRESSION = Data(torch.ones(4, 2), torch.ones(4, 3))
+
+#: What is asked, what is raised, and what the message says came, was expected, and helps.
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"lr": 0}, ValueError, "lr must be a positive finite number, got 0: 0.1 is a good first try"),
+    ({"lr": -0.1}, ValueError, "positive finite number, got -0.1: 0.1 is"),
+    ({"lr": NAN}, ValueError, "positive finite number, got nan: 0.1 is"),
+    ({"lr": INF}, ValueError, "positive finite number, got inf: 0.1 is"),
+    ({"lr": "0.1"}, TypeError, "lr must be a number, got '0.1': 0.1 is"),
+    ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+    ({"steps": -3}, ValueError, "steps must be at least 1, got -3"),
+    ({"steps": 2.5}, TypeError, "steps must be an int, got 2.5"),
+    ({"every": 0}, ValueError, "every must be at least 1, got 0"),
+    ({"every": 0.5}, TypeError, "every must be an int, got 0.5"),
+    (
+        {"data": half_plane(dtype=torch.float64)},
+        TypeError,
+        "layers.0.weight is torch.float32 and x is torch.float64: convert one with .to",
+    ),
+    ({"model": MLP([2, 2]).to("meta")}, ValueError, "is on meta and x on cpu: move one with .to"),
+    ({"model": MLP([3, 2])}, ValueError, "x has 2 columns and the network takes 3: make its first"),
+    ({"model": MLP([2, 1])}, ValueError, "labels go up to 1 and the network has 1 outputs: make"),
+    ({"data": REGRESSION}, ValueError, "y has 3 columns and the network gives 2: make its last"),
+    (
+        {"model": MLP([2, 2]).requires_grad_(False)},
+        ValueError,
+        "MLP has no parameter that requires a gradient: nothing to train",
+    ),
+]
+BAD_FOR_MANY: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"start": "zero"}, ValueError, "unknown start 'zero': choose one of zeros, constant, tied"),
+    ({"seeds": []}, ValueError, r"seeds is empty: give at least one, as range\(1\)"),
+    (
+        {"data": [half_plane()] * 3},
+        ValueError,
+        "3 data sets for 2 seeds: give one, or one for each",
+    ),
+    ({"data": []}, ValueError, "0 data sets for 2 seeds: give one, or one for each"),
+    (
+        {"data": [half_plane(8), half_plane(9)]},
+        ValueError,
+        r"must be of one size, got \[8, 9\] points",
+    ),
+    ({"optimizer": Adafactor}, ValueError, "Adafactor does not treat .* call train for each seed"),
+    ({"optimizer": LBFGS}, ValueError, "LBFGS does not treat every number by itself"),
+    (
+        {"optimizer": partial(Muon, momentum=0.5), "model": MLP([2, 2], bias=False)},
+        ValueError,
+        "Muon does not treat every number by itself",
+    ),
+]
+
+
+@pytest.mark.parametrize(("bad", "error", "message"), BAD)
+def test_train_refuses_bad_input_and_changes_nothing(
+    bad: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    call = {"model": MLP([2, 2]), "data": half_plane(), "lr": 0.1, "steps": 3} | bad
+    assert_refused(train, call, error, message)
+
+
+@pytest.mark.parametrize(("bad", "error", "message"), BAD + BAD_FOR_MANY)
+def test_train_many_refuses_bad_input_and_changes_nothing(
+    bad: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    call = {"model": MLP([2, 2]), "data": half_plane(), "lr": 0.1, "steps": 3} | bad
+    assert_refused(train_many, {"start": "zeros", "seeds": [0, 1]} | call, error, message)
+
+
+def assert_refused(
+    function: Any, call: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """Assert that the call raises the error, and that the network is as it was."""
+    before = deepcopy(call["model"])
+    with pytest.raises(error, match=message):
+        function(**call)
+    for p, old in zip(call["model"].parameters(), before.parameters(), strict=True):
+        assert p.is_meta or torch.equal(p, old)
+        assert p.grad is None
+        assert p.requires_grad == old.requires_grad
+
+
+def test_a_bad_optimizer_says_so_itself_and_changes_nothing() -> None:
+    with pytest.raises(ValueError, match="Muon only supports 2D parameters"):
+        train(network(), DATA, lr=0.1, steps=3, optimizer=Muon)
+    model = network()
+    before = deepcopy(model.state_dict())
+    with pytest.raises(TypeError, match="closure"):
+        train(model, DATA, lr=0.1, steps=3, optimizer=LBFGS)
+    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())

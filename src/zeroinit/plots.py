@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from zeroinit.data import Data
@@ -209,6 +209,41 @@ def spread(ax: Axes, values: Mapping[str, Tensor], *, xlabel: str) -> Axes:
     return ax
 
 
+def by_layer(ax: Axes, values: Mapping[str, Tensor], *, ylabel: str, first: int = 0) -> Axes:
+    """Draw a quantity by layer: the median over seeds, in the band that holds eight in ten.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw; give it a logarithmic scale before or after, as suits the quantity.
+    values : mapping of str to Tensor, shape (layers, seeds)
+        Numbers by label; where they are 0 for every seed, a cross stands at the foot of the axes.
+    ylabel : str
+        What the numbers are, with their unit.
+    first : int, default 0
+        The layer of the first row; 0 is the input.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``.
+    """
+    for k, (label, numbers) in enumerate(values.items()):
+        layer = np.arange(first, first + len(numbers))
+        low, middle, high = np.nanquantile(np.asarray(numbers), [0.1, 0.5, 0.9], axis=1)
+        zero = (np.asarray(numbers) == 0).all(1)
+        low, middle, high = (np.ma.masked_where(zero, line) for line in (low, middle, high))
+        colour, dash = _style(label, k)
+        ax.plot(layer, middle, "o", ls=dash, color=colour, label=label)
+        ax.fill_between(layer, low, high, color=colour, alpha=0.2, lw=0)
+        foot = np.full(zero.sum(), 0.02)
+        ax.plot(layer[zero], foot, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
+    ax.set(xlabel="layer $l$", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend()
+    return ax
+
+
 def surface(
     ax: Axes,
     loss: Callable[[Tensor], Tensor],
@@ -239,8 +274,7 @@ def surface(
     """
     side = torch.linspace(-reach, reach, 121, dtype=torch.float64)
     level = loss(torch.cartesian_prod(side, side)).reshape(121, 121).T
-    grey = ListedColormap(["#bbbbbb"])
-    ax.contour(side, side, level.log(), 14, cmap=grey, linewidths=0.8, linestyles="-")
+    ax.contour(side, side, level.log(), 14, colors="#bbbbbb", linestyles="-", linewidths=0.8)
     for k, (label, path) in enumerate(paths.items()):
         colour, dash = _style(label, k)
         points = np.asarray(path.reshape(len(path), -1, 2))

@@ -77,7 +77,7 @@ class Run:
         model : nn.Module
             The network that was trained; it is left as it is.
         record : int, default -1
-            Index in :attr:`steps`; by default the end.
+            Index in ``steps``; by default the end.
         seed : int, optional
             Of many seeds, the place of the one wanted, from 0.
 

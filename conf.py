@@ -37,7 +37,7 @@ nb_execution_timeout = 300
 nb_execution_show_tb = True
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-freshness_files = ["src/zeroinit/**/*", "constraints.txt"]
+freshness_files = ["src/zeroinit/**/*", "src/bookbuild/kernels/**/*", "constraints.txt"]
 results_tests = "tests/zeroinit"
 
 # the docstrings

@@ -1,7 +1,8 @@
 """No number in a sentence is typed by hand, and pages are notebooks kept without outputs.
 
 A measured number comes from ``{glue:text}``, a small count is a word. So what the book's own parser
-calls text may hold single digits only; in math, integers belong to the formula, decimals do not.
+calls text may hold single digits only, and sections of the original lesson, as §3.1. In math,
+integers belong to the formula, decimals do not.
 """
 
 import re
@@ -24,7 +25,7 @@ PARSER = create_md_parser(
     ),
     RendererHTML,
 )
-NUMBER = re.compile(r"(?<![\w.])(?:\d[\d,]*)?\.?\d+(?:e[-+−]?\d+)?(?:\s?%|\sper ?cent)?", re.I)
+NUMBER = re.compile(r"(?<![\w.§])(?:\d[\d,]*)?\.?\d+(?:e[-+−]?\d+)?(?:\s?%|\sper ?cent)?", re.I)
 DECIMAL = re.compile(r"\d+\.\d+|\d+\s*\\?%")
 CODE = {"bibliography", "code", "code-block", "code-cell", "doctest", "eval-rst", "toctree"}
 OPTIONS = re.compile(r"---\n(?:.*\n)*?---\n|(?::.*\n)*")
@@ -138,7 +139,7 @@ def test_a_typed_number_is_seen(page: str, number: str) -> None:
         "It ends at {glue:text}`loss:.2f` after {glue:text}`steps10` steps.",
         "Sixteen units in 2 layers, as {cite:t}`glorot2010` say in {numref}`theorem-10`.",
         "1. one\n2. two\n10. ten",
-        "In float64 and on x86, call `constant_(model, 0.25)`.",
+        "In float64 and on x86 (§3.1), call `constant_(model, 0.25)`.",
         "Let $2^{16} = 65536$, see [the page](https://example.org/10.50) or <https://a.org/10>.",
         "---\nversion: 1.25\n---\n\n# Title\n\n(label-10)=\n% 100\n\n<!-- 100 -->",
         "```python\nlr = 0.25\n```",

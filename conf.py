@@ -40,7 +40,7 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-freshness_files = ["src/zeroinit/**/*", "constraints.txt"]
+freshness_files = ["src/zeroinit/**/*", "src/bookbuild/kernels/**/*", "constraints.txt"]
 results_tests = "tests/zeroinit"
 
 # the docstrings

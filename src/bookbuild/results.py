@@ -73,7 +73,9 @@ class Numbered(SphinxDirective):
         """Return the block, with what the subclass adds at its end."""
         if "name" not in self.options:
             raise self.error(f"{self.name} {self.arguments[0]!r} needs a :name: to be referred to")
-        block = self.node_class(title=self.arguments[0])
+        name = self.options["name"]
+        anchor = name if name.startswith(self.name) else f"{self.name}-{name}"  # no heading's
+        block = self.node_class(title=self.arguments[0], ids=[nodes.make_id(anchor)])
         self.set_source_info(block)
         block.extend(self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset))
         block.extend(self.foot())

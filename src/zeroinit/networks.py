@@ -73,7 +73,15 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
 
 
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """Return ``known[name]``; the error for an unknown name lists the known ones."""
+    """Return ``known[name]``; the error for an unknown name lists the known ones.
+
+    Examples
+    --------
+    >>> lookup("start", "zero", {"zeros": 0, "tied": 1})
+    Traceback (most recent call last):
+        ...
+    ValueError: unknown start 'zero': choose one of zeros, tied
+    """
     if name not in known:
         raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
     return known[name]

@@ -1,6 +1,6 @@
 """The one loop, for one network and for many seeds, against the loop of every tutorial."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import FrozenInstanceError
 from functools import partial

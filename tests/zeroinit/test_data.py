@@ -1,0 +1,135 @@
+"""The points and their labels: what they are, and what is refused."""
+
+import math
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Generator, Tensor
+from torch.distributions import Categorical
+
+from zeroinit import Data, half_plane, xor
+
+LABELS = st.lists(st.integers(0, 4), min_size=2, max_size=30).filter(lambda y: len(set(y)) > 1)
+
+
+@given(LABELS)
+def test_frequencies_and_entropy_are_those_of_the_labels(labels: list[int]) -> None:
+    data = Data(torch.zeros(len(labels), 1, dtype=torch.float64), torch.tensor(labels))
+    shares = [labels.count(c) / len(labels) for c in range(max(labels) + 1)]
+    assert data.frequencies.tolist() == shares
+    assert len(data) == len(labels)
+    assert data.entropy == pytest.approx(
+        float(Categorical(torch.tensor(shares)).entropy()), rel=1e-5
+    )
+    assert 0 < data.entropy <= math.log(len(set(labels))) + 1e-12
+
+
+def test_the_half_plane_is_the_lessons() -> None:
+    data = half_plane(128, seed=5)
+    assert torch.equal(data.x, torch.randn(128, 2, generator=Generator().manual_seed(5)))
+    assert data.y.tolist() == [int(x1 + x2 > 0) for x1, x2 in data.x]
+    assert 0.5 < data.entropy < math.log(2)
+
+
+def test_the_lessons_labels_are_not_exactly_balanced() -> None:
+    """The book's default data let the all-zero network's loss move, if only a little."""
+    assert half_plane().frequencies.tolist() != [0.5, 0.5]
+
+
+@given(n=st.integers(40, 60), seed=st.integers(0, 10**6), noise=st.floats(0, 0.1))
+def test_xor_labels_whether_the_signs_differ(n: int, seed: int, noise: float) -> None:
+    data = xor(n, noise=noise, seed=seed, dtype=torch.float64)
+    assert data.x.shape == (n, 2)
+    assert data.y.tolist() == [int(x1 * x2 < 0) for x1, x2 in data.x]
+    # Six deviations: two draws in a billion lie beyond.
+    assert (data.x.abs() - 1).abs().max() < 0.6
+
+
+def test_noise_is_a_deviation() -> None:
+    clean, noisy = (xor(4000, noise=noise, dtype=torch.float64) for noise in (0, 0.3))
+    assert torch.equal(clean.y, noisy.y)
+    assert (clean.x.abs() == 1).all()
+    assert float((noisy.x - clean.x).std()) == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize("points", [half_plane, xor])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_points_are_a_function_of_the_seed_alone(
+    points: Callable[..., Data], dtype: torch.dtype
+) -> None:
+    state = torch.get_rng_state()
+    one, same, other = points(64, seed=1, dtype=dtype), points(64, seed=1, dtype=dtype), points(64)
+    assert torch.equal(one.x, same.x)
+    assert torch.equal(one.y, same.y)
+    assert one.x.dtype == dtype
+    assert one.y.dtype == torch.int64
+    assert not torch.equal(one.x, other.x.to(dtype))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_data_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        half_plane().x = torch.zeros(1, 1)  # type: ignore[misc]
+
+
+def test_targets_of_a_regression_are_data_too() -> None:
+    data = Data(torch.zeros(3, 2), torch.zeros(3, 1))
+    assert len(data) == 3
+    for ask in ("frequencies", "entropy"):
+        with pytest.raises(TypeError, match=r"of class labels, and y holds torch.float32 targets"):
+            getattr(data, ask)
+
+
+X, Y = torch.zeros(2, 3), torch.tensor([0, 1])
+BAD = torch.tensor([[0.0, torch.nan, 0.0], [0.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error", "message"),
+    [
+        (X[:0], Y[:0], ValueError, r"one a row, .* with n >= 1, got \(0, 3\)"),
+        (X[0], Y, ValueError, r"one a row, .* with n >= 1, got \(3,\)"),
+        (X, torch.tensor([1, 1]), ValueError, r"one class only \(1\): give points of at least two"),
+        (X, torch.tensor([0, -1]), ValueError, "labels count from 0, got -1"),
+        (X, torch.tensor([0, 1, 1]), ValueError, r"equally long, got shapes \(2, 3\) and \(3,\)"),
+        (X, torch.tensor(1), ValueError, r"equally long, got shapes \(2, 3\) and \(\)"),
+        (X, Y[:, None], ValueError, r"labels must have shape \(n,\), got \(2, 1\)"),
+        (BAD, Y, ValueError, "x holds NaN or infinity: drop those points, or mend them"),
+        (1 / X, Y, ValueError, "x holds NaN or infinity: drop those points, or mend them"),
+        (X, BAD, ValueError, "y holds NaN or infinity: drop those points, or mend them"),
+        (X, X[:, 0], ValueError, r"shape \(n, fan_out\), got \(2,\): y\[:, None\]\?"),
+        (X, Y.to("meta"), ValueError, r"x is on cpu and y on meta: move one with .to\(device\)"),
+        (X.long(), Y, TypeError, r"floating point, got torch.int64: convert it with x.float\(\)"),
+        (X, Y.int(), TypeError, r"int64 labels or torch.float32 targets as x is, got torch.int32"),
+        (X, X.double(), TypeError, r"or torch.float32 targets as x is, got torch.float64"),
+        ([[0.0]], Y, TypeError, r"x must be a tensor, got list: use torch.tensor\(x\)"),
+        (X, [0, 1], TypeError, r"y must be a tensor, got list: use torch.tensor\(y\)"),
+    ],
+)
+def test_what_are_no_data_is_refused(
+    x: Tensor, y: Tensor, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Data(x, y)
+
+
+def test_points_that_cannot_be_drawn_are_refused() -> None:
+    for points in (half_plane, xor):
+        with pytest.raises(
+            ValueError, match="n must be at least 2, one point for each class, got 1"
+        ):
+            points(1)
+    with pytest.raises(ValueError, match=r"noise must be at least 0, got -0.1"):
+        xor(8, noise=-0.1)
+    with pytest.raises(ValueError, match="noise must be at least 0, got nan"):
+        xor(8, noise=math.nan)
+
+
+def test_a_draw_of_one_class_is_refused() -> None:
+    # For every other seed both points lie on one side.
+    with pytest.raises(ValueError, match="y holds one class only"):
+        assert all(half_plane(2, seed=seed) for seed in range(99))

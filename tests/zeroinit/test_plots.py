@@ -1,0 +1,231 @@
+"""Every figure is drawn on the axes it is given, and shows the numbers it is given."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection, PathCollection, QuadMesh
+from matplotlib.colors import same_color
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from zeroinit import MLP, half_plane, plots, train, zeros_
+
+Numbers = NDArray[np.float64]
+
+DATA = half_plane(32)
+PATH = torch.tensor([[0.0, 0.0], [0.5, 0.25], [1.0, 0.5]])
+
+
+def numbers(*shape: int) -> Tensor:
+    """Return random numbers above 0."""
+    return torch.rand(*shape, generator=Generator().manual_seed(0))
+
+
+def points(line: Line2D) -> Numbers:
+    """Return the points of a line, one a row."""
+    return np.asarray(line.get_xydata(), dtype=float)
+
+
+def corners(area: Collection, index: int = 0) -> Numbers:
+    """Return the corners of an area or of a level line, one a row."""
+    return np.asarray(area.get_paths()[index].vertices, dtype=float)
+
+
+def legend(ax: Axes) -> list[str]:
+    """Return the labels of the legend."""
+    found = ax.get_legend()
+    assert found is not None
+    return [text.get_text() for text in found.get_texts()]
+
+
+def bowl(weight: Tensor) -> Tensor:
+    """Return a loss of two weights."""
+    return weight.square().sum(1) + 0.1
+
+
+DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
+    "losses": lambda ax: plots.losses(
+        ax, {"zeros": numbers(5), "random": numbers(5, 7)}, limit=0.6
+    ),
+    "parameters_by_step": lambda ax: plots.parameters_by_step(
+        ax, {"layers.0.weight": numbers(3, 4, 2), "layers.0.bias": numbers(3, 4)}
+    ),
+    "decision": lambda ax: plots.decision(ax, MLP([2, 4, 2]), DATA),
+    "unit_paths": lambda ax: plots.unit_paths(ax, numbers(6, 4, 2), label="units"),
+    "spread": lambda ax: plots.spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)"),
+    "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
+}
+
+
+@pytest.fixture
+def ax() -> Iterator[Axes]:
+    """Return fresh axes in the book's style, of a figure that pyplot does not know."""
+    with plt.style.context("zeroinit.book"):
+        yield Figure().subplots()
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_is_on_the_axes_given_and_nowhere_else(name: str, ax: Axes) -> None:
+    figure, settings = ax.figure, dict(rcParams)
+    neighbour = Figure().subplots()
+    untouched = len(neighbour.get_children())
+    assert DRAWINGS[name](ax) is ax
+    assert ax.figure is figure
+    assert ax.has_data()
+    assert not plt.get_fignums()
+    assert len(neighbour.get_children()) == untouched
+    assert dict(rcParams) == settings
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_names_its_axes(name: str, ax: Axes) -> None:
+    DRAWINGS[name](ax)
+    assert ax.get_xlabel()
+    assert ax.get_ylabel() or [text.get_text() for text in ax.get_yticklabels()]
+
+
+def test_every_public_function_is_drawn_here() -> None:
+    public = {n for n, f in vars(plots).items() if callable(f) and f.__module__ == plots.__name__}
+    assert {name for name in public if not name.startswith("_")} == {*DRAWINGS}
+
+
+def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: Axes) -> None:
+    one, many = numbers(5), numbers(5, 40)
+    plots.losses(ax, {"zeros, lr 0.1": one, "random": many}, limit=0.69)
+    first, second, limit = ax.lines
+    assert_allclose(points(first)[:, 1], one)
+    assert_allclose(points(second)[:, 1], np.median(many, axis=1), rtol=1e-6)
+    assert_allclose(points(limit)[:, 1], 0.69)
+    (band,) = ax.collections
+    x, y = corners(band).T
+    for step in range(5):
+        heights, edges = np.asarray(many[step]), y[x == step]
+        inside = (heights >= edges.min()) & (heights <= edges.max())
+        assert inside.mean() == pytest.approx(0.8, abs=0.05)
+    assert legend(ax) == ["zeros, lr 0.1", "random", "H(p), the entropy of the labels"]
+
+
+def test_a_start_has_its_own_colour_and_constant_a_dash_of_its_own(ax: Axes) -> None:
+    plots.losses(ax, {f"{start} units": numbers(5) for start in (*plots.STARTS, "other")})
+    *lines, other = ax.lines
+    for line, colour in zip(lines, plots.STARTS.values(), strict=True):
+        assert same_color(line.get_color(), colour)
+        assert (line.get_linestyle() == "--") == (colour == "C1")
+    assert not any(same_color(other.get_color(), line.get_color()) for line in lines)
+
+
+def test_crosses_stand_exactly_where_a_gradient_is_zero(ax: Axes) -> None:
+    run = train(zeros_(MLP([2, 3, 4, 2], "sigmoid")), DATA, lr=0.1, steps=4)
+    plots.parameters_by_step(ax, run.gradients)
+    (crosses,) = ax.lines
+    assert crosses.get_marker() == "x"
+    found = {(x, y) for x, y in points(crosses).tolist()}
+    assert found == {
+        (step + 0.5, row + 0.5)
+        for row, gradient in enumerate(run.gradients.values())
+        for step in range(5)
+        if not gradient[step].any()
+    }
+    # The thaw: two layers sleep at step 1, one at step 2, each with its weight and its bias.
+    assert len(found) == 6
+
+    (tiles,) = (c for c in ax.collections if isinstance(c, QuadMesh))
+    shown: Any = tiles.get_array()
+    norms = np.stack([g.flatten(1).norm(dim=1).numpy() for g in run.gradients.values()])
+    assert_array_equal(np.ma.getmaskarray(shown), norms == 0)
+    assert_allclose(shown.compressed(), np.log10(norms[norms > 0]), rtol=1e-5)
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert labels == ["$W^{1}$", "$b^{1}$", "$W^{2}$", "$b^{2}$", "$W^{3}$", "$b^{3}$"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "3", "4", "5"]
+
+
+def test_where_all_gradients_are_zero_all_is_crosses(ax: Axes) -> None:
+    plots.parameters_by_step(ax, {"layers.0.weight": torch.zeros(3, 2, 2)})
+    assert len(points(ax.lines[0])) == 3
+    assert ax.figure.axes == [ax]
+
+
+def test_the_decision_is_shaded_by_probability_and_drawn_where_the_classes_are_even(
+    ax: Axes,
+) -> None:
+    def logits(x: Tensor) -> Tensor:
+        return torch.stack([torch.zeros(len(x)), 4 * x[:, 0] + 2], dim=1)
+
+    plots.decision(ax, logits, DATA, reach=2.0)
+    shades, boundary = (c for c in ax.collections if isinstance(c, QuadContourSet))
+    assert_allclose(corners(boundary)[:, 0], -0.5, atol=1e-4)
+    for k, low in enumerate(np.arange(10) / 10):
+        inside = 1 / (1 + np.exp(-4 * corners(shades, k)[:, 0] - 2))
+        # The levels are interpolated on a grid of width 0.025, where p changes by 0.025 at most.
+        assert (inside > low - 0.01).all()
+        assert (inside < low + 0.11).all()
+    assert ax.get_xlim() == ax.get_ylim() == (-2.0, 2.0)
+
+
+def test_a_network_that_sees_nothing_has_no_boundary(ax: Axes) -> None:
+    plots.decision(ax, zeros_(MLP([2, 4, 2])), DATA)
+    assert len([c for c in ax.collections if isinstance(c, QuadContourSet)]) == 1
+
+
+def test_the_points_of_each_class_have_a_mark_of_their_own(ax: Axes) -> None:
+    plots.decision(ax, MLP([2, 4, 2]), DATA)
+    circles, triangles = (c for c in ax.collections if isinstance(c, PathCollection))
+    assert_allclose(np.asarray(circles.get_offsets()), DATA.x[DATA.y == 0])
+    assert_allclose(np.asarray(triangles.get_offsets()), DATA.x[DATA.y == 1])
+    assert len(corners(circles)) != len(corners(triangles))
+
+
+def test_every_unit_has_a_path_that_ends_in_a_dot(ax: Axes) -> None:
+    weight = numbers(6, 4, 2)
+    plots.unit_paths(ax, weight, label="sixteen", start="tied")
+    *paths, ends = ax.lines
+    for i, path in enumerate(paths):
+        assert_allclose(points(path), weight[:, i])
+    assert len(paths) == 4
+    assert_allclose(points(ends), weight[-1])
+    assert ends.get_marker() == "o"
+    assert all(same_color(line.get_color(), plots.STARTS["tied"]) for line in ax.lines)
+    assert legend(ax) == ["sixteen"]
+
+
+def test_every_seed_has_a_dot_and_every_row_a_bar_at_its_median(ax: Axes) -> None:
+    values = {"zeros": numbers(9), "random": numbers(30)}
+    plots.spread(ax, values, xlabel="loss (nats)")
+    for row, found in enumerate(values.values()):
+        dots, bar = ax.lines[2 * row : 2 * row + 2]
+        assert_allclose(points(dots)[:, 0], found)
+        assert (abs(points(dots)[:, 1] - row) < 0.5).all()
+        assert_allclose(points(bar)[:, 0], np.median(found))
+    assert len(ax.lines) == 4
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["zeros", "random"]
+    bottom, top = ax.get_ylim()
+    assert bottom > top
+
+
+def test_a_path_on_the_surface_has_a_circle_at_its_start_and_a_square_at_its_end(ax: Axes) -> None:
+    plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0)
+    path, start, end = ax.lines
+    assert_allclose(points(path), PATH)
+    assert_allclose(points(start), PATH[:1])
+    assert_allclose(points(end), PATH[-1:])
+    assert (start.get_marker(), end.get_marker()) == ("o", "s")
+    assert same_color(start.get_color(), path.get_color())
+
+
+def test_the_surface_is_the_loss_of_the_first_weight_along_x_and_the_second_along_y(
+    ax: Axes,
+) -> None:
+    plots.surface(ax, lambda w: (w[:, 0] + 3).exp(), {"from 0": PATH}, reach=2.0)
+    (lines,) = (c for c in ax.collections if isinstance(c, QuadContourSet))
+    for k, level in enumerate(lines.levels):
+        assert_allclose(corners(lines, k)[:, 0], level - 3, atol=1e-6)

@@ -93,7 +93,7 @@ class Theorem(Numbered):
     node_class = theorem
 
     def foot(self) -> list[nodes.Node]:
-        """Return one fold a test."""
+        """Return a fold with the source of the tests."""
         label = self.options["name"]
         tests = marked_tests(Path(self.env.app.confdir, self.config.results_tests))
         for test in [test for group in tests.values() for test in group]:
@@ -102,12 +102,11 @@ class Theorem(Numbered):
             LOG.warning(
                 "theorem %r has no test marked with it", label, location=self.get_location()
             )
-        folds = [
-            f"::::{{dropdown}} Tested by `{test.name}`\n:class-container: tested-by\n"
-            f"```python\n{test.source}\n```\n::::\n"
-            for test in tests.get(label, [])
-        ]
-        return self.parse_text_to_nodes("\n".join(folds))
+            return []
+        source = "\n\n\n".join(test.source for test in tests[label])
+        return self.parse_text_to_nodes(
+            f"::::{{dropdown}} Tests\n:class-container: tests\n```python\n{source}\n```\n::::"
+        )
 
 
 class ResultsTable(SphinxDirective):

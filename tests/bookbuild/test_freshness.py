@@ -63,7 +63,7 @@ def test_pages_follow_what_they_run_on(book: "Book") -> None:
     write_page(book, "two")
     for k in range(5):  # Sphinx reads pages in parallel if they are more than five
         book.write(
-            f"book/plain{k}.md", f"# Plain\n\n:::{{exercise}} Title\n:name: riddle-{k}\n:::\n"
+            f"book/plain{k}.md", f"# Plain\n\n:::{{exercise}} Title\n:name: exercise-{k}\n:::\n"
         )
     assert (runs(book), values(book)) == ({"one", "two"}, ["1", "1"])
     assert runs(book) == set()
@@ -79,9 +79,9 @@ def test_pages_follow_what_they_run_on(book: "Book") -> None:
     assert (runs(book), values(book)) == (set(), ["1", "1"])
 
     extension = book.text("src/bookbuild/results.py")
-    book.write("src/bookbuild/results.py", extension.replace("Exercise %s", "Riddle %s"))
+    book.write("src/bookbuild/results.py", extension.replace("Link to this", "Address of this"))
     assert runs(book) == set()
-    assert "Riddle" in book.text("_build/html/plain0.html")
+    assert "Address of this exercise" in book.text("_build/html/plain0.html")
 
     kernel = "src/bookbuild/kernels/book/kernel.json"
     book.write(kernel, book.text(kernel).replace("svg", "png"))

@@ -36,8 +36,8 @@ def test_the_loss_of_a_dead_network_falls_from_ln_c_to_the_entropy_and_stops(
     p = data.y.bincount().double() / len(data)
     losses = train(zeros_(model), data, lr=1.0, steps=400).losses
     assert losses[0].item() == pytest.approx(math.log(len(p)))
-    assert (losses.diff() < 1e-15).all()
-    assert (losses > Categorical(p).entropy() - 1e-15).all()
+    assert (losses.diff() < 1e-12).all()
+    assert (losses > Categorical(p).entropy() - 1e-12).all()
     torch.testing.assert_close(losses[-1], Categorical(p).entropy())
 
 

@@ -63,6 +63,8 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "decision": lambda ax: plots.decision(ax, MLP([2, 4, 2]), DATA),
     "unit_paths": lambda ax: plots.unit_paths(ax, numbers(6, 4, 2), label="units"),
     "spread": lambda ax: plots.spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)"),
+    "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
+    "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
 }
 
@@ -90,8 +92,29 @@ def test_a_drawing_is_on_the_axes_given_and_nowhere_else(name: str, ax: Axes) ->
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_drawing_names_its_axes(name: str, ax: Axes) -> None:
     DRAWINGS[name](ax)
-    assert ax.get_xlabel()
+    assert ax.get_xlabel() or [text.get_text() for text in ax.get_xticklabels()]
     assert ax.get_ylabel() or [text.get_text() for text in ax.get_yticklabels()]
+
+
+def test_by_layer_marks_a_layer_of_zeros_with_a_cross_and_leaves_it_out_of_the_line(
+    ax: Axes,
+) -> None:
+    values = numbers(4, 9)
+    values[1:3] = 0
+    plots.by_layer(ax, {"random": values}, ylabel="size", first=1)
+    line, crosses = ax.lines
+    shown = points(line)
+    assert_allclose(shown[[0, 3], 1], np.median(values[[0, 3]], axis=1), rtol=1e-6)
+    assert np.isnan(shown[:, 1]).tolist() == [False, True, True, False]
+    assert crosses.get_marker() == "x"
+    assert points(crosses)[:, 0].tolist() == [2, 3]
+
+
+def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:
+    plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}})
+    written = {(t.get_position(), t.get_text()) for t in ax.texts if t.get_text()}
+    assert written == {((0.5, 0.5), "1"), ((1.5, 0.5), "1"), ((1.5, 1.5), "2")}
+    assert points(ax.lines[0]).tolist() == [[0.5, 1.5]]
 
 
 def test_every_public_function_is_drawn_here() -> None:

@@ -46,6 +46,7 @@ results_tests = "tests/zeroinit"
 # the docstrings
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_default_options = {"no-value": True}
 napoleon_use_param = False
 napoleon_use_rtype = False
 nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventory is fetched

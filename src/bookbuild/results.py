@@ -17,8 +17,10 @@ from typing import ClassVar, NamedTuple, cast
 
 from docutils import nodes
 from docutils.parsers.rst.directives import unchanged_required
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
@@ -115,13 +117,34 @@ class ResultsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the table, in the order of the test files."""
         root = Path(self.env.app.confdir)
-        rows = ["| Number | Result | Tested by |", "| --- | --- | --- |"]
+        lines = ["| Number | Result | Tested by |", "| --- | --- | --- |"]
         for label, tests in marked_tests(root / self.config.results_tests).items():
-            names = "<br>".join(f"`{t.name}` in `{t.file.relative_to(root)}`" for t in tests)
-            rows.append(f"| {{numref}}`{label}` | {{ref}}`{label}` | {names} |")
+            names = "<br>".join(f"`{test.name}`" for test in tests)
+            lines.append(f"| {{numref}}`{label}` | {{ref}}`{label}` | {names} |")
             for test in tests:
                 self.env.note_dependency(str(test.file))
-        return self.parse_text_to_nodes("\n".join(rows))
+        (table,) = self.parse_text_to_nodes("\n".join(lines))
+        cast(nodes.table, table)["classes"].append("results-table")
+        return [table]
+
+
+class SortResults(SphinxPostTransform):
+    """Put the rows of a results table in the order of the theorems' numbers."""
+
+    default_priority = 5  # before references are resolved
+
+    def run(self, **kwargs: object) -> None:
+        """Sort the rows, now that every page is read and every number known."""
+        for table in self.document.findall(nodes.table):
+            if "results-table" in table["classes"]:
+                body = next(table.findall(nodes.tbody))
+                body[:] = sorted(body, key=self.number)
+
+    def number(self, row: nodes.Element) -> tuple[int, ...]:
+        """Return the number of the theorem that a row refers to first."""
+        label = next(row.findall(pending_xref))["reftarget"]
+        page, anchor, _ = self.env.domains.standard_domain.labels.get(label, ("", "", ""))
+        return self.env.toc_fignumbers.get(page, {}).get("theorem", {}).get(anchor, ())
 
 
 class Exercise(Numbered):
@@ -168,5 +191,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("theorem", Theorem)
     app.add_directive("exercise", Exercise)
     app.add_directive("results-table", ResultsTable)
+    app.add_post_transform(SortResults)
     app.connect("config-inited", name_numbers)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

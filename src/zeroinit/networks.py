@@ -33,7 +33,9 @@ class Activation(NamedTuple):
     0.0
     """
 
+    #: The function, of a tensor of any shape to one of the same shape.
     function: Callable[[Tensor], Tensor]
+    #: Its derivative, with PyTorch's value at a kink.
     derivative: Callable[[Tensor], Tensor]
 
 

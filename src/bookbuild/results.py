@@ -140,7 +140,7 @@ class SortResults(SphinxPostTransform):
                 body = next(table.findall(nodes.tbody))
                 body[:] = sorted(body, key=self.number)
 
-    def number(self, row: nodes.Element) -> tuple[int, ...]:
+    def number(self, row: nodes.Node) -> tuple[int, ...]:
         """Return the number of the theorem that a row refers to first."""
         label = next(row.findall(pending_xref))["reftarget"]
         page, anchor, _ = self.env.domains.standard_domain.labels.get(label, ("", "", ""))

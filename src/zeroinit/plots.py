@@ -14,8 +14,15 @@ from torch import Tensor
 
 from zeroinit.data import Data
 
-#: The colour of each kind of start, on every page.
-STARTS: Mapping[str, str] = {"zeros": "C0", "constant": "C1", "tied": "C1", "random": "C2"}
+Dash = str | tuple[int, tuple[int, ...]]
+
+#: The colour and the dash of each kind of start, on every page.
+STARTS: Mapping[str, tuple[str, Dash]] = {
+    "zeros": ("C0", "-"),
+    "constant": ("C1", "--"),
+    "tied": ("C1", "-."),
+    "random": ("C2", "-"),
+}
 
 
 def losses(ax: Axes, curves: Mapping[str, Tensor], *, limit: float | None = None) -> Axes:
@@ -59,7 +66,8 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     ax : Axes
         Where to draw.
     gradients : mapping of str to Tensor, shape (records, \*shape)
-        The ``gradients`` of a :class:`~zeroinit.training.Run` of one network.
+        The ``gradients`` of a :class:`~zeroinit.training.Run` of one network. Colours tell norms
+        from 1e-8 to 1 apart.
 
     Returns
     -------
@@ -69,7 +77,9 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     names = list(gradients)
     sizes = np.stack([np.asarray(g.flatten(1).norm(dim=1)) for g in gradients.values()])
     shown = np.ma.masked_equal(sizes, 0.0)
-    tiles = ax.pcolormesh(np.ma.log10(shown), cmap="cividis", edgecolors="white", linewidth=1)
+    tiles = ax.pcolormesh(
+        np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors="white", linewidth=1
+    )
     row, column = np.nonzero(sizes == 0)
     ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=5)
     ax.set(
@@ -78,7 +88,7 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     ax.set_xticks(np.arange(sizes.shape[1]) + 0.5, [str(k + 1) for k in range(sizes.shape[1])])
     ax.grid(False)
     if shown.count():
-        ax.figure.colorbar(tiles, ax=ax, label="log₁₀ of the gradient's norm")
+        ax.figure.colorbar(tiles, ax=ax, label="log₁₀ of the gradient's norm", extend="both")
     return ax
 
 
@@ -152,8 +162,8 @@ def decision(
     return ax
 
 
-def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -> Axes:
-    """Draw the path of every unit's two incoming weights, from its start to a dot at its end.
+def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
+    """Draw the path of every unit's two incoming weights, from a ring at its start to a dot.
 
     Parameters
     ----------
@@ -162,9 +172,8 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -
     weight : Tensor, shape (records, width, 2)
         A recorded first-layer weight of one network.
     label : str
-        For the legend, where it stands once.
-    start : str, default ``"random"``
-        A name in :data:`STARTS`, for the colour.
+        For the legend, where it stands once; a label that begins with a name in :data:`STARTS`
+        takes its colour.
 
     Returns
     -------
@@ -172,9 +181,11 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -
         The same ``ax``.
     """
     paths = np.asarray(weight)
+    colour, _ = _style(label, 0)
     for i in range(paths.shape[1]):
-        ax.plot(*paths[:, i].T, color=STARTS[start], lw=1, alpha=0.7, ls="-")
-    ax.plot(*paths[-1].T, "o", color=STARTS[start], ls="none", label=label)
+        ax.plot(*paths[:, i].T, color=colour, lw=1, alpha=0.7, ls="-")
+    ax.plot(*paths[0].T, "o", color=colour, ls="none", mfc="white")
+    ax.plot(*paths[-1].T, "o", color=colour, ls="none", label=label)
     ax.set(xlabel="weight from $x_1$", ylabel="weight from $x_2$")
     ax.legend()
     return ax
@@ -293,12 +304,13 @@ def surface(
     return ax
 
 
-def _style(label: str, index: int) -> tuple[str, str]:
+def _style(label: str, index: int) -> tuple[str, Dash]:
     """Return the colour and dash of a curve: that of its start, else the next of the cycle."""
-    for start, colour in STARTS.items():
+    for start, style in STARTS.items():
         if label.startswith(start):
-            return colour, "--" if colour == "C1" else "-"
-    return f"C{3 + index % 4}", ["-.", ":", "--", "-"][index % 4]
+            return style
+    dashes: list[Dash] = ["-.", ":", (0, (6, 1, 1, 1, 1, 1)), "-"]
+    return f"C{3 + index % 4}", dashes[index % 4]
 
 
 def _letters(name: str) -> str:

@@ -138,12 +138,12 @@ def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: A
     assert legend(ax) == ["zeros, lr 0.1", "random", "H(p), the entropy of the labels"]
 
 
-def test_a_start_has_its_own_colour_and_constant_a_dash_of_its_own(ax: Axes) -> None:
+def test_a_start_has_a_colour_and_a_dash_of_its_own(ax: Axes) -> None:
     plots.losses(ax, {f"{start} units": numbers(5) for start in (*plots.STARTS, "other")})
     *lines, other = ax.lines
-    for line, colour in zip(lines, plots.STARTS.values(), strict=True):
+    for line, (colour, dash) in zip(lines, plots.STARTS.values(), strict=True):
         assert same_color(line.get_color(), colour)
-        assert (line.get_linestyle() == "--") == (colour == "C1")
+        assert line.get_linestyle() == dash
     assert not any(same_color(other.get_color(), line.get_color()) for line in lines)
 
 
@@ -210,15 +210,16 @@ def test_the_points_of_each_class_have_a_mark_of_their_own(ax: Axes) -> None:
 
 def test_every_unit_has_a_path_that_ends_in_a_dot(ax: Axes) -> None:
     weight = numbers(6, 4, 2)
-    plots.unit_paths(ax, weight, label="sixteen", start="tied")
-    *paths, ends = ax.lines
+    plots.unit_paths(ax, weight, label="tied units")
+    *paths, starts, ends = ax.lines
     for i, path in enumerate(paths):
         assert_allclose(points(path), weight[:, i])
     assert len(paths) == 4
+    assert_allclose(points(starts), weight[0])
     assert_allclose(points(ends), weight[-1])
-    assert ends.get_marker() == "o"
-    assert all(same_color(line.get_color(), plots.STARTS["tied"]) for line in ax.lines)
-    assert legend(ax) == ["sixteen"]
+    assert starts.get_marker() == ends.get_marker() == "o"
+    assert all(same_color(line.get_color(), plots.STARTS["tied"][0]) for line in ax.lines)
+    assert legend(ax) == ["tied units"]
 
 
 def test_every_seed_has_a_dot_and_every_row_a_bar_at_its_median(ax: Axes) -> None:

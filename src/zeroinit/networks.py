@@ -58,7 +58,8 @@ def _step(z: Tensor, below: float) -> Tensor:
     return torch.where(z > 0, torch.ones_like(z), torch.full_like(z, below))
 
 
-#: The activations by name, each with its derivative.
+#: The activations by name, each with its derivative. Those named relu, leaky_relu, tanh, gelu,
+#: silu, elu and identity are 0 at 0; sigmoid and softplus are not.
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
         "relu": Activation(F.relu, lambda z: _step(z, 0.0)),
@@ -90,7 +91,7 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
 
 
 class MLP(nn.Module):
-    r"""A fully connected network :math:`f(x) = W^L\sigma(\dots\sigma(W^1x + b^1)\dots) + b^L`.
+    r"""A fully connected network, :math:`f(x) = W^L\sigma(\dots\sigma(W^1x + b^1)\dots) + b^L`.
 
     An ordinary module: ``layers[l - 1]`` is the :class:`torch.nn.Linear` that holds
     :math:`W^l` and :math:`b^l`.
@@ -262,7 +263,8 @@ def _recurrent(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Unflatten(1, (4, 2)), layer, _Last(), nn.Linear(6, 3))
 
 
-#: A small network of each family, from 8 numbers to 3 logits; starts are not set.
+#: A small network of each family (convolution, RNN, LSTM, GRU, LayerNorm, BatchNorm), from 8
+#: numbers to 3 logits. Its start is the one that PyTorch draws.
 FAMILIES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "convolution": lambda: nn.Sequential(

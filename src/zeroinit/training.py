@@ -113,7 +113,8 @@ class Run:
     def wakes(self) -> dict[str, int | None]:
         """Return for every parameter the step, from 1, that first moves it; None if none does.
 
-        It is the first recorded step with a gradient that is not exactly zero (for some seed).
+        It is the first recorded step with a gradient that is not exactly zero (for some seed), so
+        it is exact if every step was recorded, ``every=1``.
 
         Examples
         --------
@@ -130,7 +131,8 @@ class Run:
         >>> train(model, half_plane(), lr=0.1, steps=5).wakes()["layers.0.weight"] is None
         True
         """
-        moving = {name: (g != 0).flatten(1).any(1) for name, g in self.gradients.items()}
+        # No step follows the last record.
+        moving = {name: (g[:-1] != 0).flatten(1).any(1) for name, g in self.gradients.items()}
         return {
             name: int(self.steps[m.int().argmax()]) + 1 if m.any() else None
             for name, m in moving.items()

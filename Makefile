@@ -3,6 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/ready
+WHOLE := _build/whole
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -12,9 +13,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
+# Sphinx warns of a page when it reads it. WHOLE says that the last build read every page without a warning;
+# where it is missing, -E has Sphinx read them all again, so that a failed page fails until it is mended.
 html: $(READY) ## Build the book into _build/html
-	@$(SPHINX) -b html book _build/html || { rm -rf _build/doctrees; \
-	  echo "The book was not built: the first warning or error above names the page and the line." >&2; exit 1; }
+	@fresh=$$(test -e $(WHOLE) || echo -E); rm -f $(WHOLE); \
+	$(SPHINX) $$fresh -b html book _build/html || { \
+	  echo "The book was not built: the first warning or error above names the page and the line." >&2; \
+	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
+	  exit 1; }
+	@touch $(WHOLE)
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 test: html lint ## Build the book, then check style, types, package, pages and site
@@ -27,7 +34,8 @@ doctest: $(READY) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
 serve: $(READY) ## Show the book and rebuild it on every save
-	@$(BIN)/sphinx-autobuild -c . -d _build/doctrees -q --watch src --watch conf.py --open-browser book _build/html
+	@$(BIN)/sphinx-autobuild -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
+	  --ignore '*/__pycache__/*' book _build/serve
 
 clean: ## Remove the built book, and keep .venv
 	@rm -rf _build

@@ -1,4 +1,4 @@
-"""How Sphinx builds the book; every page is in book/, every extension of our own in src/bookbuild/."""
+"""How Sphinx builds the book: pages are in book/, our own extensions in src/bookbuild/."""
 
 import os
 import sys
@@ -35,14 +35,18 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_show_tb = True
+nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-freshness_files = ["src/zeroinit/**/*", "constraints.txt"]
+freshness_files = ["src/zeroinit/**/*", "src/bookbuild/kernels/**/*", "constraints.txt"]
 results_tests = "tests/zeroinit"
 
 # the docstrings
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_default_options = {"no-value": True}
 napoleon_use_param = False
 napoleon_use_rtype = False
 nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventory is fetched

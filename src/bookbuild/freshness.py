@@ -2,7 +2,8 @@
 
 MyST-NB keeps a page's outputs under a key made of its cells alone. Here the cache's folder is named
 by a digest of the files in ``freshness_files`` (globs, relative to conf.py), so that outputs made
-with other files are never found, and going back to old files finds the old outputs.
+with other files are never found, and going back to old files finds the old outputs. An edit of the
+extensions themselves runs no cell, but has Sphinx read every page again.
 """
 
 import hashlib
@@ -36,6 +37,7 @@ def digest(root: Path, patterns: list[str]) -> str:
 
 def name_cache(app: Sphinx, config: Config) -> None:
     """Name the cache's folder; a changed name also makes Sphinx read every page again."""
+    config.freshness_extensions = digest(Path(__file__).parent, ["*.py"])
     name = digest(Path(app.confdir), config.freshness_files)
     config.nb_execution_cache_path = str(Path(app.outdir).parent / "cells" / name)
 
@@ -49,6 +51,7 @@ def create_cache(app: Sphinx) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_config_value("freshness_files", [], "env", types=frozenset({list}))
+    app.add_config_value("freshness_extensions", "", "env", types=frozenset({str}))
     app.connect("config-inited", name_cache)
     app.connect("builder-inited", create_cache, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

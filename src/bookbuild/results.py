@@ -6,6 +6,7 @@
     :::                                  :::
 
 Both are enumerable nodes of Sphinx, so ``{ref}`` and ``{numref}`` work, also in parallel builds.
+``{results-table}`` lists every theorem beside its tests.
 A test belongs to a theorem by its mark, ``@pytest.mark.theorem("twins-stay-twins")``; the directive
 finds it in the folder ``results_tests`` and warns if there is none.
 """
@@ -16,8 +17,10 @@ from typing import ClassVar, NamedTuple, cast
 
 from docutils import nodes
 from docutils.parsers.rst.directives import unchanged_required
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
@@ -39,7 +42,7 @@ def marked_tests(folder: Path) -> dict[str, list[Test]]:
     found: dict[str, list[Test]] = {}
     for file in sorted(folder.rglob("test_*.py")):
         text = file.read_text("utf-8")
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(ast.parse(text, str(file))):
             if not isinstance(node, ast.FunctionDef):
                 continue
             for mark in node.decorator_list:
@@ -72,7 +75,9 @@ class Numbered(SphinxDirective):
         """Return the block, with what the subclass adds at its end."""
         if "name" not in self.options:
             raise self.error(f"{self.name} {self.arguments[0]!r} needs a :name: to be referred to")
-        block = self.node_class(title=self.arguments[0])
+        name = self.options["name"]
+        anchor = name if name.startswith(self.name) else f"{self.name}-{name}"  # no heading's
+        block = self.node_class(title=self.arguments[0], ids=[nodes.make_id(anchor)])
         self.set_source_info(block)
         block.extend(self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset))
         block.extend(self.foot())
@@ -90,7 +95,7 @@ class Theorem(Numbered):
     node_class = theorem
 
     def foot(self) -> list[nodes.Node]:
-        """Return one fold a test."""
+        """Return a fold with the source of the tests."""
         label = self.options["name"]
         tests = marked_tests(Path(self.env.app.confdir, self.config.results_tests))
         for test in [test for group in tests.values() for test in group]:
@@ -99,12 +104,47 @@ class Theorem(Numbered):
             LOG.warning(
                 "theorem %r has no test marked with it", label, location=self.get_location()
             )
-        folds = [
-            f"::::{{dropdown}} Tested by `{test.name}`\n:class-container: tested-by\n"
-            f"```python\n{test.source}\n```\n::::\n"
-            for test in tests.get(label, [])
-        ]
-        return self.parse_text_to_nodes("\n".join(folds))
+            return []
+        source = "\n\n\n".join(test.source for test in tests[label])
+        return self.parse_text_to_nodes(
+            f"::::{{dropdown}} Tests\n:class-container: tests\n```python\n{source}\n```\n::::"
+        )
+
+
+class ResultsTable(SphinxDirective):
+    """A table of every theorem that tests carry the label of, and those tests."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, in the order of the test files."""
+        root = Path(self.env.app.confdir)
+        lines = ["| Number | Result | Tested by |", "| --- | --- | --- |"]
+        for label, tests in marked_tests(root / self.config.results_tests).items():
+            names = "<br>".join(f"`{test.name}`" for test in tests)
+            lines.append(f"| {{numref}}`{label}` | {{ref}}`{label}` | {names} |")
+            for test in tests:
+                self.env.note_dependency(str(test.file))
+        (table,) = self.parse_text_to_nodes("\n".join(lines))
+        cast(nodes.table, table)["classes"].append("results-table")
+        return [table]
+
+
+class SortResults(SphinxPostTransform):
+    """Put the rows of a results table in the order of the theorems' numbers."""
+
+    default_priority = 5  # before references are resolved
+
+    def run(self, **kwargs: object) -> None:
+        """Sort the rows, now that every page is read and every number known."""
+        for table in self.document.findall(nodes.table):
+            if "results-table" in table["classes"]:
+                body = next(table.findall(nodes.tbody))
+                body[:] = sorted(body, key=self.number)
+
+    def number(self, row: nodes.Node) -> tuple[int, ...]:
+        """Return the number of the theorem that a row refers to first."""
+        label = next(row.findall(pending_xref))["reftarget"]
+        page, anchor, _ = self.env.domains.standard_domain.labels.get(label, ("", "", ""))
+        return self.env.toc_fignumbers.get(page, {}).get("theorem", {}).get(anchor, ())
 
 
 class Exercise(Numbered):
@@ -150,5 +190,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         app.add_enumerable_node(node_class, node_class.__name__, title, html=(visit, depart))
     app.add_directive("theorem", Theorem)
     app.add_directive("exercise", Exercise)
+    app.add_directive("results-table", ResultsTable)
+    app.add_post_transform(SortResults)
     app.connect("config-inited", name_numbers)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

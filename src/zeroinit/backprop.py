@@ -74,7 +74,7 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
     Raises
     ------
     TypeError
-        If ``data.y`` holds targets of a regression, or its dtype is not the model's.
+        If ``data.y`` holds targets of a regression, or the dtype of ``data.x`` is not the model's.
     ValueError
         If a shape or a device does not fit, or a label has no output.
 

@@ -126,7 +126,7 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     seed : int, default 0
         Seed of the points.
     dtype : torch.dtype, optional
-        Of the points; PyTorch's default if not given.
+        Of the points, which are the same in each; PyTorch's default if not given.
 
     Raises
     ------
@@ -138,12 +138,12 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     The classes are nearly, not exactly, balanced; whether they are decides whether the all-zero
     network's loss moves at all:
 
-    >>> data = half_plane()
-    >>> data.x.shape, len(data.frequencies)
-    (torch.Size([128, 2]), 2)
+    >>> half_plane().frequencies
+    tensor([0.4453, 0.5547])
     """
-    x = torch.randn(_count(n), 2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-    return Data(x, (x.sum(1) > 0).long())
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(_count(n), 2, generator=generator, dtype=torch.float32)
+    return Data(x.to(dtype or torch.get_default_dtype()), (x.sum(1) > 0).long())
 
 
 def xor(
@@ -162,7 +162,7 @@ def xor(
     seed : int, default 0
         Seed of the corners and the noise.
     dtype : torch.dtype, optional
-        Of the points; PyTorch's default if not given.
+        Of the points, which are the same in each; PyTorch's default if not given.
 
     Raises
     ------
@@ -181,9 +181,9 @@ def xor(
         raise ValueError(f"noise must be at least 0, got {noise}")
     generator = torch.Generator().manual_seed(seed)
     corners = torch.randint(0, 2, (_count(n), 2), generator=generator)
-    x = 2 * corners.to(dtype or torch.get_default_dtype()) - 1
-    x = x + noise * torch.randn(n, 2, generator=generator, dtype=dtype)
-    return Data(x, corners[:, 0] ^ corners[:, 1])
+    shifts = torch.randn(n, 2, generator=generator, dtype=torch.float32)
+    x = 2 * corners - 1 + noise * shifts
+    return Data(x.to(dtype or torch.get_default_dtype()), corners[:, 0] ^ corners[:, 1])
 
 
 def _count(n: int) -> int:

@@ -27,7 +27,7 @@ def constant_(model: M, value: float) -> M:
     model : nn.Module
         Filled in place.
     value : float
-        Any finite number. With 0 the network is *all-zero*; with any other, units are twins.
+        Any finite number. Units of a hidden layer become twins; with 0 the network is *all-zero*.
 
     Returns
     -------
@@ -248,7 +248,8 @@ def _check_std(std: float) -> None:
         raise ValueError(f"std must be a finite number of at least 0, got {std}")
 
 
-#: The starts by name, each a function of the model and a generator.
+#: The starts by name (zeros, constant, tied, default, kaiming, xavier), each a function of the
+#: model and a generator. The constant is 0.1.
 INITIALIZERS: Mapping[str, Callable[[nn.Module, Generator], nn.Module]] = MappingProxyType(
     {
         "zeros": lambda model, generator: zeros_(model),

@@ -33,7 +33,9 @@ class Activation(NamedTuple):
     0.0
     """
 
+    #: The function, of a tensor of any shape to one of the same shape.
     function: Callable[[Tensor], Tensor]
+    #: Its derivative, with PyTorch's value at a kink.
     derivative: Callable[[Tensor], Tensor]
 
 
@@ -56,7 +58,8 @@ def _step(z: Tensor, below: float) -> Tensor:
     return torch.where(z > 0, torch.ones_like(z), torch.full_like(z, below))
 
 
-#: The activations by name, each with its derivative.
+#: The activations by name, each with its derivative. Those named relu, leaky_relu, tanh, gelu,
+#: silu, elu and identity are 0 at 0; sigmoid and softplus are not.
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
         "relu": Activation(F.relu, lambda z: _step(z, 0.0)),
@@ -88,7 +91,7 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
 
 
 class MLP(nn.Module):
-    r"""A fully connected network :math:`f(x) = W^L\sigma(\dots\sigma(W^1x + b^1)\dots) + b^L`.
+    r"""A fully connected network, :math:`f(x) = W^L\sigma(\dots\sigma(W^1x + b^1)\dots) + b^L`.
 
     An ordinary module: ``layers[l - 1]`` is the :class:`torch.nn.Linear` that holds
     :math:`W^l` and :math:`b^l`.
@@ -155,6 +158,12 @@ class MLP(nn.Module):
                 nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype)
                 for fan_in, fan_out in pairwise(widths)
             )
+
+    @property
+    def widths(self) -> list[int]:
+        """Units of every layer, the input first."""
+        layers = linear_layers(self)
+        return [layers[0].in_features, *(layer.out_features for layer in layers)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, shape (n, widths[-1]), of the points ``x``, shape (n, widths[0])."""
@@ -223,8 +232,7 @@ def check_fit(model: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
             )
     if not isinstance(model, MLP):
         return
-    layers = linear_layers(model)
-    first, last = layers[0].in_features, layers[-1].out_features
+    first, *_, last = model.widths
     if x.shape[1:] != (first,):
         raise ValueError(
             f"x has {x.shape[-1]} columns and the network takes {first}: "
@@ -255,7 +263,8 @@ def _recurrent(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Unflatten(1, (4, 2)), layer, _Last(), nn.Linear(6, 3))
 
 
-#: The smallest network of each family, without its start: 8 numbers in, 3 logits out.
+#: A small network of each family (convolution, RNN, LSTM, GRU, LayerNorm, BatchNorm), from 8
+#: numbers to 3 logits. Its start is the one that PyTorch draws.
 FAMILIES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "convolution": lambda: nn.Sequential(

@@ -9,13 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from zeroinit.data import Data
 
-#: The colour of each kind of start, on every page.
-STARTS: Mapping[str, str] = {"zeros": "C0", "constant": "C1", "tied": "C1", "random": "C2"}
+Dash = str | tuple[int, tuple[int, ...]]
+
+#: The colour and the dash of each kind of start, on every page.
+STARTS: Mapping[str, tuple[str, Dash]] = {
+    "zeros": ("C0", "-"),
+    "constant": ("C1", "--"),
+    "tied": ("C1", "-."),
+    "random": ("C2", "-"),
+}
 
 
 def losses(ax: Axes, curves: Mapping[str, Tensor], *, limit: float | None = None) -> Axes:
@@ -59,7 +66,8 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     ax : Axes
         Where to draw.
     gradients : mapping of str to Tensor, shape (records, \*shape)
-        The ``gradients`` of a :class:`~zeroinit.training.Run` of one network.
+        The ``gradients`` of a :class:`~zeroinit.training.Run` of one network. Colours tell norms
+        from 1e-8 to 1 apart.
 
     Returns
     -------
@@ -69,7 +77,9 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     names = list(gradients)
     sizes = np.stack([np.asarray(g.flatten(1).norm(dim=1)) for g in gradients.values()])
     shown = np.ma.masked_equal(sizes, 0.0)
-    tiles = ax.pcolormesh(np.ma.log10(shown), cmap="cividis", edgecolors="white", linewidth=1)
+    tiles = ax.pcolormesh(
+        np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors="white", linewidth=1
+    )
     row, column = np.nonzero(sizes == 0)
     ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=5)
     ax.set(
@@ -78,7 +88,38 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     ax.set_xticks(np.arange(sizes.shape[1]) + 0.5, [str(k + 1) for k in range(sizes.shape[1])])
     ax.grid(False)
     if shown.count():
-        ax.figure.colorbar(tiles, ax=ax, label="log₁₀ of the gradient's norm")
+        ax.figure.colorbar(tiles, ax=ax, label="log₁₀ of the gradient's norm", extend="both")
+    return ax
+
+
+def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
+    """Draw the step that first moves each parameter of several networks; a cross where none does.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    steps : mapping of str to mapping of str to int or None
+        For every network, by its label, what :meth:`Run.wakes <zeroinit.training.Run.wakes>` gives;
+        the same names, in the order of the layers, for each.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, a column for each network, the last parameter on top.
+    """
+    names = list(next(iter(steps.values())))
+    table = np.array([[column[name] or 0 for column in steps.values()] for name in names])
+    shown = np.ma.masked_equal(table, 0)
+    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors="white", linewidth=1)
+    for (row, column), step in np.ndenumerate(table):
+        colour = "white" if 2 * step > table.max() + 1 else "0.15"
+        ax.text(column + 0.5, row + 0.5, step or "", color=colour, ha="center", va="center")
+    row, column = np.nonzero(table == 0)
+    ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=7)
+    ax.set(yticks=np.arange(len(names)) + 0.5, yticklabels=names)
+    ax.set_xticks(np.arange(len(steps)) + 0.5, list(steps))
+    ax.grid(False)
     return ax
 
 
@@ -121,8 +162,8 @@ def decision(
     return ax
 
 
-def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -> Axes:
-    """Draw the path of every unit's two incoming weights, from its start to a dot at its end.
+def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
+    """Draw the path of every unit's two incoming weights, from a ring at its start to a dot.
 
     Parameters
     ----------
@@ -131,9 +172,8 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -
     weight : Tensor, shape (records, width, 2)
         A recorded first-layer weight of one network.
     label : str
-        For the legend, where it stands once.
-    start : str, default ``"random"``
-        A name in :data:`STARTS`, for the colour.
+        For the legend, where it stands once; a label that begins with a name in :data:`STARTS`
+        takes its colour.
 
     Returns
     -------
@@ -141,9 +181,11 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str, start: str = "random") -
         The same ``ax``.
     """
     paths = np.asarray(weight)
+    colour, _ = _style(label, 0)
     for i in range(paths.shape[1]):
-        ax.plot(*paths[:, i].T, color=STARTS[start], lw=1, alpha=0.7, ls="-")
-    ax.plot(*paths[-1].T, "o", color=STARTS[start], ls="none", label=label)
+        ax.plot(*paths[:, i].T, color=colour, lw=1, alpha=0.7, ls="-")
+    ax.plot(*paths[0].T, "o", color=colour, ls="none", mfc="white")
+    ax.plot(*paths[-1].T, "o", color=colour, ls="none", label=label)
     ax.set(xlabel="weight from $x_1$", ylabel="weight from $x_2$")
     ax.legend()
     return ax
@@ -178,6 +220,41 @@ def spread(ax: Axes, values: Mapping[str, Tensor], *, xlabel: str) -> Axes:
     return ax
 
 
+def by_layer(ax: Axes, values: Mapping[str, Tensor], *, ylabel: str, first: int = 0) -> Axes:
+    """Draw a quantity by layer: the median over seeds, in the band that holds eight in ten.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw; give it a logarithmic scale before or after, as suits the quantity.
+    values : mapping of str to Tensor, shape (layers, seeds)
+        Numbers by label; where they are 0 for every seed, a cross stands at the foot of the axes.
+    ylabel : str
+        What the numbers are, with their unit.
+    first : int, default 0
+        The layer of the first row; 0 is the input.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``.
+    """
+    for k, (label, numbers) in enumerate(values.items()):
+        layer = np.arange(first, first + len(numbers))
+        low, middle, high = np.nanquantile(np.asarray(numbers), [0.1, 0.5, 0.9], axis=1)
+        zero = (np.asarray(numbers) == 0).all(1)
+        low, middle, high = (np.ma.masked_where(zero, line) for line in (low, middle, high))
+        colour, dash = _style(label, k)
+        ax.plot(layer, middle, "o", ls=dash, color=colour, label=label)
+        ax.fill_between(layer, low, high, color=colour, alpha=0.2, lw=0)
+        foot = np.full(zero.sum(), 0.02)
+        ax.plot(layer[zero], foot, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
+    ax.set(xlabel="layer $l$", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend()
+    return ax
+
+
 def surface(
     ax: Axes,
     loss: Callable[[Tensor], Tensor],
@@ -194,7 +271,7 @@ def surface(
         Where to draw.
     loss : callable
         Takes weights, shape (points, 2), and gives their losses, shape (points,), above 0.
-    paths : mapping of str to Tensor, shape (steps + 1, 2)
+    paths : mapping of str to Tensor, shape (steps + 1, 2) or (steps + 1, seeds, 2)
         Weights by step; a circle marks the start of each, a square its end.
     reach : float, above 0
         Both weights are shown from −reach to reach.
@@ -208,12 +285,14 @@ def surface(
     """
     side = torch.linspace(-reach, reach, 121, dtype=torch.float64)
     level = loss(torch.cartesian_prod(side, side)).reshape(121, 121).T
-    ax.contour(side, side, level.log(), 14, cmap=ListedColormap(["#bbbbbb"]), linewidths=0.8)
+    ax.contour(side, side, level.log(), 14, colors="#bbbbbb", linestyles="-", linewidths=0.8)
     for k, (label, path) in enumerate(paths.items()):
         colour, dash = _style(label, k)
-        ax.plot(*path.T, label=label, color=colour, linestyle=dash)
-        ax.plot(*path[0], "o", color=colour, ms=6)
-        ax.plot(*path[-1], "s", color=colour, ms=6)
+        points = np.asarray(path.reshape(len(path), -1, 2))
+        lines = ax.plot(points[:, :, 0], points[:, :, 1], color=colour, linestyle=dash)
+        lines[0].set_label(label)
+        ax.plot(*points[0].T, "o", color=colour, ms=6, ls="none")
+        ax.plot(*points[-1].T, "s", color=colour, ms=6, ls="none")
     ax.set(
         xlabel=labels[0],
         ylabel=labels[1],
@@ -221,16 +300,17 @@ def surface(
         xlim=(-reach, reach),
         ylim=(-reach, reach),
     )
-    ax.legend()
+    ax.legend(frameon=True, framealpha=1, edgecolor="white")
     return ax
 
 
-def _style(label: str, index: int) -> tuple[str, str]:
+def _style(label: str, index: int) -> tuple[str, Dash]:
     """Return the colour and dash of a curve: that of its start, else the next of the cycle."""
-    for start, colour in STARTS.items():
+    for start, style in STARTS.items():
         if label.startswith(start):
-            return colour, "--" if colour == "C1" else "-"
-    return f"C{3 + index % 4}", ["-.", ":", "--", "-"][index % 4]
+            return style
+    dashes: list[Dash] = ["-.", ":", (0, (6, 1, 1, 1, 1, 1)), "-"]
+    return f"C{3 + index % 4}", dashes[index % 4]
 
 
 def _letters(name: str) -> str:

@@ -98,7 +98,7 @@ def limit(x: Tensor, y: Tensor, start: Tensor) -> Tensor:
     r"""Return where that path ends: :math:`X^+y + (I - X^+X)\,w_0`.
 
     From :math:`w_0 = 0` it is :math:`X^+y`, the least-squares solution of least norm
-    (Theorem *Zero is the best start of linear regression*).
+    (Theorem *Linear regression from zero*).
 
     Parameters
     ----------

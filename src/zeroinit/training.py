@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Real
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
 from zeroinit.networks import check_fit, lookup
 
+M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
 
@@ -34,7 +36,7 @@ class Run:
 
     Shapes are of one network; of many seeds there is one more axis, the second, of size seeds.
 
-    Attributes
+    Parameters
     ----------
     losses : Tensor, shape (steps + 1,)
         The loss before each step, and after the last.
@@ -66,10 +68,53 @@ class Run:
         bad = ~self.losses.isfinite()
         return torch.where(bad.any(0), bad.int().argmax(0), -1)
 
+    @torch.no_grad()
+    def network(self, model: M, *, record: int = -1, seed: int | None = None) -> M:
+        """Return a copy of ``model`` as it was at a record of this run.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The network that was trained; it is left as it is.
+        record : int, default -1
+            Index in ``steps``; by default the end.
+        seed : int, optional
+            Of many seeds, the place of the one wanted, from 0.
+
+        Raises
+        ------
+        ValueError
+            If the run is of many seeds and none is given, or of one and a seed is given.
+
+        Examples
+        --------
+        >>> from zeroinit import MLP, distinct_units, half_plane, units
+        >>> model, data = MLP([2, 16, 2]), half_plane()
+        >>> run = train_many(model, data, start="tied", seeds=range(8), lr=0.1, steps=5)
+        >>> distinct_units(units(run.network(model, seed=3), 1))
+        1
+
+        Of many seeds one must be named:
+
+        >>> run.network(model)
+        Traceback (most recent call last):
+            ...
+        ValueError: the run is of many seeds: give one
+        """
+        if (self.losses.ndim == 2) != (seed is not None):
+            held = "one network: leave seed out" if seed is not None else "many seeds: give one"
+            raise ValueError(f"the run is of {held}")
+        model = deepcopy(model)
+        for name, recorded in self.parameters.items():
+            point = recorded[record]
+            model.get_parameter(name).copy_(point if seed is None else point[seed])
+        return model
+
     def wakes(self) -> dict[str, int | None]:
         """Return for every parameter the step, from 1, that first moves it; None if none does.
 
-        It is the first recorded step with a gradient that is not exactly zero (for some seed).
+        It is the first recorded step with a gradient that is not exactly zero (for some seed), so
+        it is exact if every step was recorded, ``every=1``.
 
         Examples
         --------
@@ -86,7 +131,8 @@ class Run:
         >>> train(model, half_plane(), lr=0.1, steps=5).wakes()["layers.0.weight"] is None
         True
         """
-        moving = {name: (g != 0).flatten(1).any(1) for name, g in self.gradients.items()}
+        # No step follows the last record.
+        moving = {name: (g[:-1] != 0).flatten(1).any(1) for name, g in self.gradients.items()}
         return {
             name: int(self.steps[m.int().argmax()]) + 1 if m.any() else None
             for name, m in moving.items()

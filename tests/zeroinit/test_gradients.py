@@ -38,9 +38,7 @@ def test_the_gradient_at_zero_has_a_closed_form(problem: Problem) -> None:
     """σ(0)(1/C − p)1ᵀ for the last weight, 1/C − p for the last bias, exactly 0 for all else."""
     model, data = problem
     found = autograd(zeros_(model), data)
-    layers = linear_layers(model)
-    widths = [layers[0].in_features, *(layer.out_features for layer in layers)]
-    closed_form = gradients_at_zero(widths, model.activation, data.frequencies)
+    closed_form = gradients_at_zero(model.widths, model.activation, data.frequencies)
     torch.testing.assert_close(found, closed_form)
     *others, last_weight, _ = found.values()
     assert not any(gradient.any() for gradient in others)

@@ -63,6 +63,8 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "decision": lambda ax: plots.decision(ax, MLP([2, 4, 2]), DATA),
     "unit_paths": lambda ax: plots.unit_paths(ax, numbers(6, 4, 2), label="units"),
     "spread": lambda ax: plots.spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)"),
+    "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
+    "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
 }
 
@@ -90,8 +92,29 @@ def test_a_drawing_is_on_the_axes_given_and_nowhere_else(name: str, ax: Axes) ->
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_drawing_names_its_axes(name: str, ax: Axes) -> None:
     DRAWINGS[name](ax)
-    assert ax.get_xlabel()
+    assert ax.get_xlabel() or [text.get_text() for text in ax.get_xticklabels()]
     assert ax.get_ylabel() or [text.get_text() for text in ax.get_yticklabels()]
+
+
+def test_by_layer_marks_a_layer_of_zeros_with_a_cross_and_leaves_it_out_of_the_line(
+    ax: Axes,
+) -> None:
+    values = numbers(4, 9)
+    values[1:3] = 0
+    plots.by_layer(ax, {"random": values}, ylabel="size", first=1)
+    line, crosses = ax.lines
+    shown = points(line)
+    assert_allclose(shown[[0, 3], 1], np.median(values[[0, 3]], axis=1), rtol=1e-6)
+    assert np.isnan(shown[:, 1]).tolist() == [False, True, True, False]
+    assert crosses.get_marker() == "x"
+    assert points(crosses)[:, 0].tolist() == [2, 3]
+
+
+def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:
+    plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}})
+    written = {(t.get_position(), t.get_text()) for t in ax.texts if t.get_text()}
+    assert written == {((0.5, 0.5), "1"), ((1.5, 0.5), "1"), ((1.5, 1.5), "2")}
+    assert points(ax.lines[0]).tolist() == [[0.5, 1.5]]
 
 
 def test_every_public_function_is_drawn_here() -> None:
@@ -115,12 +138,12 @@ def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: A
     assert legend(ax) == ["zeros, lr 0.1", "random", "H(p), the entropy of the labels"]
 
 
-def test_a_start_has_its_own_colour_and_constant_a_dash_of_its_own(ax: Axes) -> None:
+def test_a_start_has_a_colour_and_a_dash_of_its_own(ax: Axes) -> None:
     plots.losses(ax, {f"{start} units": numbers(5) for start in (*plots.STARTS, "other")})
     *lines, other = ax.lines
-    for line, colour in zip(lines, plots.STARTS.values(), strict=True):
+    for line, (colour, dash) in zip(lines, plots.STARTS.values(), strict=True):
         assert same_color(line.get_color(), colour)
-        assert (line.get_linestyle() == "--") == (colour == "C1")
+        assert line.get_linestyle() == dash
     assert not any(same_color(other.get_color(), line.get_color()) for line in lines)
 
 
@@ -187,15 +210,16 @@ def test_the_points_of_each_class_have_a_mark_of_their_own(ax: Axes) -> None:
 
 def test_every_unit_has_a_path_that_ends_in_a_dot(ax: Axes) -> None:
     weight = numbers(6, 4, 2)
-    plots.unit_paths(ax, weight, label="sixteen", start="tied")
-    *paths, ends = ax.lines
+    plots.unit_paths(ax, weight, label="tied units")
+    *paths, starts, ends = ax.lines
     for i, path in enumerate(paths):
         assert_allclose(points(path), weight[:, i])
     assert len(paths) == 4
+    assert_allclose(points(starts), weight[0])
     assert_allclose(points(ends), weight[-1])
-    assert ends.get_marker() == "o"
-    assert all(same_color(line.get_color(), plots.STARTS["tied"]) for line in ax.lines)
-    assert legend(ax) == ["sixteen"]
+    assert starts.get_marker() == ends.get_marker() == "o"
+    assert all(same_color(line.get_color(), plots.STARTS["tied"][0]) for line in ax.lines)
+    assert legend(ax) == ["tied units"]
 
 
 def test_every_seed_has_a_dot_and_every_row_a_bar_at_its_median(ax: Axes) -> None:

@@ -1,0 +1,57 @@
+"""A small book in a temporary folder, built by the real Makefile, conf.py and extensions."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Book:
+    """A folder that ``make`` takes for the repository; its package ``zeroinit`` is one line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("Makefile", "conf.py", "pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, folder)
+        for name in ("src/bookbuild", "book/_static"):
+            shutil.copytree(ROOT / name, folder / name)
+        self.write("src/zeroinit/__init__.py", "VALUE = 1\n")
+        self.write("book/references.bib", "")
+        self.write("book/index.md", "# Index\n\n```{toctree}\n:glob:\n*\n```\n")
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file, and the folders it needs."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+
+    def text(self, name: str) -> str:
+        """Return a file's text, empty if there is no such file."""
+        file = self.folder / name
+        return file.read_text("utf-8") if file.exists() else ""
+
+    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``make`` in the folder, and keep what it prints."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=inherited | {"PYTHONPATH": str(self.folder / "src")} | environment,
+            capture_output=True,
+            text=True,
+        )
+
+    def html(self) -> subprocess.CompletedProcess[str]:
+        """Run ``make html`` in the environment that runs this test."""
+        self.write(".venv/ready", "")
+        return self.make("html", f"BIN={Path(sys.executable).parent}")
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    return Book(tmp_path)

@@ -113,7 +113,7 @@ class MLP(nn.Module):
     Raises
     ------
     TypeError
-        If a width is not an ``int``.
+        If ``widths`` is not a sequence, or a width is not an ``int``.
     ValueError
         If there are fewer than two widths, one is below 1, or the activation is unknown.
 
@@ -143,6 +143,8 @@ class MLP(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(widths, Sequence):
+            raise TypeError(f"widths must be a sequence of int such as [2, 16, 2], got {widths!r}")
         if len(widths) < 2:
             raise ValueError(f"widths must name the input and the output at least, got {widths}")
         for width in widths:

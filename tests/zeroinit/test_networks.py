@@ -116,6 +116,7 @@ def test_a_family_takes_8_numbers_gives_3_logits_and_learns_from_its_own_start(
         ([2, 2], None, ValueError, "unknown activation None: choose one of relu"),
         ([2, 0, 2], "relu", ValueError, r"at least 1, got 0 in \[2, 0, 2\]"),
         ([2, -1, 2], "relu", ValueError, r"at least 1, got -1 in \[2, -1, 2\]"),
+        (2, "relu", TypeError, r"sequence of int such as \[2, 16, 2\], got 2"),
         ([2, 1.5, 2], "relu", TypeError, r"must be an int, got 1.5 in \[2, 1.5, 2\]"),
         ([2], "relu", ValueError, r"the input and the output at least, got \[2\]"),
         ([], "relu", ValueError, r"the input and the output at least, got \[\]"),

@@ -275,7 +275,7 @@ def test_the_gap_is_the_largest_difference_of_two_units_in_one_number() -> None:
     model = constant_(MLP([2, 4, 2]), 0.1)
     assert gap(units(model, 1)) == 0
     with torch.no_grad():
-        model.layers[1].weight[1, 2] = -0.4
+        linear_layers(model)[1].weight[1, 2] = -0.4
     assert gap(units(model, 1)) == pytest.approx(0.5)
 
 

@@ -1,5 +1,7 @@
 """What parts the twins, what does not, and where dropout wakes nothing."""
 
+from typing import cast
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -33,7 +35,7 @@ def dropout(model: MLP, x: Tensor, draw: Generator, rate: float = 0.5) -> Tensor
         h = model.sigma.function(layer(x))
         keep = torch.rand(h.shape, generator=draw, dtype=h.dtype) >= rate
         x = h * keep / (1 - rate)
-    return last(x)
+    return cast(Tensor, last(x))
 
 
 def descend(model: MLP, loss: Tensor, lr: float = 0.1) -> None:
@@ -65,12 +67,13 @@ def test_noise_of_each_unit_parts_twins(problem: Problem, seed: int) -> None:
     model, data = problem
     draw = Generator().manual_seed(seed)
     x = data.x
-    for layer in model.layers[:-1]:
+    *hidden, last = linear_layers(model)
+    for layer in hidden:
         h = torch.tanh(layer(x))
         x = h + 0.1 * torch.randn(h.shape, generator=draw, dtype=h.dtype)
-    descend(model, F.cross_entropy(model.layers[-1](x), data.y))
-    for layer in range(1, len(model.layers)):
-        assert gap(units(model, layer)) > 1e-6
+    descend(model, F.cross_entropy(last(x), data.y))
+    for number, _ in enumerate(hidden, start=1):
+        assert gap(units(model, number)) > 1e-6
 
 
 @pytest.mark.theorem("what-parts")
@@ -170,8 +173,9 @@ def test_dropout_parts_the_units_of_an_all_zero_network_that_thaws(activation: s
     descend(model, F.cross_entropy(dropout(model, x, draw), data.y), lr=0.5)
 
     draw.manual_seed(0)
-    _, m = (2 * (torch.rand(len(x), 8, generator=draw, dtype=x.dtype) >= 0.5) for _ in range(2))
+    _, keep = (torch.rand(len(x), 8, generator=draw, dtype=x.dtype) >= 0.5 for _ in range(2))
     delta = (0.5 - F.one_hot(data.y)) / len(x)
     value = model.sigma.function(torch.zeros((), dtype=x.dtype))
-    torch.testing.assert_close(model.layers[2].weight.data, -0.5 * value * delta.T @ m)
+    last = linear_layers(model)[-1].weight
+    torch.testing.assert_close(last.data, -0.5 * value * delta.T.double() @ (2.0 * keep).double())
     assert gap(units(model, 2)) > 1e-3

@@ -12,7 +12,7 @@ from zeroinit.initialization import (
     zeros_,
 )
 from zeroinit.networks import MLP, linear_layers
-from zeroinit.symmetry import collapse, distinct_units, permute, twins, units
+from zeroinit.symmetry import collapse, distinct_units, gap, permute, twins, units
 from zeroinit.training import Run, train, train_many
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "constant_",
     "default_",
     "distinct_units",
+    "gap",
     "half_plane",
     "kaiming_normal_",
     "linear_layers",

@@ -52,6 +52,43 @@ def distinct_units(weight: Tensor) -> int:
     return len(torch.unique(weight, dim=0))
 
 
+def gap(weight: Tensor) -> float:
+    r"""Return how far apart the units of a weight matrix are, in their most different number.
+
+    Where rounding may part twins by their last bits, :func:`distinct_units` counts those bits; the
+    gap tells them from a difference in earnest.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (units, numbers)
+        One unit a row, such as the weights of one layer, or what :func:`units` gives.
+
+    Returns
+    -------
+    float
+        The largest difference between two entries of one column; 0 if all units are equal.
+
+    Raises
+    ------
+    ValueError
+        If ``weight`` is not a matrix, or is empty.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP, constant_
+    >>> gap(units(constant_(MLP([2, 16, 2]), 0.1), 1))
+    0.0
+    >>> gap(torch.tensor([[1.0, 5.0], [1.5, 2.0]]))
+    3.0
+    """
+    if weight.ndim != 2 or weight.numel() == 0:
+        raise ValueError(
+            "weight must be a matrix (units, numbers) that is not empty, "
+            f"got shape {tuple(weight.shape)}"
+        )
+    return float((weight.amax(0) - weight.amin(0)).max())
+
+
 def units(model: nn.Module, layer: int) -> Tensor:
     """Return the units of a hidden layer, one a row.
 

@@ -63,6 +63,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "decision": lambda ax: plots.decision(ax, MLP([2, 4, 2]), DATA),
     "unit_paths": lambda ax: plots.unit_paths(ax, numbers(6, 4, 2), label="units"),
     "spread": lambda ax: plots.spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)"),
+    "lineup": lambda ax: plots.lineup(ax, {"tied": {"a": numbers(3)}}, xlabel="gap"),
     "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
     "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
@@ -108,6 +109,25 @@ def test_by_layer_marks_a_layer_of_zeros_with_a_cross_and_leaves_it_out_of_the_l
     assert np.isnan(shown[:, 1]).tolist() == [False, True, True, False]
     assert crosses.get_marker() == "x"
     assert points(crosses)[:, 0].tolist() == [2, 3]
+
+
+def test_lineup_has_a_colour_for_each_group_and_a_cross_for_each_zero(ax: Axes) -> None:
+    ax.set_xscale("log")
+    some = torch.tensor([0.0, 0.5, 2.0])
+    plots.lineup(ax, {"tied": {"a": some, "b": numbers(3)}, "free": {"c": some}}, xlabel="gap")
+    dots, crosses = ax.lines[::2], ax.lines[1::2]
+    assert [points(line)[:, 0].tolist() for line in dots[::2]] == [[0.5, 2.0]] * 2
+    assert [len(points(line)) for line in crosses] == [1, 0, 1]
+    assert same_color(dots[0].get_color(), dots[1].get_color())
+    assert not same_color(dots[0].get_color(), dots[2].get_color())
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
+    ax.legend()
+    assert legend(ax) == ["tied", "free"]
+
+
+def test_lineup_shows_a_zero_as_it_is_on_a_linear_axis(ax: Axes) -> None:
+    plots.lineup(ax, {"tied": {"a": torch.zeros(3)}}, xlabel="gap")
+    assert points(ax.lines[0])[:, 0].tolist() == [0, 0, 0]
 
 
 def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:

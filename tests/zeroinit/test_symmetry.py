@@ -21,6 +21,7 @@ from zeroinit import (
     collapse,
     constant_,
     distinct_units,
+    gap,
     half_plane,
     linear_layers,
     permute,
@@ -268,3 +269,17 @@ def test_a_weight_that_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="must be a matrix") as error:
         distinct_units(torch.zeros(shape))
     assert str(shape) in str(error.value)
+
+
+def test_the_gap_is_the_largest_difference_of_two_units_in_one_number() -> None:
+    model = constant_(MLP([2, 4, 2]), 0.1)
+    assert gap(units(model, 1)) == 0
+    with torch.no_grad():
+        linear_layers(model)[1].weight[1, 2] = -0.4
+    assert gap(units(model, 1)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 2)])
+def test_the_gap_is_of_a_matrix(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"matrix \(units, numbers\) that is not empty, got"):
+        gap(torch.zeros(shape))

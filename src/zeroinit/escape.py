@@ -11,10 +11,81 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev
 from torch.nn.utils import parameters_to_vector
+from torch.optim import SGD, Optimizer
 
 from zeroinit.data import Data
-from zeroinit.networks import ACTIVATIONS, check_fit, lookup
-from zeroinit.training import Loss, check_rate
+from zeroinit.networks import ACTIVATIONS, MLP, check_fit, linear_layers, lookup
+from zeroinit.training import Loss, check_rate, train
+
+
+def twins_at_rest(
+    data: Data,
+    n: int,
+    *,
+    lr: float,
+    steps: int,
+    weight_decay: float = 0.0,
+    activation: str = "tanh",
+    seed: int = 0,
+) -> MLP:
+    r"""Return a network of one hidden layer whose n units are twins and have come to rest.
+
+    The twins are trained as the one unit that they are, at the rates of Theorem *Collapse*, so that
+    no rounding can part them on the way; then the unit is copied n times.
+
+    Parameters
+    ----------
+    data : Data
+        Points with class labels; the network takes their dtype.
+    n : int, at least 2
+        Number of twins.
+    lr, steps
+        Of the gradient descent on the wide network that this is; see
+        :func:`~zeroinit.training.train`. Enough steps bring the gradient near 0.
+    weight_decay : float, at least 0, default 0
+        As in :class:`torch.optim.SGD`.
+    activation : str, default ``"tanh"``
+        A name in :data:`~zeroinit.networks.ACTIVATIONS`.
+    seed : int, default 0
+        Seed of the unit's start.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`~zeroinit.training.train` and :class:`~zeroinit.networks.MLP`; and if ``n`` is
+        below 2, or ``weight_decay`` is negative or not finite.
+
+    Examples
+    --------
+    >>> from zeroinit import twins, xor
+    >>> twins(twins_at_rest(xor(64), 4, lr=1.0, steps=100, weight_decay=0.01), 1)
+    [[0, 1, 2, 3]]
+    """
+    if n < 2:
+        raise ValueError(f"n must be at least 2, for one unit has no twin, got {n}")
+    _check_decay(weight_decay)
+    fan_in, classes = data.x.shape[1], len(data.frequencies)
+    one = MLP([fan_in, 1, classes], activation, seed=seed, dtype=data.x.dtype)
+
+    def rates(parameters: list[Tensor], lr: float) -> Optimizer:
+        *incoming, outgoing, bias = parameters
+        return SGD(
+            [
+                {"params": incoming, "lr": lr / n, "weight_decay": weight_decay * n},
+                {"params": [outgoing], "lr": lr * n, "weight_decay": weight_decay / n},
+                {"params": [bias], "lr": lr, "weight_decay": weight_decay},
+            ]
+        )
+
+    train(one, data, lr=lr, steps=steps, optimizer=rates, every=steps)
+    wide = MLP([fan_in, n, classes], activation, dtype=data.x.dtype)
+    (here, last), (wide_here, wide_last) = linear_layers(one), linear_layers(wide)
+    with torch.no_grad():
+        wide_here.weight.copy_(here.weight.expand_as(wide_here.weight))
+        wide_here.bias.copy_(here.bias.expand_as(wide_here.bias))
+        wide_last.weight.copy_((last.weight / n).expand_as(wide_last.weight))
+        wide_last.bias.copy_(last.bias)
+    return wide
 
 
 def hessian_eigenvalues(
@@ -55,8 +126,7 @@ def hessian_eigenvalues(
     tensor(4)
     """
     check_fit(model, data.x, data.y)
-    if not (math.isfinite(weight_decay) and weight_decay >= 0):
-        raise ValueError(f"weight_decay must be a finite number of at least 0, got {weight_decay}")
+    _check_decay(weight_decay)
     names, tensors = zip(*model.named_parameters(), strict=True)
 
     def objective(point: Tensor) -> Tensor:
@@ -250,3 +320,8 @@ def escape_step(losses: Tensor, level: float) -> Tensor:
             "steps: train longer, or from a larger difference"
         )
     return below.int().argmax(0)
+
+
+def _check_decay(weight_decay: float) -> None:
+    if not (math.isfinite(weight_decay) and weight_decay >= 0):
+        raise ValueError(f"weight_decay must be a finite number of at least 0, got {weight_decay}")

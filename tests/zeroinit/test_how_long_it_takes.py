@@ -214,7 +214,7 @@ def test_half_the_weights_wait_twice_as_long_for_every_layer_beyond_two(
     """The wait is proportional to 1/ε^(L − 2)."""
     run = train_many(
         MLP(widths, "tanh", dtype=torch.float64),
-        LINE, start=drawn(sizes, LINE), seeds=[0, 1], lr=1.0, steps=3000,
+        LINE, start=drawn(sizes, LINE), seeds=[0, 1], lr=1.0, steps=300,
     )  # fmt: skip
     first, last = escape_step(run.losses, 0.9 * LINE.entropy).tolist()
     # The law holds in the limit; at these sizes what it leaves out is some hundredths.

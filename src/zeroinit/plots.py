@@ -341,6 +341,35 @@ def surface(
     return ax
 
 
+def waits(
+    ax: Axes, sizes: Tensor, measured: Mapping[str, Tensor], predicted: Mapping[str, Tensor]
+) -> Axes:
+    """Draw how long a difference takes to escape, by its size: measured dots, predicted lines.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw; the steps are on its own scale, made logarithmic before or after.
+    sizes : Tensor, shape (sizes,)
+        Sizes of the difference, above 0.
+    measured, predicted : mapping of str to Tensor, shape (sizes,)
+        Steps by label, under the same labels.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``; sizes are on a logarithmic scale, the smallest on the right.
+    """
+    for k, (label, steps) in enumerate(measured.items()):
+        colour, dash = _style(label, k)
+        ax.plot(sizes, predicted[label], color=colour, linestyle=dash, lw=1.2)
+        ax.plot(sizes, steps, "o", color=colour, ls="none", label=label)
+    ax.set(xscale="log", xlabel="size ε of the difference at the start", ylabel="steps to escape")
+    ax.xaxis.set_inverted(True)
+    ax.legend()
+    return ax
+
+
 def _style(label: str, index: int) -> tuple[str, Dash]:
     """Return the colour and dash of a curve: that of its start, else the next of the cycle."""
     for start, style in STARTS.items():

@@ -390,11 +390,31 @@ def _trainable(model: nn.Module) -> dict[str, Tensor]:
     return parameters
 
 
-def _check_numbers(lr: float, steps: int, every: int) -> None:
+def check_rate(lr: float) -> None:
+    """Refuse a learning rate that is not a positive finite number.
+
+    Raises
+    ------
+    TypeError
+        If ``lr`` is not a number.
+    ValueError
+        If it is not positive and finite.
+
+    Examples
+    --------
+    >>> check_rate(-0.1)
+    Traceback (most recent call last):
+        ...
+    ValueError: lr must be a positive finite number, got -0.1: 0.1 is a good first try
+    """
     if not isinstance(lr, Real):
         raise TypeError(f"lr must be a number, got {lr!r}: 0.1 is a good first try")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr must be a positive finite number, got {lr}: 0.1 is a good first try")
+
+
+def _check_numbers(lr: float, steps: int, every: int) -> None:
+    check_rate(lr)
     for name, value in (("steps", steps), ("every", every)):
         if not isinstance(value, int):
             raise TypeError(f"{name} must be an int, got {value!r}")

@@ -67,6 +67,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
     "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
+    "waits": lambda ax: plots.waits(ax, numbers(3), {"tanh": numbers(3)}, {"tanh": numbers(3)}),
 }
 
 
@@ -273,3 +274,17 @@ def test_the_surface_is_the_loss_of_the_first_weight_along_x_and_the_second_alon
     (lines,) = (c for c in ax.collections if isinstance(c, QuadContourSet))
     for k, level in enumerate(lines.levels):
         assert_allclose(corners(lines, k)[:, 0], level - 3, atol=1e-6)
+
+
+def test_waits_grow_to_the_right_with_dots_on_lines_of_their_colour(ax: Axes) -> None:
+    sizes = torch.tensor([0.1, 0.01, 0.001])
+    steps, law = torch.tensor([5, 9, 14]), torch.tensor([4.5, 9.0, 13.5])
+    plots.waits(ax, sizes, {"tied": steps, "tanh": 2 * steps}, {"tied": law, "tanh": 2 * law})
+    for (line, dots), factor in zip((ax.lines[:2], ax.lines[2:]), (1, 2), strict=True):
+        assert_allclose(points(dots), np.stack([sizes, factor * steps], axis=1))
+        assert_allclose(points(line), np.stack([sizes, factor * law], axis=1))
+        assert same_color(line.get_color(), dots.get_color())
+    left, right = ax.get_xlim()
+    assert left > right
+    assert ax.get_xscale() == "log"
+    assert legend(ax) == ["tied", "tanh"]

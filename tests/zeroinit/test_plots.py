@@ -65,6 +65,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "spread": lambda ax: plots.spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)"),
     "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
     "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
+    "by_width": lambda ax: plots.by_width(ax, {"parted": {2: 3, 3: None}}, last=9, predicted=5.0),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
 }
 
@@ -108,6 +109,17 @@ def test_by_layer_marks_a_layer_of_zeros_with_a_cross_and_leaves_it_out_of_the_l
     assert np.isnan(shown[:, 1]).tolist() == [False, True, True, False]
     assert crosses.get_marker() == "x"
     assert points(crosses)[:, 0].tolist() == [2, 3]
+
+
+def test_by_width_marks_a_width_where_nothing_happens_with_a_cross(ax: Axes) -> None:
+    plots.by_width(ax, {"parted": {2: 3, 3: None, 4: 1}}, last=9, predicted=5.0)
+    seen, never, end, predicted = ax.lines
+    assert points(seen).tolist() == [[2, 3], [4, 1]]
+    assert never.get_marker() == "x"
+    assert points(never)[:, 0].tolist() == [3]
+    assert points(end)[:, 1].tolist() == [9, 9]
+    assert points(predicted)[:, 1].tolist() == [5, 5]
+    assert legend(ax) == ["parted", "end of the runs", "predicted escape"]
 
 
 def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:

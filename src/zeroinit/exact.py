@@ -55,7 +55,9 @@ def gradients(
         inputs = [*point, zero + 1]  # the bias is a weight from 1
         z = [sum((w * h for w, h in zip(u[:-1], inputs, strict=True)), zero) for u in units]
         gain = [zero + 1 if value > 0 else slope for value in z]
-        output = sum((u[-1] * g * value for u, g, value in zip(units, gain, z, strict=True)), offset)
+        output = sum(
+            (u[-1] * g * value for u, g, value in zip(units, gain, z, strict=True)), offset
+        )
         delta = (output - target) / len(y)
         offset_slope += delta
         for i, unit in enumerate(units):

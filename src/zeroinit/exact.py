@@ -1,7 +1,7 @@
 """Gradient descent in exact arithmetic: leaky ReLU is a rational function, so fractions suffice.
 
-A unit is a row (w₁, …, w_d, b, v); the network is f(x) = c + Σᵢ vᵢ σ(wᵢ·x + bᵢ), and the loss is the
-mean of (f(x) − y)²/2. Every number is a Fraction; given floats instead, the same code rounds.
+A unit is a row (w₁, …, w_d, b, v); the network is f(x) = c + Σᵢ vᵢ σ(wᵢ·x + bᵢ), and the loss is
+the mean of (f(x) − y)²/2. Every number is a Fraction; given floats, the same code rounds.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def gradients(
     zero = 0 * offset
     unit_slopes, offset_slope = [[zero for _ in unit] for unit in units], zero
     for point, target in zip(x, y, strict=True):
-        inputs = [*point, zero + 1]  # the bias is a weight from 1
+        inputs: list[N] = [*point, zero + 1]  # the bias is a weight from 1
         z = [sum((w * h for w, h in zip(u[:-1], inputs, strict=True)), zero) for u in units]
         gain = [zero + 1 if value > 0 else slope for value in z]
         output = sum(
@@ -62,7 +62,7 @@ def gradients(
         offset_slope += delta
         for i, unit in enumerate(units):
             back = delta * unit[-1] * gain[i]
-            terms = [*(back * h for h in inputs), delta * gain[i] * z[i]]
+            terms = [back * h for h in inputs] + [delta * gain[i] * z[i]]
             unit_slopes[i] = [s + t for s, t in zip(unit_slopes[i], terms, strict=True)]
     return unit_slopes, offset_slope
 

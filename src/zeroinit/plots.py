@@ -278,7 +278,7 @@ def by_width(
     Returns
     -------
     Axes
-        The same ``ax``.
+        The same ``ax``, without a legend: axes beside it can share one.
     """
     for k, (label, found) in enumerate(steps.items()):
         colour, _ = _style(label, k)

@@ -119,7 +119,7 @@ def test_by_width_marks_a_width_where_nothing_happens_with_a_cross(ax: Axes) -> 
     assert points(never)[:, 0].tolist() == [3]
     assert points(end)[:, 1].tolist() == [9, 9]
     assert points(predicted)[:, 1].tolist() == [5, 5]
-    assert legend(ax) == ["parted", "end of the runs", "predicted escape"]
+    assert ax.get_legend_handles_labels()[1] == ["parted", "end of the runs", "predicted escape"]
 
 
 def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:

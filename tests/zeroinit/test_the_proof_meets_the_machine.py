@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_the_gradient_in_fractions_is_that_of_autograd(
     exact = [[sum(w * h for w, h in zip(u, [*p, 1], strict=False)) for u in units] for p in x]
     # On the kink itself, a rounded zero may fall on either side of it: there z is set by hand.
     z = inputs @ rows[:, :2].T + rows[:, 2]
-    z = z - z.detach() + torch.tensor(floats(exact), dtype=torch.float64)  # type: ignore[arg-type]
+    z = z - z.detach() + torch.tensor(floats(exact), dtype=torch.float64)
     output = leaky_relu(z, float(SLOPE)) @ rows[:, 3] + c
     targets = torch.tensor(floats([y])[0], dtype=torch.float64)
     ((output - targets) ** 2 / 2).mean().backward()
@@ -110,7 +111,7 @@ def test_the_gradient_in_fractions_is_that_of_autograd(
 def test_a_step_goes_down_the_gradient(unit: Unit, data: Points, offset: Fraction) -> None:
     x, y = zip(*data, strict=True)
     path = descend([unit], offset, x, y, slope=SLOPE, rate=RATE, steps=2)
-    for (units, c), (moved, d) in zip(path, path[1:], strict=False):
+    for (units, c), (moved, d) in pairwise(path):
         slopes, slope = gradients(units, c, x, y, SLOPE)
         assert moved[0] == [p - RATE * s for p, s in zip(units[0], slopes[0], strict=True)]
         assert d == c - RATE * slope

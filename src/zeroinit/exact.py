@@ -52,7 +52,7 @@ def gradients(
     zero = 0 * offset
     unit_slopes, offset_slope = [[zero for _ in unit] for unit in units], zero
     for point, target in zip(x, y, strict=True):
-        inputs: list[N] = [*point, zero + 1]  # the bias is a weight from 1
+        inputs = list(point) + [zero + 1]  # noqa: RUF005 - the bias is a weight from 1
         z = [sum((w * h for w, h in zip(u[:-1], inputs, strict=True)), zero) for u in units]
         gain = [zero + 1 if value > 0 else slope for value in z]
         output = sum(

@@ -292,6 +292,46 @@ def by_layer(ax: Axes, values: Mapping[str, Tensor], *, ylabel: str, first: int 
     return ax
 
 
+def by_width(
+    ax: Axes,
+    steps: Mapping[str, Mapping[int, int | None]],
+    *,
+    last: int,
+    predicted: float | None = None,
+) -> Axes:
+    """Draw the step at which something happens by width; a cross at the top where it does not.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw; its steps are on a logarithmic scale.
+    steps : mapping of str to mapping of int to int or None
+        For every event, by its label, the step, at least 1, by width; None if it was not seen.
+    last : int
+        The last step of the runs, which is marked.
+    predicted : float, optional
+        A step to mark as predicted.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, without a legend: axes beside it can share one.
+    """
+    for k, (label, found) in enumerate(steps.items()):
+        colour, _ = _style(label, k)
+        seen = {width: step for width, step in found.items() if step is not None}
+        never = [width for width in found if width not in seen]
+        marker = "o^sD"[k % 4]
+        ax.plot(list(seen), list(seen.values()), marker, color=colour, ls="none", label=label)
+        heights = [0.98 - 0.05 * k] * len(never)
+        ax.plot(never, heights, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
+    ax.axhline(last, color="0.3", lw=1, ls="-", label="end of the runs")
+    if predicted is not None:
+        ax.axhline(predicted, color="0.3", lw=1, ls=(0, (4, 2)), label="predicted escape")
+    ax.set(xlabel="width $n$", ylabel="step", yscale="log", ylim=(0.8, 5 * last))
+    return ax
+
+
 def surface(
     ax: Axes,
     loss: Callable[[Tensor], Tensor],

@@ -66,6 +66,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "lineup": lambda ax: plots.lineup(ax, {"tied": {"a": numbers(3)}}, xlabel="gap"),
     "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
     "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
+    "by_width": lambda ax: plots.by_width(ax, {"parted": {2: 3, 3: None}}, last=9, predicted=5.0),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
     "waits": lambda ax: plots.waits(ax, numbers(3), {"tanh": numbers(3)}, {"tanh": numbers(3)}),
 }
@@ -129,6 +130,17 @@ def test_lineup_has_a_colour_for_each_group_and_a_cross_for_each_zero(ax: Axes) 
 def test_lineup_shows_a_zero_as_it_is_on_a_linear_axis(ax: Axes) -> None:
     plots.lineup(ax, {"tied": {"a": torch.zeros(3)}}, xlabel="gap")
     assert points(ax.lines[0])[:, 0].tolist() == [0, 0, 0]
+
+
+def test_by_width_marks_a_width_where_nothing_happens_with_a_cross(ax: Axes) -> None:
+    plots.by_width(ax, {"parted": {2: 3, 3: None, 4: 1}}, last=9, predicted=5.0)
+    seen, never, end, predicted = ax.lines
+    assert points(seen).tolist() == [[2, 3], [4, 1]]
+    assert never.get_marker() == "x"
+    assert points(never)[:, 0].tolist() == [3]
+    assert points(end)[:, 1].tolist() == [9, 9]
+    assert points(predicted)[:, 1].tolist() == [5, 5]
+    assert ax.get_legend_handles_labels()[1] == ["parted", "end of the runs", "predicted escape"]
 
 
 def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:

@@ -31,13 +31,15 @@ class ZeroGamma(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Linear(2, 16)
-        self.first, self.norm1 = nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16)
-        self.last, self.norm2 = nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16)
+        self.first = nn.Linear(16, 16, bias=False)
+        self.norm1 = nn.BatchNorm1d(16)
+        self.last = nn.Linear(16, 16, bias=False)
+        self.norm2 = nn.BatchNorm1d(16)
         self.head = nn.Linear(16, 2)
         nn.init.zeros_(self.norm2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         branch = self.norm2(self.last(F.relu(self.norm1(self.first(u)))))
         return cast(Tensor, self.head(F.relu(u + branch)))
@@ -61,14 +63,16 @@ class Fixup(nn.Module):
         self.stem = nn.Linear(2, 16)
         self.first = nn.Linear(16, 16, bias=False)
         self.last = zeros_(nn.Linear(16, 16, bias=False))
-        self.scale, self.biases = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(4))
+        self.scale = nn.Parameter(torch.ones(1))
+        self.biases = nn.Parameter(torch.zeros(4))
         self.head = zeros_(nn.Linear(16, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         b1, b2, b3, b4 = self.biases
-        branch = self.scale * self.last(F.relu(self.first(u + b1) + b2) + b3) + b4
+        h = F.relu(self.first(u + b1) + b2)
+        branch = self.scale * self.last(h + b3) + b4
         return cast(Tensor, self.head(F.relu(u + branch)))
 
 
@@ -90,7 +94,7 @@ class SkipInit(nn.Module):
         self.head = nn.Linear(16, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         branch = self.last(F.relu(self.first(F.relu(u))))
         return cast(Tensor, self.head(u + self.gate * branch))
@@ -114,7 +118,7 @@ class ReZero(nn.Module):
         self.head = nn.Linear(16, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         return cast(Tensor, self.head(u + self.gate * F.relu(self.layer(u))))
 
@@ -136,7 +140,7 @@ class LayerScale(nn.Module):
         self.head = nn.Linear(16, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         branch = self.last(F.gelu(self.first(self.norm(u))))
         return cast(Tensor, self.head(u + self.gate * branch))
@@ -155,15 +159,17 @@ class LoRA(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.layer, self.head = nn.Linear(2, 16), nn.Linear(16, 16), nn.Linear(16, 2)
+        self.stem, self.head = nn.Linear(2, 16), nn.Linear(16, 2)
+        self.layer = nn.Linear(16, 16)
         self.requires_grad_(False)  # the pretrained network
         self.A = nn.Linear(16, 4, bias=False)
         self.B = zeros_(nn.Linear(4, 16, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = F.relu(self.stem(x))
-        return cast(Tensor, self.head(F.relu(self.layer(u) + self.B(self.A(u)))))
+        z = self.layer(u) + self.B(self.A(u))
+        return cast(Tensor, self.head(F.relu(z)))
 
 
 class ControlNet(nn.Module):
@@ -190,7 +196,7 @@ class ControlNet(nn.Module):
         self.zero2 = zeros_(nn.Linear(16, 16))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         control = self.zero2(self.copy(u + self.zero1(x)))
         return cast(Tensor, self.head(self.block(u) + control))
@@ -217,10 +223,12 @@ class AdaLNZero(nn.Module):
         self.head = zeros_(nn.Linear(16, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
-        shift, scale, gate = self.modulation(F.silu(self.condition(x))).chunk(3, dim=1)
-        branch = self.last(F.gelu(self.first(self.norm(u) * (1 + scale) + shift)))
+        c = F.silu(self.condition(x))
+        shift, scale, gate = self.modulation(c).chunk(3, dim=1)
+        modulated = self.norm(u) * (1 + scale) + shift
+        branch = self.last(F.gelu(self.first(modulated)))
         return cast(Tensor, self.head(u + gate * branch))
 
 
@@ -240,12 +248,13 @@ class MuP(nn.Module):
         super().__init__()
         self.embed = nn.Linear(2, 4 * 16)
         self.query = zeros_(nn.Linear(16, 16, bias=False))
-        self.key, self.value = nn.Linear(16, 16, bias=False), nn.Linear(16, 16, bias=False)
+        self.key = nn.Linear(16, 16, bias=False)
+        self.value = nn.Linear(16, 16, bias=False)
         self.out = nn.Linear(16, 16, bias=False)
         self.readout = zeros_(nn.Linear(16, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = F.relu(self.embed(x)).unflatten(1, (4, 16))
         scores = self.query(u) @ self.key(u).mT / 16
         attention = self.out(scores.softmax(2) @ self.value(u))
@@ -266,8 +275,10 @@ class ZerO(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.head = zeros_(nn.Linear(2, 16)), zeros_(nn.Linear(16, 2))
-        self.first, self.last = zeros_(nn.Linear(16, 16)), zeros_(nn.Linear(16, 16))
+        self.stem = zeros_(nn.Linear(2, 16))
+        self.first = zeros_(nn.Linear(16, 16))
+        self.last = zeros_(nn.Linear(16, 16))
+        self.head = zeros_(nn.Linear(16, 2))
         hadamard = signs = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
         while len(hadamard) < 16:
             hadamard = torch.kron(hadamard, signs)
@@ -276,7 +287,7 @@ class ZerO(nn.Module):
         nn.init.eye_(self.head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape (n, 2), of the points ``x``, shape (n, 2)."""
+        """Return the logits of points ``x``, both of shape (n, 2)."""
         u = self.stem(x)
         return cast(Tensor, self.head(u + self.last(F.relu(self.first(u)))))
 

@@ -138,9 +138,9 @@ def wake_order(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
         table[row, : len(parts)] = [step or 0 for step in parts.values()]
         for column, (name, step) in enumerate(parts.items()):
             place = (column + 0.5, row + 0.78)
-            ax.text(*place, name, color=_ink(step or 0, table), ha="center", va="center", size=7)
+            ax.text(*place, name, color=_ink(step or 0, table), ha="center", va="center", size=7.5)
     _tiles(ax, table, height=0.38)
-    ax.set(xticks=[], ylim=(len(steps), 0))
+    ax.set(xlabel="parts, with the step that first moves each", xticks=[], ylim=(len(steps), 0))
     ax.set_yticks(np.arange(len(steps)) + 0.5, list(steps))
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.tick_params(left=False)
@@ -335,7 +335,7 @@ def _tiles(ax: Axes, table: NDArray[np.int_], *, height: float = 0.5) -> None:
     for (row, column), step in np.ndenumerate(table):
         if step > 0:
             place = (column + 0.5, row + height)
-            ax.text(*place, str(step), color=_ink(step, table), ha="center", va="center")
+            ax.text(*place, str(step), color=_ink(int(step), table), ha="center", va="center")
     row, column = np.nonzero(table == 0)
     ax.plot(column + 0.5, row + height, "x", color="C0", ls="none", ms=7)
     ax.grid(False)
@@ -343,7 +343,7 @@ def _tiles(ax: Axes, table: NDArray[np.int_], *, height: float = 0.5) -> None:
 
 def _ink(step: int, table: NDArray[np.int_]) -> str:
     """Return a colour that can be read on the tile of a step."""
-    return "white" if 2 * step > table.max() + 1 else "0.15"
+    return "white" if step > 1 and 2 * step > table.max() else "0.15"
 
 
 def _style(label: str, index: int) -> tuple[str, Dash]:

@@ -20,7 +20,7 @@ from zeroinit.networks import lookup
 
 
 class ZeroGamma(nn.Module):
-    """Zero: γ of the last BatchNorm of a residual branch (Goyal et al. 2017).
+    """Zero: γ of a residual branch's last norm (Goyal et al. 2017).
 
     Examples
     --------
@@ -46,10 +46,10 @@ class ZeroGamma(nn.Module):
 
 
 class Fixup(nn.Module):
-    """Zero: the last layer of each branch, and the head (Zhang, Dauphin & Ma 2019).
+    """Zero: each branch's last layer, and the head (Zhang et al. 2019).
 
-    Scalar biases and a scale do for the missing norms. The first layers of many branches also
-    start smaller, by a factor that is 1 for a single branch.
+    Scalar biases and a scale do for the missing norms. With many branches
+    their first layers also start smaller, by a factor that is 1 for one.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class ReZero(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Not zero, but nearly: a gate for each unit of each branch (Touvron et al. 2021).
+    """Nearly zero: a gate for each unit of a branch (Touvron et al. 2021).
 
     Examples
     --------
@@ -173,9 +173,10 @@ class LoRA(nn.Module):
 
 
 class ControlNet(nn.Module):
-    """Zero: the layers that lead into and out of a trained copy (Zhang, Rao & Agrawala 2023).
+    """Zero: the layers into and out of a trained copy (Zhang et al. 2023).
 
-    A 1×1 convolution is a linear layer at every place. The condition is here the point itself.
+    A 1×1 convolution is a linear layer at every place. The condition is
+    here the point itself.
 
     Examples
     --------
@@ -203,7 +204,7 @@ class ControlNet(nn.Module):
 
 
 class AdaLNZero(nn.Module):
-    """Zero: what makes a block's shift, scale and gate, and the head (DiT, Peebles & Xie 2023).
+    """Zero: what makes shift, scale and gate; the head (Peebles & Xie 2023).
 
     The condition is here made of the point itself.
 
@@ -262,10 +263,10 @@ class MuP(nn.Module):
 
 
 class ZerO(nn.Module):
-    """All zeros and ones, but for a factor: no number is random (Zhao, Schäfer & Anandkumar 2022).
+    """Zeros and ones, up to a factor, and nothing random (Zhao et al. 2022).
 
-    Where the width grows, a Hadamard matrix; where it shrinks, the first units are passed on; and
-    in a residual branch the identity, then zero.
+    Where the width grows, a Hadamard matrix; where it shrinks, the first
+    units are passed on; and in a branch the identity, then zero.
 
     Examples
     --------

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zeroinit.data import Data
@@ -110,16 +111,39 @@ def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
     """
     names = list(next(iter(steps.values())))
     table = np.array([[column[name] or 0 for column in steps.values()] for name in names])
-    shown = np.ma.masked_equal(table, 0)
-    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors="white", linewidth=1)
-    for (row, column), step in np.ndenumerate(table):
-        colour = "white" if 2 * step > table.max() + 1 else "0.15"
-        ax.text(column + 0.5, row + 0.5, step or "", color=colour, ha="center", va="center")
-    row, column = np.nonzero(table == 0)
-    ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=7)
+    _tiles(ax, table)
     ax.set(yticks=np.arange(len(names)) + 0.5, yticklabels=names)
     ax.set_xticks(np.arange(len(steps)) + 0.5, list(steps))
-    ax.grid(False)
+    return ax
+
+
+def wake_order(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
+    """Draw the step that first moves each part of networks whose parts differ; a cross for none.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    steps : mapping of str to mapping of str to int or None
+        For every network, by its label, the step at which each of its parts first moves, by name.
+        The parts are drawn in the order given, each as a tile with its step above its name.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, a row for each network, the first on top.
+    """
+    table = np.full((len(steps), max(map(len, steps.values()))), -1)
+    for row, parts in enumerate(steps.values()):
+        table[row, : len(parts)] = [step or 0 for step in parts.values()]
+        for column, (name, step) in enumerate(parts.items()):
+            place = (column + 0.5, row + 0.78)
+            ax.text(*place, name, color=_ink(step or 0, table), ha="center", va="center", size=7.5)
+    _tiles(ax, table, height=0.38)
+    ax.set(xlabel="parts, with the step that first moves each", xticks=[], ylim=(len(steps), 0))
+    ax.set_yticks(np.arange(len(steps)) + 0.5, list(steps))
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.tick_params(left=False)
     return ax
 
 
@@ -408,6 +432,24 @@ def waits(
     ax.xaxis.set_inverted(True)
     ax.legend()
     return ax
+
+
+def _tiles(ax: Axes, table: NDArray[np.int_], *, height: float = 0.5) -> None:
+    """Draw a table of steps as tiles, a cross where it is 0, and nothing where it is below."""
+    shown = np.ma.masked_less(table, 1)
+    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors="white", linewidth=1)
+    for (row, column), step in np.ndenumerate(table):
+        if step > 0:
+            place = (column + 0.5, row + height)
+            ax.text(*place, str(step), color=_ink(int(step), table), ha="center", va="center")
+    row, column = np.nonzero(table == 0)
+    ax.plot(column + 0.5, row + height, "x", color="C0", ls="none", ms=7)
+    ax.grid(False)
+
+
+def _ink(step: int, table: NDArray[np.int_]) -> str:
+    """Return a colour that can be read on the tile of a step."""
+    return "white" if step > 1 and 2 * step > table.max() else "0.15"
 
 
 def _style(label: str, index: int) -> tuple[str, Dash]:

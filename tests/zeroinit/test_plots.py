@@ -67,6 +67,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
     "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
     "by_width": lambda ax: plots.by_width(ax, {"parted": {2: 3, 3: None}}, last=9, predicted=5.0),
+    "wake_order": lambda ax: plots.wake_order(ax, {"LoRA": {"B": 1, "A": 2}, "dead": {"A": None}}),
     "surface": lambda ax: plots.surface(ax, bowl, {"from 0": PATH}, reach=2.0),
     "waits": lambda ax: plots.waits(ax, numbers(3), {"tanh": numbers(3)}, {"tanh": numbers(3)}),
 }
@@ -148,6 +149,15 @@ def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:
     written = {(t.get_position(), t.get_text()) for t in ax.texts if t.get_text()}
     assert written == {((0.5, 0.5), "1"), ((1.5, 0.5), "1"), ((1.5, 1.5), "2")}
     assert points(ax.lines[0]).tolist() == [[0.5, 1.5]]
+
+
+def test_wake_order_gives_each_network_parts_of_its_own(ax: Axes) -> None:
+    plots.wake_order(ax, {"LoRA": {"B": 1, "A": 2}, "dead": {"A": None}})
+    written = {(*t.get_position(), t.get_text()) for t in ax.texts}
+    names = {(0.5, 0.78, "B"), (1.5, 0.78, "A"), (0.5, 1.78, "A")}
+    assert written == names | {(0.5, 0.38, "1"), (1.5, 0.38, "2")}
+    assert points(ax.lines[0]).tolist() == [[0.5, 1.38]]
+    assert ax.yaxis_inverted()
 
 
 def test_every_public_function_is_drawn_here() -> None:

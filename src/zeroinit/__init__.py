@@ -2,6 +2,7 @@
 
 from zeroinit.data import Data, half_plane, xor
 from zeroinit.initialization import (
+    angles_,
     constant_,
     default_,
     kaiming_normal_,
@@ -19,6 +20,7 @@ __all__ = [
     "MLP",
     "Data",
     "Run",
+    "angles_",
     "collapse",
     "constant_",
     "default_",

@@ -184,6 +184,40 @@ def tied_(model: M, *, generator: Generator | None = None) -> M:
 
 
 @torch.no_grad()
+def angles_(model: M) -> M:
+    r"""Fill the first layer with directions at equal angles, and all else with 0.
+
+    Unit i of n gets the weights :math:`(\cos 2\pi i/n, \sin 2\pi i/n)`. Nothing is random, but all
+    units differ, and that is enough to learn (Theorem *A difference is enough*).
+
+    Parameters
+    ----------
+    model : nn.Module
+        A network with linear layers whose first one takes two numbers; filled in place.
+
+    Raises
+    ------
+    ValueError
+        If the first layer does not take two numbers.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP, twins
+    >>> model = angles_(MLP([2, 16, 2]))
+    >>> twins(model, 1), bool(model.layers[1].weight.any())
+    ([], False)
+    """
+    first = linear_layers(model)[0]
+    if first.in_features != 2:
+        raise ValueError(f"angles are for a first layer of fan_in 2, got {first.in_features}")
+    zeros_(model)
+    i = torch.arange(first.out_features, dtype=torch.float64)
+    turn = 2 * math.pi * i / first.out_features
+    first.weight.copy_(torch.stack([turn.cos(), turn.sin()], dim=1))
+    return model
+
+
+@torch.no_grad()
 def log_prior_(layer: nn.Linear, data: Data) -> nn.Linear:
     r"""Set the bias of an output layer to the log-frequencies of the classes.
 
@@ -248,13 +282,14 @@ def _check_std(std: float) -> None:
         raise ValueError(f"std must be a finite number of at least 0, got {std}")
 
 
-#: The starts by name (zeros, constant, tied, default, kaiming, xavier), each a function of the
-#: model and a generator. The constant is 0.1.
+#: The starts by name (zeros, constant, tied, angles, default, kaiming, xavier), each a function of
+#: the model and a generator. The constant is 0.1.
 INITIALIZERS: Mapping[str, Callable[[nn.Module, Generator], nn.Module]] = MappingProxyType(
     {
         "zeros": lambda model, generator: zeros_(model),
         "constant": lambda model, generator: constant_(model, 0.1),
         "tied": lambda model, generator: tied_(model, generator=generator),
+        "angles": lambda model, generator: angles_(model),
         "default": lambda model, generator: default_(model, generator=generator),
         "kaiming": lambda model, generator: kaiming_normal_(model, generator=generator),
         "xavier": lambda model, generator: xavier_normal_(model, generator=generator),

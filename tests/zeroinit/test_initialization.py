@@ -14,8 +14,10 @@ from torch import Generator, Tensor, nn
 from zeroinit import (
     MLP,
     Data,
+    angles_,
     constant_,
     default_,
+    distinct_units,
     kaiming_normal_,
     linear_layers,
     log_prior_,
@@ -148,7 +150,7 @@ def test_a_named_start_is_a_function_of_the_seed_alone(start: str) -> None:
     assert all(map(torch.equal, models[0].parameters(), models[1].parameters()))
     other = INITIALIZERS[start](MLP([2, 5, 2]), generator(4))
     same = all(map(torch.equal, models[0].parameters(), other.parameters()))
-    assert same == (start in ("zeros", "constant"))
+    assert same == (start in ("zeros", "constant", "angles"))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -156,6 +158,23 @@ def test_a_named_start_is_a_function_of_the_seed_alone(start: str) -> None:
 def test_a_start_is_a_number_that_can_be_trained(start: str) -> None:
     model = INITIALIZERS[start](MLP([2, 5, 2]), generator())
     assert all(p.requires_grad and p.is_leaf and p.isfinite().all() for p in model.parameters())
+
+
+@given(st.integers(1, 20))
+def test_angles_are_the_roots_of_unity_and_all_else_is_zero(width: int) -> None:
+    first, *others = angles_(MLP([2, width, 3], dtype=torch.float64)).parameters()
+    rows = torch.view_as_complex(first.detach())
+    torch.testing.assert_close(rows**width, torch.ones_like(rows))
+    assert distinct_units(first) == width
+    assert not any(p.any() for p in others)
+
+
+def test_angles_are_refused_where_they_do_not_fit() -> None:
+    model = MLP([3, 4, 2])
+    before = [p.clone() for p in model.parameters()]
+    with pytest.raises(ValueError, match="fan_in 2, got 3"):
+        angles_(model)
+    assert all(map(torch.equal, model.parameters(), before))
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=5))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
-from zeroinit import MLP, Run, default_, distinct_units, train, units, xor, zeros_
+from zeroinit import MLP, Run, angles_, default_, distinct_units, train, units, xor, zeros_
 from zeroinit.designs import DESIGNS, design
 from zeroinit.networks import ACTIVATIONS
 
@@ -188,10 +188,7 @@ def first_gradients(
 @given(st.integers(2, 20))
 def test_angles_make_units_that_differ_wake_and_stay_different(width: int) -> None:
     """No number is random, and no two units ever are twins."""
-    model = MLP([2, width, 2], "tanh", dtype=torch.float64)
-    turns = 2 * torch.pi * torch.arange(width, dtype=torch.float64) / width
-    zeros_(model)
-    model.layers[0].weight.data = torch.stack([turns.cos(), turns.sin()], 1)
+    model = angles_(MLP([2, width, 2], "tanh", dtype=torch.float64))
     run = train(model, DATA, lr=0.3, steps=50)
     assert run.wakes() == {
         "layers.0.weight": 2,

@@ -1,7 +1,7 @@
 r"""How fast gradient descent leaves a saddle: curvature, growth of a difference, waiting time.
 
-In the direction of a negative eigenvalue :math:`\lambda` of the Hessian a step multiplies every
-difference by :math:`1 + \eta|\lambda|` (Theorem *The escape law*).
+Near a point with gradient zero a step multiplies a small difference along the lowest eigenvalue
+:math:`\lambda < 0` of the Hessian by about :math:`1 + \eta|\lambda|` (Theorem *The escape law*).
 """
 
 import math

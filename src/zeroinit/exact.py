@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TypeVar
 
-#: A number that is exact, or one that is rounded.
+# A number that is exact, or one that is rounded.
 N = TypeVar("N", Fraction, float)
 
 

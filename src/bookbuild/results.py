@@ -12,6 +12,7 @@ finds it in the folder ``results_tests`` and warns if there is none.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
 
@@ -37,6 +38,7 @@ class Test(NamedTuple):
     file: Path
 
 
+@cache  # every theorem asks, and the tests stand still during a build
 def marked_tests(folder: Path) -> dict[str, list[Test]]:
     """Return the tests below ``folder`` by the label in their mark ``pytest.mark.theorem``."""
     found: dict[str, list[Test]] = {}

@@ -34,7 +34,7 @@ doctest: $(READY) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
 serve: $(READY) ## Show the book and rebuild it on every save
-	@$(BIN)/sphinx-autobuild -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
+	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
 clean: ## Remove the built book, and keep .venv

@@ -24,6 +24,7 @@ extensions = [
     "bookbuild.freshness",
     "bookbuild.mathematics",
     "bookbuild.results",
+    "bookbuild.warm",
 ]
 nitpicky = True
 numfig = True
@@ -33,6 +34,7 @@ bibtex_default_style = "alpha"
 # the pages and their cells
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 nb_execution_mode = "cache"
+nb_execution_cache_path = str(ROOT / "_build/cells")
 nb_execution_timeout = 300
 nb_execution_show_tb = True
 nb_merge_streams = True
@@ -40,7 +42,7 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-freshness_files = ["src/zeroinit/**/*", "src/bookbuild/kernels/**/*", "constraints.txt"]
+warm_modules = ["torch", "torch._dynamo", "matplotlib.pyplot"]  # imported once for all pages; [] for none
 results_tests = "tests/zeroinit"
 
 # the docstrings

@@ -1,57 +1,238 @@
-"""A Sphinx extension: MyST-NB runs a page again when what its cells run on has changed.
+"""A Sphinx extension: MyST-NB runs a page when, and only when, something that it runs on has changed.
 
-MyST-NB keeps a page's outputs under a key made of its cells alone. Here the cache's folder is named
-by a digest of the files in ``freshness_files`` (globs, relative to conf.py), so that outputs made
-with other files are never found, and going back to old files finds the old outputs. An edit of the
-extensions themselves runs no cell, but has Sphinx read every page again.
+It takes the place of MyST-NB's own mode ``nb_execution_mode = "cache"``. Outputs are kept in
+``nb_execution_cache_path``, in a folder named after the page's cells and kernel, with a list of what
+they came from: every file below conf.py's folder that the page imported or opened, with a digest,
+and every package that it used, with its version. They are taken from there while all of it is as it
+was then. Prose, captions and the tags that hide a cell are not part of the name. Sphinx is told of
+the files, so that it reads the page again when one changes.
+
+What a page used, its kernel reports (``bookbuild.footprint``, to be named in kernel.json); packages
+that the kernel had imported already are known from the import statements.
 """
 
+import ast
 import hashlib
+import json
+import os
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import cache
+from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, TypedDict
 
-from jupyter_cache import get_cache
-from myst_nb.core.config import NbParserConfig
+import myst_nb.core.execute
+from IPython.core.inputtransformer2 import TransformerManager
+from jupyter_client.kernelspec import KernelSpec, get_kernel_spec
+from myst_nb.core.execute.direct import NotebookClientDirect
+from nbclient.exceptions import DeadKernelError
+from nbformat import from_dict
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.footprint import digest
 
-def digest(root: Path, patterns: list[str]) -> str:
-    """Return a name for the contents of the files below ``root`` that match the patterns.
-
-    Raises
-    ------
-    ValueError
-        If a pattern matches no file, since a misspelt one would let pages grow stale in silence.
-    """
-    total = hashlib.sha256(sys.version.encode())
-    for pattern in patterns:
-        files = [p for p in sorted(root.glob(pattern)) if p.is_file() and p.suffix != ".pyc"]
-        if not files:
-            raise ValueError(f"freshness_files: {pattern!r} matches no file below {root}")
-        for file in files:
-            total.update(repr((file.relative_to(root).as_posix(), file.read_bytes())).encode())
-    return total.hexdigest()[:16]
+RUN_TAGS = {"raises-exception", "skip-execution"}  # the tags that change what a cell gives
 
 
-def name_cache(app: Sphinx, config: Config) -> None:
-    """Name the cache's folder; a changed name also makes Sphinx read every page again."""
-    config.freshness_extensions = digest(Path(__file__).parent, ["*.py"])
-    name = digest(Path(app.confdir), config.freshness_files)
-    config.nb_execution_cache_path = str(Path(app.outdir).parent / "cells" / name)
+class Sources(TypedDict):
+    """What outputs came from: files by their path from the root, packages by their name."""
+
+    files: dict[str, str | None]
+    packages: dict[str, str | None]
 
 
-def create_cache(app: Sphinx) -> None:
-    """Create the cache's data base before parallel readers race to do so."""
-    settings: NbParserConfig = app.env.mystnb_config  # type: ignore[attr-defined]
-    get_cache(settings.execution_cache_path).db  # noqa: B018 - the property creates it
+class Page(NotebookClientDirect):
+    """MyST-NB's client for one page: it runs the page only if no kept outputs are fresh."""
+
+    env: ClassVar[BuildEnvironment]
+    root: ClassVar[Path]
+
+    def start_client(self) -> None:
+        """Give every cell its outputs."""
+        self.code = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+        if not self.code:
+            return
+        kernel = get_kernel_spec(self.notebook.metadata.kernelspec.name)
+        folder = Path(self.nb_config.execution_cache_path, self.key(kernel))
+        for record in records(folder):
+            if fresh(self.root, record["sources"]):
+                self.restore(record)
+                break
+        else:
+            record = self.run()
+            if self.exec_metadata["succeeded"]:
+                write(folder, record)
+            if not (self.exec_metadata["succeeded"] and fresh(self.root, record["sources"])):
+                self.env.note_reread()  # it failed, or a file changed while it ran: try again
+        for file in record["sources"]["files"]:
+            self.env.note_dependency(self.root / file)
+        self.env.note_dependency(Path(kernel.resource_dir, "kernel.json"))
+
+    def key(self, kernel: KernelSpec) -> str:
+        """Return a name for the cells, and for how they are run."""
+        cells = [[c.source, sorted(RUN_TAGS.intersection(c.metadata.get("tags", [])))] for c in self.code]
+        how = [kernel.argv, kernel.env, sys.version, self.nb_config.execution_allow_errors]
+        where = self.nb_config.execution_in_temp or os.path.relpath(self.path.parent, self.root)
+        return name([cells, how, where, self.notebook.metadata.get("execution")])
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """Take kept outputs."""
+        for cell, kept in zip(self.code, record["cells"], strict=True):
+            cell.update(from_dict(kept))
+        self.notebook.metadata.update(from_dict(record["metadata"]))
+        self.exec_metadata = record["run"]
+        self.logger.info("The outputs are fresh")
+
+    def run(self) -> dict[str, Any]:
+        """Run the page as MyST-NB does, and return all that there is to keep."""
+        with TemporaryDirectory() as folder:
+            report = Path(folder, "footprint")
+            os.environ |= {"FOOTPRINT": str(report), "FOOTPRINT_ROOT": str(self.root)}
+            try:
+                super().start_client()
+            except DeadKernelError:
+                self.tell_death()
+            finally:
+                del os.environ["FOOTPRINT"], os.environ["FOOTPRINT_ROOT"]
+            sources = trace(self.root, report, [cell.source for cell in self.code])
+        return {
+            "sources": sources,
+            "cells": [{k: cell[k] for k in ("execution_count", "outputs")} for cell in self.code],
+            "metadata": {k: v for k, v in self.notebook.metadata.items() if k in ("language_info", "widgets")},
+            "run": self.exec_metadata,
+        }
+
+    def tell_death(self) -> None:
+        """Say in which cell the kernel's process ended."""
+        index = next(
+            i for i, cell in enumerate(self.notebook.cells)
+            if cell in self.code and cell.source and cell.execution_count is None
+        )
+        said = "the kernel's process ended in this cell: it was killed, crashed, or had no more memory"
+        source = self.notebook.cells[index].source
+        self.logger.warning(f"{said}:\n{source}", subtype="exec", line=self.cell_line(index))
+        self.exec_metadata = {
+            "mtime": datetime.now().timestamp(),
+            "runtime": None,
+            "method": self.nb_config.execution_mode,
+            "succeeded": False,
+            "error": "DeadKernelError",
+            "traceback": said,
+        }
+
+
+def name(content: object) -> str:
+    """Return a short name for something that JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def records(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what is kept in a folder, without files that are cut short."""
+    for file in folder.glob("*.json"):
+        with suppress(OSError, ValueError):
+            yield json.loads(file.read_text("utf-8"))
+
+
+def write(folder: Path, record: dict[str, Any]) -> None:
+    """Keep a record; another build sees all of it or nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name(record['sources'])}.json"
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(record), "utf-8")
+    draft.replace(file)
+
+
+def fresh(root: Path, sources: Sources) -> bool:
+    """Tell whether files and packages are as they were."""
+    return all(digest(root / file) == known for file, known in sources["files"].items()) and all(
+        version(package) == known for package, known in sources["packages"].items()
+    )
+
+
+def trace(root: Path, report: Path, cells: list[str]) -> Sources:
+    """Return what a page used, from its kernel's report and its import statements."""
+    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    files = {os.path.relpath(line["file"], root): line["digest"] for line in lines if "file" in line}
+    texts = [(root / file).read_text("utf-8") for file in files if file.endswith(".py")]
+    texts += [TransformerManager().transform_cell(cell) for cell in cells]
+    modules = {module for text in texts for module in imported(text)} | {"ipykernel"}
+    modules |= {line["package"].partition(".")[0] for line in lines if "package" in line}
+    packages = needed(p for module in modules for p in providers().get(module, []))
+    return {"files": files, "packages": {package: version(package) for package in packages}}
+
+
+def imported(code: str) -> Iterator[str]:
+    """Yield the first names of the modules that import statements name."""
+    with suppress(SyntaxError):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0]
+
+
+@cache
+def providers() -> dict[str, list[str]]:
+    """Return the installed packages by the names of their modules."""
+    return {k: list(v) for k, v in metadata.packages_distributions().items()}
+
+
+@cache
+def version(package: str) -> str | None:
+    """Return a package's version, or None if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def needed(packages: Iterable[str]) -> set[str]:
+    """Return packages with all that they need, and that is installed."""
+    found: set[str] = set()
+    rest = [canonicalize_name(package) for package in packages]
+    while rest:
+        package = rest.pop()
+        if package in found or version(package) is None:
+            continue
+        found.add(package)
+        for text in metadata.requires(package) or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                rest.append(canonicalize_name(requirement.name))
+    return found
+
+
+def note_environment(app: Sphinx, config: Config) -> None:
+    """Have Sphinx read every page again when a package or an extension of this book has changed."""
+    found = [p.name for entry in sys.path for p in Path(entry).glob("*.dist-info")]
+    own = [
+        digest(file)
+        for extension in app.extensions.values()
+        if (file := getattr(extension.module, "__file__", None))
+        and Path(file).is_relative_to(app.confdir)
+        and not Path(file).is_relative_to(sys.prefix)
+    ]
+    config.freshness_environment = name([sorted(found), own])
+
+
+def take_over(app: Sphinx) -> None:
+    """Have MyST-NB ask here where it would ask its cache."""
+    Page.env, Page.root = app.env, Path(app.confdir)
+    myst_nb.core.execute.NotebookClientCache = Page
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
-    app.add_config_value("freshness_files", [], "env", types=frozenset({list}))
-    app.add_config_value("freshness_extensions", "", "env", types=frozenset({str}))
-    app.connect("config-inited", name_cache)
-    app.connect("builder-inited", create_cache, priority=900)
+    app.add_config_value("freshness_environment", "", "env", types=frozenset({str}))
+    app.connect("config-inited", note_environment, priority=900)
+    app.connect("builder-inited", take_over)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

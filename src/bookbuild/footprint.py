@@ -1,0 +1,69 @@
+"""An IPython extension: write down which files and packages a kernel reads.
+
+Name it in kernel.json, ``--ext=bookbuild.footprint``. If the environment variable ``FOOTPRINT`` names
+a file, the kernel adds a line of JSON to it the first time that it opens a file below the folder
+``FOOTPRINT_ROOT``, ``{"file": path, "digest": of its contents at that moment}``, and the first time
+that it opens one of an installed package, ``{"package": its folder or module in site-packages}``.
+To import is to open. A file that is only written is left out; one that compiled code or another
+program opens is not seen.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+from importlib.util import source_from_cache
+from pathlib import Path
+from typing import Any
+
+INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)(.*)")
+
+
+def digest(path: str | Path) -> str | None:
+    """Return a name for a file's contents, or None if it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def reads(mode: str | None, flags: int) -> bool:
+    """Tell whether a call of ``open``, or of ``os.open`` without a mode, can read."""
+    return "r" in mode or "+" in mode if mode else not flags & os.O_WRONLY
+
+
+def watch(report: str, root: str) -> None:
+    """Report what this process and its forks read from now on."""
+    lines = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    seen: set[str] = set()
+
+    def note(kind: str, name: str, **more: str | None) -> None:
+        os.write(lines, (json.dumps({kind: name, **more}) + "\n").encode())
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or isinstance(arguments[0], int) or not reads(*arguments[1:]):
+            return
+        path = os.path.abspath(os.fsdecode(arguments[0]))
+        if path.endswith(".pyc") and "__pycache__" in path:
+            path = source_from_cache(path)
+        if path in seen:
+            return
+        seen.add(path)
+        if installed := INSTALLED.search(path):
+            name, rest = installed.groups()
+            # tools look through the metadata of all packages; only who asks for a version reads this
+            known = rest.endswith("METADATA") if name.endswith(".dist-info") else True
+            if known and name not in seen:
+                seen.add(name)
+                note("package", name)
+        elif path.startswith(root + os.sep):
+            note("file", path, digest=digest(path))
+
+    sys.addaudithook(hook)
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Start to watch, if somebody asks for it."""
+    if report := os.environ.pop("FOOTPRINT", None):
+        watch(report, os.environ.pop("FOOTPRINT_ROOT"))

@@ -1,0 +1,69 @@
+"""Serve the book and rebuild it on every save: sphinx-autobuild, with builds and kernels that start warm.
+
+``python -m bookbuild.live ARGUMENTS`` takes the arguments of sphinx-autobuild. The first build is done
+in the serving process, which has then imported Sphinx, its extensions and the package; every later
+one is a fork of it that imports only this repository's own modules again. A warm process for kernels
+(``bookbuild.warm``) stands by as long as the server. Without ``fork`` it is plain sphinx-autobuild.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import sphinx_autobuild.__main__ as autobuild
+from jupyter_client.manager import KernelManager
+from sphinx.cmd.build import main as build
+from sphinx.pycode import ModuleAnalyzer
+from sphinx_autobuild.build import Builder
+from sphinx_autobuild.utils import show_message
+
+from bookbuild import warm
+
+
+class WarmBuilder(Builder):  # type: ignore[misc]
+    """A builder that takes its imports from the process that serves."""
+
+    def __call__(self, *, changed_paths: Sequence[Path]) -> None:
+        """Build; in a fork if something has been built before."""
+        begin = time.monotonic()
+        sys.stdout.flush()
+        if not changed_paths:
+            build(self.sphinx_args)
+        elif fork := os.fork():
+            os.waitpid(fork, 0)
+        else:
+            forget_own_modules()
+            build(self.sphinx_args)
+            sys.stdout.flush()
+            os._exit(0)
+        show_message(f"Built in {time.monotonic() - begin:.1f} s. Serving on {self.uri}")
+
+
+def forget_own_modules() -> None:
+    """Have modules below the current folder, but not those of an environment in it, imported anew."""
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or sys.prefix)
+        if file.is_relative_to(Path.cwd()) and not file.is_relative_to(sys.prefix):
+            del sys.modules[name]
+    ModuleAnalyzer.cache.clear()  # Sphinx's own memory of sources
+
+
+def warm_up() -> None:
+    """Start a warm process as conf.py has it, and one kernel that makes it import."""
+    settings = runpy.run_path("conf.py")
+    if settings["warm_modules"]:
+        warm.start(settings["warm_modules"])
+        kernel = KernelManager(kernel_name=settings["nb_kernel_rgx_aliases"]["python3"])
+        kernel.start_kernel(extra_arguments=["--version"])
+
+
+if __name__ == "__main__":
+    if hasattr(os, "fork"):
+        multiprocessing.set_start_method("fork")
+        autobuild.Builder = WarmBuilder
+        warm_up()
+    autobuild.main()

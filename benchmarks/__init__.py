@@ -1,0 +1,1 @@
+"""What it costs to build this book and to train its networks: ``make bench``."""

@@ -1,0 +1,286 @@
+"""This book built by several tools, each in a copy of the repository, with the same cells to run.
+
+A tool's round is a cold build, and then what an author does: nothing, an edit of a sentence, an edit
+of the package. Every kernel notes the cells that it runs, so that no tool is quick by leaving some
+out. All kernels draw figures to SVG, as this book's do.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from myst_nb.core.read import read_myst_markdown_notebook
+from nbformat import NotebookNode
+
+from benchmarks import measure
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "_build/peers"
+
+# Lines for the end of a copy's conf.py.
+STOCK = """
+extensions = [e for e in extensions if e not in ("bookbuild.freshness", "bookbuild.warm")]
+nb_kernel_rgx_aliases = {}
+NotebookClient.shutdown_kernel.default_value = "graceful"
+"""
+NBSPHINX = """
+ours = ("myst_nb", "bookbuild.freshness", "bookbuild.warm")
+extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in ours)]
+"""
+# What jupyter-book reads in place of conf.py.
+JUPYTER_BOOK = """\
+title: Why not start at zero?
+author: The Zero Init maintainers
+execute: {execute_notebooks: cache, timeout: 300}
+parse:
+  myst_enable_extensions: [amsmath, attrs_inline, colon_fence, deflist, dollarmath]
+bibtex_bibfiles: [references.bib]
+sphinx:
+  extra_extensions:
+  - sphinx.ext.autodoc
+  - sphinx.ext.napoleon
+  - sphinx.ext.viewcode
+  - bookbuild.results
+  config: {results_tests: ../tests/zeroinit}
+"""
+TOC = """\
+format: jb-book
+root: index
+chapters:
+- glob: "*"
+"""
+
+# What IPython reads in every kernel.
+SETTINGS = "c.InlineBackend.figure_formats = {'svg'}\n"
+NOTE = """\
+def note(result):
+    import os
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(f"{os.getpid()}\\n")
+get_ipython().events.register("post_run_cell", note)
+del note
+"""
+
+
+def append(text: str) -> Callable[[Path], None]:
+    """Return a preparation that adds lines to conf.py."""
+
+    def prepare(folder: Path) -> None:
+        with (folder / "conf.py").open("a", encoding="utf-8") as conf:
+            conf.write(text)
+
+    return prepare
+
+
+def convert(folder: Path) -> None:
+    """Make a notebook without outputs of every page that has cells."""
+    for page, notebook in notebooks(folder / "book"):
+        nbformat.write(notebook, page.with_suffix(".ipynb"))
+        page.unlink()
+
+
+def prepare_nbsphinx(folder: Path) -> None:
+    """Have nbsphinx read the pages with cells, and MyST-Parser the others."""
+    append(NBSPHINX)(folder)
+    convert(folder)
+
+
+def prepare_jupyter_book(folder: Path) -> None:
+    """Write what jupyter-book reads."""
+    (folder / "book/_config.yml").write_text(JUPYTER_BOOK, "utf-8")
+    (folder / "book/_toc.yml").write_text(TOC, "utf-8")
+
+
+def notebooks(folder: Path) -> Iterator[tuple[Path, NotebookNode]]:
+    """Yield the pages with cells, each with its notebook."""
+    for page in sorted(folder.glob("*.md")):
+        notebook = read_myst_markdown_notebook(page.read_text("utf-8"))
+        if code(notebook):
+            yield page, notebook
+
+
+def code(notebook: NotebookNode) -> list[str]:
+    """Return the code of a notebook's cells."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source]
+
+
+# -- what is done in a round ----------------------------------------------------------------------
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace a text in a file once.
+
+    Raises
+    ------
+    ValueError
+        If it is not there.
+    """
+    text = file.read_text("utf-8")
+    if old not in text:
+        raise ValueError(f"{file.name} does not hold {old!r}: name a text that it holds")
+    file.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def edit_sentence(folder: Path) -> None:
+    """Edit the prose of the first page, in Markdown or in a notebook."""
+    (page,) = folder.glob("book/index.*")
+    edit(page, "**The question.**", "**The question, edited.**")
+
+
+def edit_module(name: str) -> Callable[[Path], None]:
+    """Return a step that adds a comment to the end of a module."""
+
+    def step(folder: Path) -> None:
+        with (folder / "src/zeroinit" / name).open("a", encoding="utf-8") as module:
+            module.write("# an edit\n")
+
+    return step
+
+
+STEPS: dict[str, Callable[[Path], None]] = {
+    "cold": lambda folder: None,
+    "no-op": lambda folder: None,
+    "prose edit": edit_sentence,
+    "edit of plots.py": edit_module("plots.py"),
+    "edit of escape.py": edit_module("escape.py"),
+}
+
+
+# -- who does it ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to build the book, and how many of the steps it takes."""
+
+    title: str
+    command: tuple[str, ...]
+    steps: int = 1
+    prepare: Callable[[Path], None] = lambda folder: None
+    peer: str | None = None
+    threads: str | None = "1"
+    kernels: bool = True
+
+    @property
+    def python(self) -> Path:
+        """The Python of the environment that it runs in."""
+        return PEERS / self.peer / "bin/python" if self.peer else Path(sys.executable)
+
+
+def sphinx(*options: str) -> tuple[str, ...]:
+    """Return the arguments of Python that build the book as ``make html`` does."""
+    return (*"-m sphinx -n -q -c . -d _build/doctrees book _build/html".split(), *options)
+
+
+VARIANTS = {
+    "off": Variant(
+        "Sphinx with execution off",
+        sphinx("-D", "nb_execution_mode=off"),
+        steps=3,
+        kernels=False,
+    ),
+    "cells": Variant(
+        "all cells in one process",
+        (str(ROOT / "benchmarks/cells.py"), "book"),
+        prepare=convert,
+        kernels=False,
+    ),
+    "ours": Variant("this book, one job", sphinx(), steps=5),
+    "two jobs": Variant("this book, two jobs", sphinx("-j", "2")),
+    "stock": Variant("MyST-NB, one thread", sphinx(), steps=4, prepare=append(STOCK)),
+    "threads": Variant(
+        "MyST-NB, as many threads as PyTorch takes", sphinx(), prepare=append(STOCK), threads=None
+    ),
+    "jupyter-book": Variant(
+        "jupyter-book 1",
+        ("-m", "jupyter_book.cli.main", "build", "book", "--path-output", "."),
+        steps=3,
+        prepare=prepare_jupyter_book,
+        peer="jupyter-book",
+    ),
+    "nbsphinx": Variant(
+        "nbsphinx", sphinx(), steps=3, prepare=prepare_nbsphinx, peer="nbsphinx"
+    ),
+}  # fmt: skip
+
+
+def install(peer: str) -> None:
+    """Make a peer's environment, if it is not there."""
+    folder = PEERS / peer
+    if (folder / "ready").exists():
+        return
+    python = folder / "bin/python"
+    pins = ROOT / "benchmarks/peers" / f"{peer}.txt"
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", folder],
+        [python, "-m", "pip", "install", "-qq", "-r", pins],
+    ):
+        subprocess.run(command, check=True)
+    for pandoc in folder.glob("lib/*/site-packages/pypandoc/files/pandoc"):
+        (folder / "bin/pandoc").symlink_to(pandoc)
+    (folder / "ready").touch()
+
+
+class Step(NamedTuple):
+    """What a step cost, and how many pages and cells ran in it."""
+
+    cpu: float
+    wall: float
+    pages: int
+    cells: int
+
+
+class Copy:
+    """A copy of the repository, in which one variant builds."""
+
+    def __init__(self, folder: Path, variant: Variant) -> None:
+        self.variant = variant
+        self.folder, self.notes, self.log = folder / "book", folder / "notes", folder / "log"
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).exists():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, self.folder / name)
+        self.cells = [len(code(notebook)) for _, notebook in notebooks(self.folder / "book")]
+        variant.prepare(self.folder)
+
+        profile = folder / "ipython/profile_default"
+        (profile / "startup").mkdir(parents=True)
+        (profile / "startup/note.py").write_text(NOTE, "utf-8")
+        (profile / "ipython_kernel_config.py").write_text(SETTINGS, "utf-8")
+        inherited = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+        self.environment = inherited | {
+            "IPYTHONDIR": str(folder / "ipython"),
+            "NOTES": str(self.notes),
+            "PATH": f"{variant.python.parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder / "src"),
+        }
+        if variant.threads:
+            self.environment["OMP_NUM_THREADS"] = variant.threads
+
+    def take(self, step: str) -> Step:
+        """Take a step and build.
+
+        Raises
+        ------
+        RuntimeError
+            If a cold build does not run every cell of every page.
+        """
+        STEPS[step](self.folder)
+        self.notes.write_text("", "utf-8")
+        command = [self.variant.python, *self.variant.command]
+        cost = measure.run(command, self.folder, self.environment, self.log)
+        noted = self.notes.read_text("utf-8").split()
+        pages, cells = len(set(noted)), len(noted)
+        if step == "cold" and self.variant.kernels and cells != sum(self.cells):
+            raise RuntimeError(f"{cells} of {sum(self.cells)} cells ran")
+        return Step(cost.cpu, cost.wall, pages, cells)

@@ -1,0 +1,54 @@
+"""Training many seeds at once against the obvious loop: a module and an optimizer for each seed.
+
+``python ensemble.py many 256`` trains the lesson's network from that many seeds by ``train_many``,
+``python ensemble.py loop 8`` one after the other. It prints the CPU seconds of one thread, and by how
+many megabytes the peak of memory rose.
+"""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+from zeroinit import MLP, half_plane, train_many
+
+LAYERS = [2, 16, 2]
+STEPS = 200
+RATE = 0.1
+
+
+def many(seeds: int, steps: int = STEPS) -> None:
+    """Train all seeds at once."""
+    train_many(MLP(LAYERS), half_plane(), start="default", seeds=range(seeds), lr=RATE, steps=steps)
+
+
+def loop(seeds: int, steps: int = STEPS) -> None:
+    """Train one seed after the other, as one writes it first."""
+    data = half_plane()
+    for seed in range(seeds):
+        model = MLP(LAYERS, seed=seed)
+        optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+        losses = []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(data.x), data.y)
+            loss.backward()
+            losses.append(loss.detach())
+            optimizer.step()
+
+
+def peak() -> float:
+    """Return the most megabytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    train = {"many": many, "loop": loop}[sys.argv[1]]
+    torch.set_num_threads(1)
+    train(1, steps=1)  # imports what it needs
+    held, begin = peak(), time.process_time()
+    train(int(sys.argv[2]))
+    print(json.dumps({"cpu": time.process_time() - begin, "megabytes": peak() - held}))

@@ -1,6 +1,7 @@
 # The first target that needs it makes .venv: Python's own environment with the versions of constraints.txt.
 PYTHON ?= python3
 JOBS ?= 2
+ROUNDS ?= 3
 BIN := .venv/bin
 READY := .venv/ready
 WHOLE := _build/whole
@@ -8,7 +9,7 @@ SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _buil
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html test lint doctest serve clean
+.PHONY: help html test lint doctest serve bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,9 @@ doctest: $(READY) ## Run every example in docstrings, pages and README
 serve: $(READY) ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
+
+bench: $(READY) ## Measure builds and training, and write benchmarks/results.json
+	@$(BIN)/python -m benchmarks $(ROUNDS)
 
 clean: ## Remove the built book, and keep .venv
 	@rm -rf _build

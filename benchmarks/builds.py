@@ -1,8 +1,8 @@
-"""This book built by several tools, each in a copy of the repository, with the same cells to run.
+"""The book is built by several tools, each in a copy of the repository, with the same cells to run.
 
-A tool's round is a cold build, and then what an author does: nothing, an edit of a sentence, an edit
-of the package. Every kernel notes the cells that it runs, so that no tool is quick by leaving some
-out. All kernels draw figures to SVG, as this book's do.
+A tool's round is a cold build, and then what an author does: nothing, an edit of a sentence, an
+edit of the package. Every kernel notes the cells that it runs, so that no tool is quick by leaving
+some out. All kernels draw figures to SVG, as this book's do.
 """
 
 import os
@@ -33,8 +33,9 @@ NBSPHINX = """
 ours = ("myst_nb", "bookbuild.freshness", "bookbuild.warm")
 extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in ours)]
 """
-# What jupyter-book reads in place of conf.py.
-JUPYTER_BOOK = """\
+# jupyter-book's program, and what it reads in place of conf.py.
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+CONFIG = """\
 title: Why not start at zero?
 author: The Zero Init maintainers
 execute: {execute_notebooks: cache, timeout: 300}
@@ -59,12 +60,13 @@ chapters:
 # What IPython reads in every kernel.
 SETTINGS = "c.InlineBackend.figure_formats = {'svg'}\n"
 NOTE = """\
-def note(result):
-    import os
+def note(_):
+    import os, time
     with open(os.environ["NOTES"], "a") as notes:
-        notes.write(f"{os.getpid()}\\n")
-get_ipython().events.register("post_run_cell", note)
-del note
+        notes.write(f"{os.getpid()} {time.monotonic()}\\n")
+for event in ("pre_run_cell", "post_run_cell"):
+    get_ipython().events.register(event, note)
+del event, note
 """
 
 
@@ -93,7 +95,7 @@ def prepare_nbsphinx(folder: Path) -> None:
 
 def prepare_jupyter_book(folder: Path) -> None:
     """Write what jupyter-book reads."""
-    (folder / "book/_config.yml").write_text(JUPYTER_BOOK, "utf-8")
+    (folder / "book/_config.yml").write_text(CONFIG, "utf-8")
     (folder / "book/_toc.yml").write_text(TOC, "utf-8")
 
 
@@ -175,7 +177,8 @@ class Variant:
 
 def sphinx(*options: str) -> tuple[str, ...]:
     """Return the arguments of Python that build the book as ``make html`` does."""
-    return (*"-m sphinx -n -q -c . -d _build/doctrees book _build/html".split(), *options)
+    base = ["-m", "sphinx", "-n", "-q", "-c", ".", "-d", "_build/doctrees"]
+    return (*base, *options, "book", "_build/html")
 
 
 VARIANTS = {
@@ -199,7 +202,7 @@ VARIANTS = {
     ),
     "jupyter-book": Variant(
         "jupyter-book 1",
-        ("-m", "jupyter_book.cli.main", "build", "book", "--path-output", "."),
+        ("-c", JUPYTER_BOOK, "build", "book", "--path-output", "."),
         steps=3,
         prepare=prepare_jupyter_book,
         peer="jupyter-book",
@@ -210,21 +213,25 @@ VARIANTS = {
 }  # fmt: skip
 
 
+def pinned(peer: str) -> str:
+    """Return the versions that a peer's environment holds."""
+    return (ROOT / f"benchmarks/peers/{peer}.txt").read_text("utf-8")
+
+
 def install(peer: str) -> None:
     """Make a peer's environment, if it is not there."""
     folder = PEERS / peer
-    if (folder / "ready").exists():
+    python, ready = folder / "bin/python", folder / "ready"
+    if ready.exists() and ready.read_text("utf-8") == pinned(peer):
         return
-    python = folder / "bin/python"
-    pins = ROOT / "benchmarks/peers" / f"{peer}.txt"
     for command in (
         [sys.executable, "-m", "venv", "--clear", folder],
-        [python, "-m", "pip", "install", "-qq", "-r", pins],
+        [python, "-m", "pip", "install", "-qq", "-r", ROOT / f"benchmarks/peers/{peer}.txt"],
     ):
         subprocess.run(command, check=True)
     for pandoc in folder.glob("lib/*/site-packages/pypandoc/files/pandoc"):
         (folder / "bin/pandoc").symlink_to(pandoc)
-    (folder / "ready").touch()
+    ready.write_text(pinned(peer), "utf-8")
 
 
 class Step(NamedTuple):
@@ -276,11 +283,20 @@ class Copy:
             If a cold build does not run every cell of every page.
         """
         STEPS[step](self.folder)
-        self.notes.write_text("", "utf-8")
         command = [self.variant.python, *self.variant.command]
         cost = measure.run(command, self.folder, self.environment, self.log)
-        noted = self.notes.read_text("utf-8").split()
-        pages, cells = len(set(noted)), len(noted)
+        runs = self.runs()
+        cells = sum(len(times) // 2 for times in runs.values())
         if step == "cold" and self.variant.kernels and cells != sum(self.cells):
             raise RuntimeError(f"{cells} of {sum(self.cells)} cells ran")
-        return Step(cost.cpu, cost.wall, pages, cells)
+        return Step(cost.cpu, cost.wall, len(runs), cells)
+
+    def runs(self) -> dict[str, list[float]]:
+        """Return by kernel when cells began and ended since this was last asked."""
+        runs: dict[str, list[float]] = {}
+        if self.notes.exists():
+            for line in self.notes.read_text("utf-8").splitlines():
+                kernel, moment = line.split()
+                runs.setdefault(kernel, []).append(float(moment))
+            self.notes.unlink()
+        return runs

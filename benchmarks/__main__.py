@@ -1,0 +1,125 @@
+"""A run measures everything once in each round, so that all meet the machine in the same moods.
+
+``python -m benchmarks 3`` prints the tables of three rounds and writes ``results.json``.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks import saves
+from benchmarks.builds import ROOT, STEPS, VARIANTS, Copy, code, install, notebooks, pinned
+from benchmarks.table import tables
+
+RESULTS = ROOT / "benchmarks/results.json"
+SEEDS = (1, 4, 16, 64, 256, 1024, 4096)
+LOOP = 32  # a sample: each seed of a loop costs the same
+
+
+def main(rounds: int) -> None:
+    """Measure, print and write."""
+    results: dict[str, Any] = {
+        "machine": machine(rounds),
+        "users": {f"edit of {name}.py": users(name) for name in ("plots", "escape")},
+        "builds": {name: {} for name in VARIANTS},
+        "saves": [],
+        "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
+        "failed": {},
+    }
+    for k in range(rounds):
+        order = list(VARIANTS)
+        for name in order if k % 2 == 0 else reversed(order):
+            if name not in results["failed"]:
+                tell(f"round {k + 1} of {rounds}: {VARIANTS[name].title}")
+                build(name, results)
+        tell(f"round {k + 1} of {rounds}: seeds")
+        train("loop", LOOP, results["ensemble"]["loop"])
+        for seeds in SEEDS:
+            train("many", seeds, results["ensemble"][str(seeds)])
+    results["tables"] = tables(results)
+    draft = RESULTS.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    draft.replace(RESULTS)
+    print("\n\n".join(results["tables"].values()))
+
+
+def build(name: str, results: dict[str, Any]) -> None:
+    """Take one round of a variant; of a peer that fails, keep why."""
+    variant = VARIANTS[name]
+    try:
+        if variant.peer:
+            install(variant.peer)
+        with TemporaryDirectory(prefix="bench-") as folder:
+            copy = Copy(Path(folder), variant)
+            for step in list(STEPS)[: variant.steps]:
+                results["builds"][name].setdefault(step, []).append(copy.take(step)._asdict())
+            if name == "ours":
+                results["saves"].append(saves.measure(copy)._asdict())
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        if not variant.peer:
+            raise
+        said = str(getattr(error, "output", None) or error).strip().splitlines()[-1]
+        tell(f"{variant.title} failed: {said}")
+        results["builds"][name] = {}
+        results["failed"][name] = said.replace("|", " ")
+
+
+def train(how: str, seeds: int, rounds: list[Any]) -> None:
+    """Train in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/ensemble.py", how, str(seeds)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    rounds.append(json.loads(done.stdout))
+
+
+def users(module: str) -> int:
+    """Return how many pages have a line that imports a module of the package."""
+    found = 0
+    for _, notebook in notebooks(ROOT / "book"):
+        lines = "\n".join(code(notebook)).splitlines()
+        found += any("zeroinit" in line and module in line for line in lines)
+    return found
+
+
+def machine(rounds: int) -> dict[str, str]:
+    """Return what this run is measured on and with."""
+    cpuinfo = Path("/proc/cpuinfo")
+    models = [
+        line.partition(":")[2].strip()
+        for line in (cpuinfo.read_text("utf-8") if cpuinfo.exists() else "").splitlines()
+        if line.startswith("model name")
+    ]
+    peers = {}
+    for name in ("jupyter-book", "nbsphinx"):
+        pins = dict(line.split("==") for line in pinned(name).splitlines())
+        peers[name] = f"{pins[name]} on Sphinx {pins['Sphinx']}"
+    return {
+        "date": date.today().isoformat(),
+        "rounds": str(rounds),
+        "processor": (models or [platform.processor()])[0],
+        "processors": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "sphinx", "myst-nb")},
+        **peers,
+    }
+
+
+def tell(text: str) -> None:
+    """Say how far the run is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,112 @@
+"""What was measured, as tables in Markdown: first the ratios, with what is to be reached."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.builds import VARIANTS
+
+Values = Sequence[float]
+SPREAD = ["Median", "Least", "Most"]
+
+
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the tables of a run."""
+    return {
+        "ratios": ratios(results),
+        "seconds": seconds(results),
+        "seeds": seeds(results["ensemble"]),
+        "machine": markdown(["Measured on", ""], results["machine"].items()),
+    }
+
+
+def ratios(results: dict[str, Any]) -> str:
+    """Return the table of ratios, each taken round by round."""
+    rows: list[list[str]] = []
+
+    def cost(variant: str, step: str = "cold", what: str = "cpu") -> Values:
+        return series(results["builds"].get(variant, {}).get(step, []), what)
+
+    def row(what: str, values: Values, goal: str = "", bound: float = 0) -> None:
+        said = ["", ""]
+        if goal and values:
+            middle = median(values)
+            met = {"≤": middle <= bound, "≥": middle >= bound, "=": middle == bound}[goal]
+            said = [f"{goal} {bound}", "yes" if met else "no"]
+        rows.append([what, *spread(values), *said])
+
+    def over(what: str, values: Values, others: Values, goal: str = "", bound: float = 0) -> None:
+        row(what, [a / b for a, b in zip(values, others, strict=bool(others))], goal, bound)
+
+    ours = cost("ours")
+    limit = [a + b for a, b in zip(cost("off"), cost("cells"), strict=True)]
+    over("cold build / the limit", ours, limit, "≤", 1.15)
+    for name in ("stock", "jupyter-book", "nbsphinx"):
+        over(f"cold build / {VARIANTS[name].title}", ours, cost(name), "≤", 0.4)
+    over(f"cold build / {VARIANTS['threads'].title}", ours, cost("threads"))
+    over(f"{VARIANTS['stock'].title} / the limit", cost("stock"), limit)
+    over("two jobs / one job", cost("two jobs"), ours)
+    over("two jobs / one job, wall", cost("two jobs", what="wall"), cost("ours", what="wall"))
+    over("no-op / with execution off", cost("ours", "no-op"), cost("off", "no-op"), "≤", 1.1)
+    row("no-op: cells run", cost("ours", "no-op", "cells"), "=", 0)
+    row("prose edit: cells run", cost("ours", "prose edit", "cells"), "=", 0)
+    for step, pages in results["users"].items():
+        row(f"{step}: pages run", cost("ours", step, "pages"), "=", pages)
+    saves, ensemble = results["saves"], results["ensemble"]
+    row("prose saved: seconds until it shows", series(saves, "prose"), "≤", 1.5)
+    beyond = [save["cell"] - save["cells"] for save in saves]
+    row("cell saved: seconds until it shows, less those of its page's cells", beyond, "≤", 2)
+    many, loop = series(ensemble["256"], "speed"), series(ensemble["loop"], "speed")
+    over("256 seeds at once / in a loop, steps in a second", many, loop, "≥", 12)
+    return markdown(["Ratio of CPU seconds, or as said", *SPREAD, "To reach", "Reached"], rows)
+
+
+def seconds(results: dict[str, Any]) -> str:
+    """Return the table of what builds cost."""
+    rows = []
+    for name, variant in VARIANTS.items():
+        if name in results["failed"]:
+            rows.append([variant.title, f"failed: {results['failed'][name]}", *[""] * 5])
+        for step, taken in results["builds"].get(name, {}).items():
+            pages = str(taken[-1]["pages"]) if variant.kernels else ""
+            if name == "stock" and step in results["users"]:
+                pages += ": stale"
+            wall = f"{median(series(taken, 'wall')):.1f}"
+            rows.append([variant.title, step, *spread(series(taken, "cpu")), wall, pages])
+    return markdown(["Seconds", "Step", *SPREAD, "Wall", "Pages run"], rows)
+
+
+def seeds(ensemble: dict[str, Any]) -> str:
+    """Return the table of throughput and memory by the number of seeds."""
+    rows = []
+    for name, taken in ensemble.items():
+        speed = [f"{value:,.0f}" for value in of(series(taken, "speed"))]
+        rows.append([name, *speed, f"{median(series(taken, 'megabytes')):.0f}"])
+    return markdown(["Seeds at once", *SPREAD, "Rise of memory, MB"], rows)
+
+
+def series(rounds: Iterable[dict[str, float]], what: str) -> Values:
+    """Return one figure of all rounds."""
+    return [one[what] for one in rounds]
+
+
+def of(values: Values) -> Values:
+    """Return median, least and most."""
+    return median(values), min(values), max(values)
+
+
+def spread(values: Values) -> list[str]:
+    """Return median, least and most as text, and dashes if there is nothing."""
+    return [f"{value:.2f}" for value in of(values)] if values else ["–"] * 3
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose columns are as wide as their widest cell."""
+    rows = [*rows]
+    widths = [max(len(line[k]) for line in [head, *rows]) for k in range(len(head))]
+    rule = ["-" * width for width in widths]
+    padded = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        for line in [head, rule, *rows]
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)

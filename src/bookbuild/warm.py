@@ -1,17 +1,18 @@
 """Jupyter kernels that start warm: forks of one process that has done the imports already.
 
-``python -m bookbuild.warm ARGUMENTS`` is ``python -m ipykernel_launcher ARGUMENTS``, so a kernel.json
-may name the one for the other. Only if the environment variable ``WARM_KERNELS`` holds the address
-of a warm process is the kernel a fork of it. As a Sphinx extension this file starts a warm process
-for the time of a build; its one setting ``warm_modules`` lists what to import there, and an empty
-list turns it off. Where there is no ``fork``, kernels are stock kernels.
+``python -m bookbuild.warm ARGUMENTS`` does as ``python -m ipykernel_launcher ARGUMENTS``, and takes
+its place in a kernel.json. The kernel is a fork of a warm process if the environment variable
+``WARM_KERNELS`` holds the address of one, and a stock kernel if not. As a Sphinx extension this
+file starts a warm process for the time of a build. Its one setting ``warm_modules`` lists what to
+import there; an empty list turns it off. Without ``fork``, as on Windows, all kernels are stock.
 
 Three processes take part. The *client* is what Jupyter starts, signals and stops. It hands its
 arguments, environment, folder and standard streams to the *warm* process. That forks a *kernel* and
-watches both ends: it kills the kernel when its client is gone, tells the client how the kernel ended,
-and kills all kernels when the process that started it is gone. It does nothing but import, so no
-kernel sees anything of another. The imports happen once, in the environment of the first client:
-what they print is not in a page, and what they read (``OMP_NUM_THREADS``, say) is the same for all.
+watches both ends: it kills the kernel when the client is gone, tells the client how the kernel
+ended, and ends with all its kernels when the process that started it is gone. All it does itself is
+to import, so no kernel sees anything of another. It imports when the first client asks, in the
+environment of that client: what an import prints is not in a page, and what an import reads
+(``OMP_NUM_THREADS``, say) is the same for all. Modules that start threads do not survive the fork.
 """
 
 from __future__ import annotations
@@ -109,11 +110,11 @@ def serve(modules: list[str]) -> list[str] | None:
     listener.bind(f"{folder}/socket")
     listener.listen(64)
     print(f"{folder}/socket", flush=True)
-    os.dup2(2, 1)  # whoever started this reads one line
+    os.dup2(2, 1)  # the starter reads that line, and what imports print is for people
 
-    bell, ring = socket.socketpair()  # it rings when a kernel has ended
-    ring.setblocking(False)
-    signal.set_wakeup_fd(ring.fileno())
+    bell, ringer = socket.socketpair()  # it rings when a kernel has ended
+    ringer.setblocking(False)
+    signal.set_wakeup_fd(ringer.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
     kernels: dict[int, socket.socket] = {}
@@ -145,8 +146,9 @@ def serve(modules: list[str]) -> list[str] | None:
                 warm_up(modules, wish)
                 modules = []
             if not (pid := os.fork()):
-                for held in (events, listener, bell, ring, *kernels.values()):
-                    held.close()
+                events.close()
+                for end in (listener, bell, ringer, *kernels.values()):
+                    end.close()
                 become(wish, streams)
                 answer(client, os.getpid())
                 client.close()
@@ -225,9 +227,11 @@ def start(modules: Sequence[str]) -> None:
         text=True,
         start_new_session=True,  # Ctrl-C is for the process that started it
     )
+    assert warm.stdin
+    assert warm.stdout
     os.environ[ADDRESS] = warm.stdout.readline().strip()
-    os.register_at_fork(after_in_child=warm.stdin.close)  # it ends with this process, not with forks
-    atexit.register(warm.communicate)
+    os.register_at_fork(after_in_child=warm.stdin.close)  # forks must not keep it alive
+    atexit.register(warm.communicate)  # close its standard input, and wait
 
 
 def start_if_needed(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:

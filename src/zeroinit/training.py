@@ -1,7 +1,9 @@
 """One loop of full-batch training, for one network or hundreds of seeds at once; it gives a Run.
 
 The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter: since the
-seeds share no parameter, the gradient of the sum of their losses is the gradient of each.
+seeds share no parameter, the gradient of the sum of their losses is the gradient of each. What one
+step of all seeds computes is recorded once, and every step replays it: on small networks PyTorch
+takes longer to find out what to compute than to compute it.
 """
 
 import math
@@ -10,13 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Real
-from typing import TypeVar
+from operator import getitem
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
+from torch.fx import Graph, GraphModule, Node
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
@@ -25,6 +31,7 @@ from zeroinit.networks import check_fit, lookup
 M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
+Slopes = Callable[..., tuple[Tensor, Sequence[Tensor | None]]]
 
 #: The optimizers whose step for a number depends on its neighbours in the tensor.
 MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
@@ -209,13 +216,15 @@ def train(
     _check_numbers(lr, steps, every)
     parameters = _trainable(model)
     check_fit(model, data.x, data.y)
-    return _descend(
-        parameters,
-        lambda: loss(model(data.x), data.y),
-        optimizer(list(parameters.values()), lr=lr),
-        steps,
-        every,
-    )
+
+    def measure() -> Tensor:
+        value = loss(model(data.x), data.y)
+        for p in parameters.values():
+            p.grad = None
+        value.sum().backward()
+        return value.detach().clone()
+
+    return _descend(parameters, measure, optimizer(list(parameters.values()), lr=lr), steps, every)
 
 
 def train_many(
@@ -236,7 +245,7 @@ def train_many(
     ----------
     model : nn.Module
         The network; it is left as it is, only copies are trained. Layers that keep state
-        (BatchNorm's running mean) or draw numbers (dropout) are not for this.
+        (BatchNorm's running mean) or draw numbers (dropout) are not for this; nor is such a loss.
     data : Data or sequence of Data
         One data set for all seeds, or one for each seed, all of one size.
     start : str or callable
@@ -307,7 +316,7 @@ def train_many(
         )
 
     stacked: dict[str, Tensor] = {
-        name: torch.empty_like(p.expand(len(seeds), *p.shape)) for name, p in parameters.items()
+        name: p.new_empty(len(seeds), *p.shape) for name, p in parameters.items()
     }
     for k, seed in enumerate(seeds):
         fill(network, Generator().manual_seed(seed))
@@ -317,51 +326,135 @@ def train_many(
         p.requires_grad_()
 
     def one_loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return loss(functional_call(network, parameters, (x,)), y)
+        output = functional_call(network, parameters, (x,))
+        if loss is F.cross_entropy and output.shape[:-1] == y.shape:
+            # The same with the classes first: along a short last axis log_softmax is slow.
+            return -F.log_softmax(output.mT, 0).gather(0, y[None]).mean()
+        return loss(output, y)
 
     if len(sets) == 1:
         x, y, dims = sets[0].x, sets[0].y, None
     else:
         x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
     all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
-    return _descend(
-        stacked,
-        lambda: all_losses(stacked, x, y),
-        optimizer(list(stacked.values()), lr=lr),
-        steps,
-        every or steps,
-    )
+
+    def losses_and_slopes(*point: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
+        free = [p.detach().requires_grad_() for p in point]
+        losses = all_losses(dict(zip(stacked, free, strict=True)), x, y)
+        ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
+        return losses.detach(), torch.autograd.grad(losses, free, ones, allow_unused=True)
+
+    update = optimizer(list(stacked.values()), lr=lr)
+    evaluate = _recorded(losses_and_slopes, [p.detach() for p in stacked.values()])
+
+    def measure() -> Tensor:
+        losses, slopes = evaluate(*stacked.values())
+        for p, slope in zip(stacked.values(), slopes, strict=True):
+            p.grad = None if slope is None else slope.clone(memory_format=torch.contiguous_format)
+        return losses
+
+    return _descend(stacked, measure, update, steps, every or steps)
+
+
+#: Views that, where they keep the shape, are the tensor itself.
+VIEWS = frozenset(
+    {
+        torch.ops.aten.detach.default,
+        torch.ops.aten.expand.default,
+        torch.ops.aten.view.default,
+        torch.ops.aten._unsafe_view.default,
+    }
+)
+
+
+class _Recorder(TorchDispatchMode):
+    """Records in a graph every operation that depends on the inputs, below vmap and autograd.
+
+    What does not depend on them is computed while recording, and is a constant of the graph.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = Graph()
+        self.constants: dict[str, Tensor] = {}
+        for k, t in enumerate(inputs):
+            vars(t)["node"] = self.graph.placeholder(f"input_{k}")
+
+    def node(self, t: Tensor) -> Node:
+        """Return the node that computes a tensor, which knows it by its attribute ``node``."""
+        if "node" not in vars(t):
+            name = f"constant_{len(self.constants)}"
+            self.constants[name] = t
+            return self.graph.get_attr(name)
+        node: Node = vars(t)["node"]
+        return node
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = operation(*args, **kwargs)
+        if any("node" in vars(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)):
+            if operation in VIEWS and result.shape == args[0].shape:
+                vars(result)["node"] = self.node(args[0])
+                return result
+            inputs = tree_map_only(Tensor, self.node, (args, kwargs))
+            node = self.graph.call_function(operation, *inputs)
+            if isinstance(result, Tensor):
+                vars(result)["node"] = node
+            elif isinstance(result, tuple | list):
+                for k, t in enumerate(result):
+                    if isinstance(t, Tensor):
+                        vars(t)["node"] = self.graph.call_function(getitem, (node, k))
+        return result
+
+
+def _recorded(function: Slopes, point: Sequence[Tensor]) -> Slopes:
+    """Return ``function``, recorded at a point: the same numbers without the search for them.
+
+    If it cannot be recorded, or gives other numbers at another point, it is returned as it is.
+    """
+    recorder, other = _Recorder(point), [p + 0.1 for p in point]
+    try:
+        with recorder:
+            results = function(*point)
+        recorder.graph.output(tree_map_only(Tensor, recorder.node, results))
+        recorder.graph.eliminate_dead_code()
+        replay: Slopes = torch.no_grad()(GraphModule(recorder.constants, recorder.graph).forward)
+        pairs = zip(tree_leaves(replay(*other)), tree_leaves(function(*other)), strict=True)
+        same = all(a is b or torch.allclose(a, b, 0, 0, equal_nan=True) for a, b in pairs)
+    except Exception:  # whatever it was, the function itself runs, or says what is wrong
+        return function
+    return replay if same else function
 
 
 def _descend(
     parameters: dict[str, Tensor],
-    objective: Callable[[], Tensor],
+    measure: Callable[[], Tensor],
     optimizer: Optimizer,
     steps: int,
     every: int,
 ) -> Run:
-    """Minimize ``objective``, a loss or one loss for each seed, and record."""
+    """Minimize what ``measure`` gives, a loss or one for each seed, by the gradients it leaves."""
     losses: list[Tensor] = []
     recorded: list[int] = []
     points: dict[str, list[Tensor]] = {name: [] for name in parameters}
     slopes: dict[str, list[Tensor]] = {name: [] for name in parameters}
     told = False
     for step in range(steps + 1):
-        loss = objective()
-        for p in parameters.values():
-            p.grad = None
-        loss.sum().backward()
-        losses.append(loss.detach().clone())
-        finite = loss.isfinite()
-        last = step == steps or not finite.any()
+        loss = measure()
+        losses.append(loss)
+        fine = math.isfinite(loss.sum())  # if so, every one is
+        last = step == steps or not (fine or loss.isfinite().any())
         if step % every == 0 or last:
             recorded.append(step)
             for name, p in parameters.items():
                 points[name].append(p.detach().clone())
                 slopes[name].append(torch.zeros_like(p) if p.grad is None else p.grad.clone())
-        if not (told or finite.all()):
+        if not (told or fine or loss.isfinite().all()):
             told = True
-            which = "training" if loss.ndim == 0 else f"training of {int((~finite).sum())} seeds"
+            bad = int((~loss.isfinite()).sum())
+            which = "training" if loss.ndim == 0 else f"training of {bad} seeds"
             warnings.warn(
                 f"{which} diverged: the loss was not finite at step {step}; "
                 "the run keeps what was measured. Try a smaller lr.",
@@ -373,7 +466,7 @@ def _descend(
         optimizer.step()
     return Run(
         losses=torch.stack(losses),
-        steps=torch.tensor(recorded),
+        steps=torch.tensor(recorded, device=losses[0].device),
         parameters={name: torch.stack(p) for name, p in points.items()},
         gradients={name: torch.stack(g) for name, g in slopes.items()},
     )

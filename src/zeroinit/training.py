@@ -356,8 +356,8 @@ def train_many(
     return _descend(stacked, measure, update, steps, every or steps)
 
 
-#: Views that, where they keep the shape, are the tensor itself.
-VIEWS = frozenset(
+# Views that, where they keep the shape, are the tensor itself.
+_VIEWS = frozenset(
     {
         torch.ops.aten.detach.default,
         torch.ops.aten.expand.default,
@@ -395,7 +395,7 @@ class _Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         result = operation(*args, **kwargs)
         if any("node" in vars(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)):
-            if operation in VIEWS and result.shape == args[0].shape:
+            if operation in _VIEWS and result.shape == args[0].shape:
                 vars(result)["node"] = self.node(args[0])
                 return result
             inputs = tree_map_only(Tensor, self.node, (args, kwargs))

@@ -1,9 +1,9 @@
 """One loop of full-batch training, for one network or hundreds of seeds at once; it gives a Run.
 
-The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter: since the
-seeds share no parameter, the gradient of the sum of their losses is the gradient of each. What one
-step of all seeds computes is recorded once, and every step replays it: on small networks PyTorch
-takes longer to find out what to compute than to compute it.
+The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter, and
+:func:`torch.func.vmap` gives each its own loss and gradient. That computation is traced once and
+replayed at every step: for small networks PyTorch takes longer to find out what to compute than to
+compute it.
 """
 
 import math
@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Real
-from operator import getitem
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torch.func import functional_call
-from torch.fx import Graph, GraphModule, Node
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
@@ -31,7 +28,6 @@ from zeroinit.networks import check_fit, lookup
 M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
-Slopes = Callable[..., tuple[Tensor, Sequence[Tensor | None]]]
 
 #: The optimizers whose step for a number depends on its neighbours in the tensor.
 MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
@@ -221,7 +217,7 @@ def train(
         value = loss(model(data.x), data.y)
         for p in parameters.values():
             p.grad = None
-        value.sum().backward()
+        value.backward()
         return value.detach().clone()
 
     return _descend(parameters, measure, optimizer(list(parameters.values()), lr=lr), steps, every)
@@ -336,96 +332,20 @@ def train_many(
         x, y, dims = sets[0].x, sets[0].y, None
     else:
         x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
-    all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
+    one_step = vmap(grad_and_value(one_loss), in_dims=(0, dims, dims))
+    step: Callable[..., tuple[dict[str, Tensor], Tensor]] = make_fx(one_step)(
+        {name: p.detach() for name, p in stacked.items()}, x, y
+    )
 
-    def losses_and_slopes(*point: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
-        free = [p.detach().requires_grad_() for p in point]
-        losses = all_losses(dict(zip(stacked, free, strict=True)), x, y)
-        ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
-        return losses.detach(), torch.autograd.grad(losses, free, ones, allow_unused=True)
-
-    update = optimizer(list(stacked.values()), lr=lr)
-    evaluate = _recorded(losses_and_slopes, [p.detach() for p in stacked.values()])
-
+    @torch.no_grad()
     def measure() -> Tensor:
-        losses, slopes = evaluate(*stacked.values())
-        for p, slope in zip(stacked.values(), slopes, strict=True):
-            p.grad = None if slope is None else slope.clone(memory_format=torch.contiguous_format)
+        slopes, losses = step(stacked, x, y)
+        for name, p in stacked.items():
+            p.grad = slopes[name]
         return losses
 
+    update = optimizer(list(stacked.values()), lr=lr)
     return _descend(stacked, measure, update, steps, every or steps)
-
-
-# Views that, where they keep the shape, are the tensor itself.
-_VIEWS = frozenset(
-    {
-        torch.ops.aten.detach.default,
-        torch.ops.aten.expand.default,
-        torch.ops.aten.view.default,
-        torch.ops.aten._unsafe_view.default,
-    }
-)
-
-
-class _Recorder(TorchDispatchMode):
-    """Records in a graph every operation that depends on the inputs, below vmap and autograd.
-
-    What does not depend on them is computed while recording, and is a constant of the graph.
-    """
-
-    def __init__(self, inputs: Sequence[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.graph = Graph()
-        self.constants: dict[str, Tensor] = {}
-        for k, t in enumerate(inputs):
-            vars(t)["node"] = self.graph.placeholder(f"input_{k}")
-
-    def node(self, t: Tensor) -> Node:
-        """Return the node that computes a tensor, which knows it by its attribute ``node``."""
-        if "node" not in vars(t):
-            name = f"constant_{len(self.constants)}"
-            self.constants[name] = t
-            return self.graph.get_attr(name)
-        node: Node = vars(t)["node"]
-        return node
-
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        result = operation(*args, **kwargs)
-        if any("node" in vars(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)):
-            if operation in _VIEWS and result.shape == args[0].shape:
-                vars(result)["node"] = self.node(args[0])
-                return result
-            inputs = tree_map_only(Tensor, self.node, (args, kwargs))
-            node = self.graph.call_function(operation, *inputs)
-            if isinstance(result, Tensor):
-                vars(result)["node"] = node
-            elif isinstance(result, tuple | list):
-                for k, t in enumerate(result):
-                    if isinstance(t, Tensor):
-                        vars(t)["node"] = self.graph.call_function(getitem, (node, k))
-        return result
-
-
-def _recorded(function: Slopes, point: Sequence[Tensor]) -> Slopes:
-    """Return ``function``, recorded at a point: the same numbers without the search for them.
-
-    If it cannot be recorded, or gives other numbers at another point, it is returned as it is.
-    """
-    recorder, other = _Recorder(point), [p + 0.1 for p in point]
-    try:
-        with recorder:
-            results = function(*point)
-        recorder.graph.output(tree_map_only(Tensor, recorder.node, results))
-        recorder.graph.eliminate_dead_code()
-        replay: Slopes = torch.no_grad()(GraphModule(recorder.constants, recorder.graph).forward)
-        pairs = zip(tree_leaves(replay(*other)), tree_leaves(function(*other)), strict=True)
-        same = all(a is b or torch.allclose(a, b, 0, 0, equal_nan=True) for a, b in pairs)
-    except Exception:  # whatever it was, the function itself runs, or says what is wrong
-        return function
-    return replay if same else function
 
 
 def _descend(

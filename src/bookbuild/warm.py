@@ -51,8 +51,7 @@ class Wish(TypedDict):
 
 def run(arguments: list[str]) -> NoReturn:
     """Be a kernel, a warm one if there is a warm process."""
-    address = os.environ.pop(ADDRESS, None)
-    if address is not None:
+    if address := os.environ.pop(ADDRESS, ""):
         with contextlib.suppress(ConnectionError), socket.socket(socket.AF_UNIX) as warm:
             try:
                 warm.connect(address)
@@ -117,6 +116,7 @@ def serve(modules: list[str]) -> list[str] | None:
     signal.set_wakeup_fd(ringer.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
+    added: dict[str, str] | None = None
     kernels: dict[int, socket.socket] = {}
     events = selectors.DefaultSelector()
     for source in (listener, bell, sys.stdin):
@@ -142,14 +142,13 @@ def serve(modules: list[str]) -> list[str] | None:
             if wish is None or wish["python"] != [sys.executable, sys.version]:
                 client.close()  # if it is there, it starts a kernel by itself
                 continue
-            if modules:
-                warm_up(modules, wish)
-                modules = []
+            if added is None:
+                added = warm_up(modules, wish)
             if not (pid := os.fork()):
                 events.close()
                 for end in (listener, bell, ringer, *kernels.values()):
                     end.close()
-                become(wish, streams)
+                become(wish, streams, added)
                 answer(client, os.getpid())
                 client.close()
                 return wish["arguments"]
@@ -180,8 +179,8 @@ def answer(client: socket.socket, number: int) -> None:
         client.sendall(f"{number}\n".encode())
 
 
-def warm_up(modules: list[str], wish: Wish) -> None:
-    """Import the modules as the first kernel would."""
+def warm_up(modules: list[str], wish: Wish) -> dict[str, str]:
+    """Import the modules as the first kernel would; return what that adds to the environment."""
     import gc
     from importlib import import_module
 
@@ -193,9 +192,10 @@ def warm_up(modules: list[str], wish: Wish) -> None:
         import_module(module)
     gc.collect()
     gc.freeze()  # what is shared stays untouched, and so stays shared
+    return {k: v for k, v in os.environ.items() if k not in wish["environment"]}
 
 
-def become(wish: Wish, streams: list[int]) -> None:
+def become(wish: Wish, streams: list[int], added: dict[str, str]) -> None:
     """Give this fork all that its client has."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -206,10 +206,12 @@ def become(wish: Wish, streams: list[int]) -> None:
     os.chdir(wish["folder"])
     sys.path[:] = wish["path"]
     os.environ.clear()
-    os.environ.update(wish["environment"])
+    os.environ.update(added | wish["environment"])
     os.environ["JPY_PARENT_PID"] = str(os.getppid())  # ipykernel ends when its parent does
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # each kernel its own, as Python does for its own module random
+        numpy.random.seed()  # Python itself does so for its module random
+    if torch := sys.modules.get("torch"):
+        torch.seed()
 
 
 # -- the Sphinx extension -------------------------------------------------------------------------
@@ -236,7 +238,7 @@ def start(modules: Sequence[str]) -> None:
 
 def start_if_needed(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     """Start a warm process if pages are to be read."""
-    if not (pages and app.config.warm_modules) or ADDRESS in os.environ:
+    if not (pages and app.config.warm_modules) or os.environ.get(ADDRESS):
         return
     if hasattr(os, "fork"):
         start(app.config.warm_modules)

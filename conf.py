@@ -42,7 +42,7 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-warm_modules = ["torch", "torch._dynamo", "matplotlib.pyplot"]  # imported once for all pages; [] for none
+warm_modules = ["torch", "torch._dynamo", "matplotlib.pyplot"]  # [] for kernels that start cold
 results_tests = "tests/zeroinit"
 
 # the docstrings

@@ -1,10 +1,10 @@
 """An IPython extension: write down which files and packages a kernel reads.
 
-Name it in kernel.json, ``--ext=bookbuild.footprint``. If the environment variable ``FOOTPRINT`` names
-a file, the kernel adds a line of JSON to it the first time that it opens a file below the folder
-``FOOTPRINT_ROOT``, ``{"file": path, "digest": of its contents at that moment}``, and the first time
-that it opens one of an installed package, ``{"package": its folder or module in site-packages}``.
-To import is to open. A file that is only written is left out; one that compiled code or another
+Name it in kernel.json: ``--ext=bookbuild.footprint``. If the environment variable ``FOOTPRINT`` is
+the name of a file, the kernel adds a line of JSON to that file when it first opens a file below the
+folder ``FOOTPRINT_ROOT``, ``{"file": path, "digest": of what the file holds at that moment}``, and
+when it first opens a file of an installed package, ``{"package": its name in site-packages}``.
+To import is to open. A file that is only written is left out, and one that compiled code or another
 program opens is not seen.
 """
 
@@ -52,9 +52,9 @@ def watch(report: str, root: str) -> None:
         seen.add(path)
         if installed := INSTALLED.search(path):
             name, rest = installed.groups()
-            # tools look through the metadata of all packages; only who asks for a version reads this
-            known = rest.endswith("METADATA") if name.endswith(".dist-info") else True
-            if known and name not in seen:
+            if name.endswith(".dist-info") and not rest.endswith("METADATA"):
+                return  # tools look through all packages; who asks for a version reads METADATA
+            if name not in seen:
                 seen.add(name)
                 note("package", name)
         elif path.startswith(root + os.sep):

@@ -1,14 +1,14 @@
-"""A Sphinx extension: MyST-NB runs a page when, and only when, something that it runs on has changed.
+"""A Sphinx extension: MyST-NB runs a page when, and only when, what it runs on has changed.
 
-It takes the place of MyST-NB's own mode ``nb_execution_mode = "cache"``. Outputs are kept in
-``nb_execution_cache_path``, in a folder named after the page's cells and kernel, with a list of what
-they came from: every file below conf.py's folder that the page imported or opened, with a digest,
-and every package that it used, with its version. They are taken from there while all of it is as it
-was then. Prose, captions and the tags that hide a cell are not part of the name. Sphinx is told of
-the files, so that it reads the page again when one changes.
+It takes the place of MyST-NB's ``nb_execution_mode = "cache"``. Outputs are kept below
+``nb_execution_cache_path``, in a folder named after the page's cells and kernel, with a list of
+what they came from: every file below conf.py's folder that the page imported or opened, with a
+digest, and every package that it used, with its version. They are good while all of that stays.
+Prose, captions and the tags that hide a cell are not in the name. Sphinx is told of the files, so
+that it reads the page again when one changes.
 
-What a page used, its kernel reports (``bookbuild.footprint``, to be named in kernel.json); packages
-that the kernel had imported already are known from the import statements.
+A kernel reports what it opens if its kernel.json names ``bookbuild.footprint``; a package that was
+imported before the page began is known from the import statements of the page and its files.
 """
 
 import ast
@@ -36,6 +36,7 @@ from packaging.utils import canonicalize_name
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.footprint import digest
@@ -50,7 +51,7 @@ class Sources(TypedDict):
     packages: dict[str, str | None]
 
 
-class Page(NotebookClientDirect):
+class Page(NotebookClientDirect):  # type: ignore[misc]
     """MyST-NB's client for one page: it runs the page only if no kept outputs are fresh."""
 
     env: ClassVar[BuildEnvironment]
@@ -79,7 +80,7 @@ class Page(NotebookClientDirect):
 
     def key(self, kernel: KernelSpec) -> str:
         """Return a name for the cells, and for how they are run."""
-        cells = [[c.source, sorted(RUN_TAGS.intersection(c.metadata.get("tags", [])))] for c in self.code]
+        cells = [[c.source, sorted(RUN_TAGS & set(c.metadata.get("tags", [])))] for c in self.code]
         how = [kernel.argv, kernel.env, sys.version, self.nb_config.execution_allow_errors]
         where = self.nb_config.execution_in_temp or os.path.relpath(self.path.parent, self.root)
         return name([cells, how, where, self.notebook.metadata.get("execution")])
@@ -103,23 +104,27 @@ class Page(NotebookClientDirect):
                 self.tell_death()
             finally:
                 del os.environ["FOOTPRINT"], os.environ["FOOTPRINT_ROOT"]
+            if not report.exists():
+                raise ExtensionError("the kernel reports nothing: see bookbuild.footprint")
             sources = trace(self.root, report, [cell.source for cell in self.code])
+        told = self.notebook.metadata.keys() & {"language_info", "widgets"}
         return {
             "sources": sources,
             "cells": [{k: cell[k] for k in ("execution_count", "outputs")} for cell in self.code],
-            "metadata": {k: v for k, v in self.notebook.metadata.items() if k in ("language_info", "widgets")},
+            "metadata": {key: self.notebook.metadata[key] for key in told},
             "run": self.exec_metadata,
         }
 
     def tell_death(self) -> None:
         """Say in which cell the kernel's process ended."""
-        index = next(
-            i for i, cell in enumerate(self.notebook.cells)
-            if cell in self.code and cell.source and cell.execution_count is None
+        index, cell = next(
+            (i, cell)
+            for i, cell in enumerate(self.notebook.cells)
+            if cell.cell_type == "code" and cell.source and cell.execution_count is None
         )
-        said = "the kernel's process ended in this cell: it was killed, crashed, or had no more memory"
-        source = self.notebook.cells[index].source
-        self.logger.warning(f"{said}:\n{source}", subtype="exec", line=self.cell_line(index))
+        said = "The kernel's process was killed, crashed or ran out of memory in this cell:"
+        said += f"\n{cell.source}"
+        self.logger.warning(said, subtype="exec", line=self.cell_line(index))
         self.exec_metadata = {
             "mtime": datetime.now().timestamp(),
             "runtime": None,
@@ -161,7 +166,7 @@ def fresh(root: Path, sources: Sources) -> bool:
 def trace(root: Path, report: Path, cells: list[str]) -> Sources:
     """Return what a page used, from its kernel's report and its import statements."""
     lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
-    files = {os.path.relpath(line["file"], root): line["digest"] for line in lines if "file" in line}
+    files = {os.path.relpath(at["file"], root): at["digest"] for at in lines if "file" in at}
     texts = [(root / file).read_text("utf-8") for file in files if file.endswith(".py")]
     texts += [TransformerManager().transform_cell(cell) for cell in cells]
     modules = {module for text in texts for module in imported(text)} | {"ipykernel"}

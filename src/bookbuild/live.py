@@ -1,9 +1,9 @@
-"""Serve the book and rebuild it on every save: sphinx-autobuild, with builds and kernels that start warm.
+"""Serve the book and rebuild it on every save: sphinx-autobuild, with builds that start warm.
 
-``python -m bookbuild.live ARGUMENTS`` takes the arguments of sphinx-autobuild. The first build is done
-in the serving process, which has then imported Sphinx, its extensions and the package; every later
-one is a fork of it that imports only this repository's own modules again. A warm process for kernels
-(``bookbuild.warm``) stands by as long as the server. Without ``fork`` it is plain sphinx-autobuild.
+``python -m bookbuild.live ARGUMENTS`` takes the arguments of sphinx-autobuild. The first build runs
+in the serving process, which after it has imported Sphinx, its extensions and the package; every
+later build is a fork of that process and imports only this repository's own modules anew. A warm
+process for kernels stands by while the server runs. Without ``fork`` it is plain sphinx-autobuild.
 """
 
 import multiprocessing
@@ -44,7 +44,7 @@ class WarmBuilder(Builder):  # type: ignore[misc]
 
 
 def forget_own_modules() -> None:
-    """Have modules below the current folder, but not those of an environment in it, imported anew."""
+    """Have the modules below the current folder imported anew, but not an environment's."""
     for name, module in list(sys.modules.items()):
         file = Path(getattr(module, "__file__", None) or sys.prefix)
         if file.is_relative_to(Path.cwd()) and not file.is_relative_to(sys.prefix):

@@ -1,17 +1,18 @@
 """Jupyter kernels that start warm: forks of one process that has done the imports already.
 
-``python -m bookbuild.warm ARGUMENTS`` is ``python -m ipykernel_launcher ARGUMENTS``, so a kernel.json
-may name the one for the other. Only if the environment variable ``WARM_KERNELS`` holds the address
-of a warm process is the kernel a fork of it. As a Sphinx extension this file starts a warm process
-for the time of a build; its one setting ``warm_modules`` lists what to import there, and an empty
-list turns it off. Where there is no ``fork``, kernels are stock kernels.
+``python -m bookbuild.warm ARGUMENTS`` does as ``python -m ipykernel_launcher ARGUMENTS``, and takes
+its place in a kernel.json. The kernel is a fork of a warm process if the environment variable
+``WARM_KERNELS`` holds the address of one, and a stock kernel if not. As a Sphinx extension this
+file starts a warm process for the time of a build. Its one setting ``warm_modules`` lists what to
+import there; an empty list turns it off. Without ``fork``, as on Windows, all kernels are stock.
 
 Three processes take part. The *client* is what Jupyter starts, signals and stops. It hands its
 arguments, environment, folder and standard streams to the *warm* process. That forks a *kernel* and
-watches both ends: it kills the kernel when its client is gone, tells the client how the kernel ended,
-and kills all kernels when the process that started it is gone. It does nothing but import, so no
-kernel sees anything of another. The imports happen once, in the environment of the first client:
-what they print is not in a page, and what they read (``OMP_NUM_THREADS``, say) is the same for all.
+watches both ends: it kills the kernel when the client is gone, tells the client how the kernel
+ended, and ends with all its kernels when the process that started it is gone. All it does itself is
+to import, so no kernel sees anything of another. It imports when the first client asks, in the
+environment of that client: what an import prints is not in a page, and what an import reads
+(``OMP_NUM_THREADS``, say) is the same for all. Modules that start threads do not survive the fork.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ class Wish(TypedDict):
 
 def run(arguments: list[str]) -> NoReturn:
     """Be a kernel, a warm one if there is a warm process."""
-    address = os.environ.pop(ADDRESS, None)
-    if address is not None:
+    if address := os.environ.pop(ADDRESS, ""):
         with contextlib.suppress(ConnectionError), socket.socket(socket.AF_UNIX) as warm:
             try:
                 warm.connect(address)
@@ -109,13 +109,14 @@ def serve(modules: list[str]) -> list[str] | None:
     listener.bind(f"{folder}/socket")
     listener.listen(64)
     print(f"{folder}/socket", flush=True)
-    os.dup2(2, 1)  # whoever started this reads one line
+    os.dup2(2, 1)  # the starter reads that line, and what imports print is for people
 
-    bell, ring = socket.socketpair()  # it rings when a kernel has ended
-    ring.setblocking(False)
-    signal.set_wakeup_fd(ring.fileno())
+    bell, ringer = socket.socketpair()  # it rings when a kernel has ended
+    ringer.setblocking(False)
+    signal.set_wakeup_fd(ringer.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
+    added: dict[str, str] | None = None
     kernels: dict[int, socket.socket] = {}
     events = selectors.DefaultSelector()
     for source in (listener, bell, sys.stdin):
@@ -141,13 +142,13 @@ def serve(modules: list[str]) -> list[str] | None:
             if wish is None or wish["python"] != [sys.executable, sys.version]:
                 client.close()  # if it is there, it starts a kernel by itself
                 continue
-            if modules:
-                warm_up(modules, wish)
-                modules = []
+            if added is None:
+                added = warm_up(modules, wish)
             if not (pid := os.fork()):
-                for held in (events, listener, bell, ring, *kernels.values()):
-                    held.close()
-                become(wish, streams)
+                events.close()
+                for end in (listener, bell, ringer, *kernels.values()):
+                    end.close()
+                become(wish, streams, added)
                 answer(client, os.getpid())
                 client.close()
                 return wish["arguments"]
@@ -178,8 +179,8 @@ def answer(client: socket.socket, number: int) -> None:
         client.sendall(f"{number}\n".encode())
 
 
-def warm_up(modules: list[str], wish: Wish) -> None:
-    """Import the modules as the first kernel would."""
+def warm_up(modules: list[str], wish: Wish) -> dict[str, str]:
+    """Import the modules as the first kernel would; return what that adds to the environment."""
     import gc
     from importlib import import_module
 
@@ -191,9 +192,10 @@ def warm_up(modules: list[str], wish: Wish) -> None:
         import_module(module)
     gc.collect()
     gc.freeze()  # what is shared stays untouched, and so stays shared
+    return {k: v for k, v in os.environ.items() if k not in wish["environment"]}
 
 
-def become(wish: Wish, streams: list[int]) -> None:
+def become(wish: Wish, streams: list[int], added: dict[str, str]) -> None:
     """Give this fork all that its client has."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -204,10 +206,12 @@ def become(wish: Wish, streams: list[int]) -> None:
     os.chdir(wish["folder"])
     sys.path[:] = wish["path"]
     os.environ.clear()
-    os.environ.update(wish["environment"])
+    os.environ.update(added | wish["environment"])
     os.environ["JPY_PARENT_PID"] = str(os.getppid())  # ipykernel ends when its parent does
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # each kernel its own, as Python does for its own module random
+        numpy.random.seed()  # Python itself does so for its module random
+    if torch := sys.modules.get("torch"):
+        torch.seed()
 
 
 # -- the Sphinx extension -------------------------------------------------------------------------
@@ -225,14 +229,16 @@ def start(modules: Sequence[str]) -> None:
         text=True,
         start_new_session=True,  # Ctrl-C is for the process that started it
     )
+    assert warm.stdin
+    assert warm.stdout
     os.environ[ADDRESS] = warm.stdout.readline().strip()
-    os.register_at_fork(after_in_child=warm.stdin.close)  # it ends with this process, not with forks
-    atexit.register(warm.communicate)
+    os.register_at_fork(after_in_child=warm.stdin.close)  # forks must not keep it alive
+    atexit.register(warm.communicate)  # close its standard input, and wait
 
 
 def start_if_needed(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     """Start a warm process if pages are to be read."""
-    if not (pages and app.config.warm_modules) or ADDRESS in os.environ:
+    if not (pages and app.config.warm_modules) or os.environ.get(ADDRESS):
         return
     if hasattr(os, "fork"):
         start(app.config.warm_modules)

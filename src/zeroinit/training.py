@@ -1,7 +1,9 @@
 """One loop of full-batch training, for one network or hundreds of seeds at once; it gives a Run.
 
-The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter: since the
-seeds share no parameter, the gradient of the sum of their losses is the gradient of each.
+The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter, and
+:func:`torch.func.vmap` gives each its own loss and gradient. That computation is traced once and
+replayed at every step: for small networks PyTorch takes longer to find out what to compute than to
+compute it.
 """
 
 import math
@@ -15,7 +17,8 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Optimizer
 
 from zeroinit.data import Data
@@ -209,13 +212,15 @@ def train(
     _check_numbers(lr, steps, every)
     parameters = _trainable(model)
     check_fit(model, data.x, data.y)
-    return _descend(
-        parameters,
-        lambda: loss(model(data.x), data.y),
-        optimizer(list(parameters.values()), lr=lr),
-        steps,
-        every,
-    )
+
+    def measure() -> Tensor:
+        value = loss(model(data.x), data.y)
+        for p in parameters.values():
+            p.grad = None
+        value.backward()
+        return value.detach().clone()
+
+    return _descend(parameters, measure, optimizer(list(parameters.values()), lr=lr), steps, every)
 
 
 def train_many(
@@ -236,7 +241,7 @@ def train_many(
     ----------
     model : nn.Module
         The network; it is left as it is, only copies are trained. Layers that keep state
-        (BatchNorm's running mean) or draw numbers (dropout) are not for this.
+        (BatchNorm's running mean) or draw numbers (dropout) are not for this; nor is such a loss.
     data : Data or sequence of Data
         One data set for all seeds, or one for each seed, all of one size.
     start : str or callable
@@ -307,7 +312,7 @@ def train_many(
         )
 
     stacked: dict[str, Tensor] = {
-        name: torch.empty_like(p.expand(len(seeds), *p.shape)) for name, p in parameters.items()
+        name: p.new_empty(len(seeds), *p.shape) for name, p in parameters.items()
     }
     for k, seed in enumerate(seeds):
         fill(network, Generator().manual_seed(seed))
@@ -317,51 +322,59 @@ def train_many(
         p.requires_grad_()
 
     def one_loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return loss(functional_call(network, parameters, (x,)), y)
+        output = functional_call(network, parameters, (x,))
+        if loss is F.cross_entropy and output.shape[:-1] == y.shape:
+            # The same with the classes first: along a short last axis log_softmax is slow.
+            return -F.log_softmax(output.mT, 0).gather(0, y[None]).mean()
+        return loss(output, y)
 
     if len(sets) == 1:
         x, y, dims = sets[0].x, sets[0].y, None
     else:
         x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
-    all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
-    return _descend(
-        stacked,
-        lambda: all_losses(stacked, x, y),
-        optimizer(list(stacked.values()), lr=lr),
-        steps,
-        every or steps,
+    one_step = vmap(grad_and_value(one_loss), in_dims=(0, dims, dims))
+    step: Callable[..., tuple[dict[str, Tensor], Tensor]] = make_fx(one_step)(
+        {name: p.detach() for name, p in stacked.items()}, x, y
     )
+
+    @torch.no_grad()
+    def measure() -> Tensor:
+        slopes, losses = step(stacked, x, y)
+        for name, p in stacked.items():
+            p.grad = slopes[name]
+        return losses
+
+    update = optimizer(list(stacked.values()), lr=lr)
+    return _descend(stacked, measure, update, steps, every or steps)
 
 
 def _descend(
     parameters: dict[str, Tensor],
-    objective: Callable[[], Tensor],
+    measure: Callable[[], Tensor],
     optimizer: Optimizer,
     steps: int,
     every: int,
 ) -> Run:
-    """Minimize ``objective``, a loss or one loss for each seed, and record."""
+    """Minimize what ``measure`` gives, a loss or one for each seed, by the gradients it leaves."""
     losses: list[Tensor] = []
     recorded: list[int] = []
     points: dict[str, list[Tensor]] = {name: [] for name in parameters}
     slopes: dict[str, list[Tensor]] = {name: [] for name in parameters}
     told = False
     for step in range(steps + 1):
-        loss = objective()
-        for p in parameters.values():
-            p.grad = None
-        loss.sum().backward()
-        losses.append(loss.detach().clone())
-        finite = loss.isfinite()
-        last = step == steps or not finite.any()
+        loss = measure()
+        losses.append(loss)
+        fine = math.isfinite(loss.sum())  # if so, every one is
+        last = step == steps or not (fine or loss.isfinite().any())
         if step % every == 0 or last:
             recorded.append(step)
             for name, p in parameters.items():
                 points[name].append(p.detach().clone())
                 slopes[name].append(torch.zeros_like(p) if p.grad is None else p.grad.clone())
-        if not (told or finite.all()):
+        if not (told or fine or loss.isfinite().all()):
             told = True
-            which = "training" if loss.ndim == 0 else f"training of {int((~finite).sum())} seeds"
+            bad = int((~loss.isfinite()).sum())
+            which = "training" if loss.ndim == 0 else f"training of {bad} seeds"
             warnings.warn(
                 f"{which} diverged: the loss was not finite at step {step}; "
                 "the run keeps what was measured. Try a smaller lr.",
@@ -373,7 +386,7 @@ def _descend(
         optimizer.step()
     return Run(
         losses=torch.stack(losses),
-        steps=torch.tensor(recorded),
+        steps=torch.tensor(recorded, device=losses[0].device),
         parameters={name: torch.stack(p) for name, p in points.items()},
         gradients={name: torch.stack(g) for name, g in slopes.items()},
     )

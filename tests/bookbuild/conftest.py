@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bookbuild import warm
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,7 +39,8 @@ class Book:
 
     def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``make`` in the folder, and keep what it prints."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        own = ("MAKE", "MFLAGS", warm.ADDRESS)  # what this run of make and its build set
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         return subprocess.run(
             ["make", *arguments],
             cwd=self.folder,
@@ -46,10 +49,10 @@ class Book:
             text=True,
         )
 
-    def html(self) -> subprocess.CompletedProcess[str]:
+    def html(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``make html`` in the environment that runs this test."""
         self.write(".venv/ready", "")
-        return self.make("html", f"BIN={Path(sys.executable).parent}")
+        return self.make("html", f"BIN={Path(sys.executable).parent}", *arguments)
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from hypothesis import given
 from oracles import OPTIMIZERS, autograd, plain_loop
 from strategies import Problem, problems
-from torch import Generator, nn
-from torch.optim import LBFGS, SGD, Adafactor, Muon, Optimizer
+from torch import Generator, Tensor, nn
+from torch.optim import LBFGS, SGD, Adafactor, Adam, Muon, Optimizer
 
 from zeroinit import MLP, Data, Run, half_plane, train, train_many, xor, zeros_
 from zeroinit.initialization import INITIALIZERS
+from zeroinit.training import Loss
 
 DATA = half_plane(32, dtype=torch.float64)
 SEEDS = [3, 0, 11]
@@ -158,6 +159,83 @@ def test_many_seeds_train_as_alone_under_every_optimizer(optimizer: type[Optimiz
     for k, seed in enumerate(SEEDS):
         alone = train(started("default", seed), DATA, lr=0.01, steps=20, optimizer=optimizer)
         torch.testing.assert_close(many.losses[:, k], alone.losses)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "optimizer", "lr"),
+    [(MLP([2, 16, 2]), half_plane(), SGD, 0.1), (MLP([2, 16, 2], "tanh"), xor(), Adam, 0.01)],
+    ids=["lesson", "tanh"],
+)
+def test_256_seeds_train_for_200_steps_as_each_would_alone(
+    model: MLP, data: Data, optimizer: Callable[..., Optimizer], lr: float
+) -> None:
+    # All are trained together; every sixteenth, and the last, also by a loop of its own.
+    seeds = range(1000, 1256)
+    many = train_many(
+        model, data, start="default", seeds=seeds, lr=lr, steps=200, optimizer=optimizer
+    )
+    for k in [*range(0, 256, 16), 255]:
+        alone = MLP(model.widths, model.activation, seed=seeds[k])
+        losses = plain_loop(alone, data, optimizer(alone.parameters(), lr=lr), steps=200)
+        assert_within_1e_5(many.losses[:, k], losses)
+        for name, p in alone.named_parameters():
+            assert_within_1e_5(many.parameters[name][-1, k], p.detach())
+
+
+def assert_within_1e_5(found: Tensor, expected: Tensor) -> None:
+    """Assert that no number is off by more than 1e-5 of the largest."""
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+class InPlace(nn.Linear):
+    """A layer that fills a tensor of its own making."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = super().forward(x)
+        out = torch.zeros_like(h)
+        out += h
+        out[:, 0] *= 2
+        return out
+
+
+def normal(model: nn.Module, generator: Generator) -> None:
+    for p in model.parameters():
+        nn.init.normal_(p, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        InPlace(4, 4),
+        nn.ReLU(inplace=True),
+        nn.LayerNorm(4),
+        nn.Softmax(1),
+        nn.BatchNorm1d(4, track_running_stats=False),
+        nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 3), nn.Flatten()),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_networks_of_other_layers_train_as_alone(layer: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(2, 4), layer, nn.Linear(4, 2)).double()
+    many = train_many(model, DATA, start=normal, seeds=SEEDS, lr=0.1, steps=20, every=5)
+    for k, seed in enumerate(SEEDS):
+        normal(model, Generator().manual_seed(seed))
+        assert_same_run(one_seed(many, k), train(model, DATA, lr=0.1, steps=20, every=5))
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss()])
+@pytest.mark.parametrize("many", [False, True])
+def test_nothing_is_made_on_the_default_device(many: bool, loss: Loss) -> None:
+    def run(model: nn.Module) -> Run:
+        how: dict[str, Any] = {"lr": 0.1, "steps": 3, "loss": loss}
+        if many:
+            return train_many(model, DATA, start="tied", seeds=SEEDS, **how)
+        return train(model, DATA, **how)
+
+    usual, model = run(network()), network()
+    with torch.device("meta"):
+        elsewhere = run(model)
+    assert_same_run(elsewhere, usual)
 
 
 def test_each_seed_may_have_its_own_data() -> None:

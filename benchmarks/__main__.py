@@ -6,6 +6,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import date
@@ -84,12 +85,10 @@ def train(how: str, seeds: int, rounds: list[Any]) -> None:
 
 
 def users(module: str) -> int:
-    """Return how many pages have a line that imports a module of the package."""
-    found = 0
-    for _, notebook in notebooks(ROOT / "book"):
-        lines = "\n".join(code(notebook)).splitlines()
-        found += any("zeroinit" in line and module in line for line in lines)
-    return found
+    """Return how many pages import a module of the package, or something from it."""
+    line = re.compile(rf"^(from|import) zeroinit\b.*\b{module}\b", re.M)
+    pages = notebooks(ROOT / "book")
+    return sum(bool(line.search("\n".join(code(notebook)))) for _, notebook in pages)
 
 
 def machine(rounds: int) -> dict[str, str]:

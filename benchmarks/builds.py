@@ -224,11 +224,9 @@ def install(peer: str) -> None:
     python, ready = folder / "bin/python", folder / "ready"
     if ready.exists() and ready.read_text("utf-8") == pinned(peer):
         return
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", folder],
-        [python, "-m", "pip", "install", "-qq", "-r", ROOT / f"benchmarks/peers/{peer}.txt"],
-    ):
-        subprocess.run(command, check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    pins = ROOT / f"benchmarks/peers/{peer}.txt"
+    subprocess.run([python, "-m", "pip", "install", "-qq", "-r", pins], check=True)
     for pandoc in folder.glob("lib/*/site-packages/pypandoc/files/pandoc"):
         (folder / "bin/pandoc").symlink_to(pandoc)
     ready.write_text(pinned(peer), "utf-8")
@@ -283,7 +281,7 @@ class Copy:
             If a cold build does not run every cell of every page.
         """
         STEPS[step](self.folder)
-        command = [self.variant.python, *self.variant.command]
+        command = [str(self.variant.python), *self.variant.command]
         cost = measure.run(command, self.folder, self.environment, self.log)
         runs = self.runs()
         cells = sum(len(times) // 2 for times in runs.values())

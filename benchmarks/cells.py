@@ -13,6 +13,7 @@ import matplotlib
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from matplotlib_inline import backend_inline
+from traitlets.config import Config
 
 INLINE = "module://matplotlib_inline.backend_inline"
 
@@ -39,8 +40,7 @@ def run(shell: InteractiveShell, notebook: Path) -> None:
 
 
 if __name__ == "__main__":
-    shell = InteractiveShell.instance()
-    shell.history_manager.enabled = False
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     matplotlib.use(INLINE)
     backend_inline.configure_inline_support(shell, INLINE)
     backend_inline.set_matplotlib_formats("svg")

@@ -25,9 +25,7 @@ class Cost(NamedTuple):
     wall: float
 
 
-def run(
-    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], log: Path
-) -> Cost:
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Cost:
     """Run a command with all that it says going to a file, and return what it cost.
 
     Raises

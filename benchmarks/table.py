@@ -97,7 +97,8 @@ def of(values: Values) -> Values:
 
 def spread(values: Values) -> list[str]:
     """Return median, least and most as text, and dashes if there is nothing."""
-    return [f"{value:.2f}" for value in of(values)] if values else ["–"] * 3
+    form = "g" if all(isinstance(value, int) for value in values) else ".2f"
+    return [format(value, form) for value in of(values)] if values else ["–"] * 3
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,14 +200,6 @@ def test_a_page_that_dies_or_hangs_fails_alone(kernels: None, kernel: str) -> No
     assert said(kernel, "print('well')") == "well\n"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for half a minute at most."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 STARTER = """
 import sys, nbclient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -220,7 +211,9 @@ nbclient.execute(new_notebook(cells=[new_code_cell(cell)]), kernel_name="book")
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_nothing_outlives_what_started_it(kernels: None, tmp_path: Path, how: str) -> None:
+def test_nothing_outlives_what_started_it(
+    kernels: None, tmp_path: Path, how: str, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
     environment = {k: v for k, v in os.environ.items() if k != warm.ADDRESS} | {
         "TMPDIR": str(tmp_path)
     }

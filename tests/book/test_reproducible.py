@@ -34,7 +34,7 @@ def build(folder: Path, jobs: int, **environment: str) -> dict[str, str]:
 
 
 def test_two_builds_give_the_same_site(tmp_path: Path) -> None:
-    # The one takes the outputs of the book's last build, if there was one; the other runs all cells.
+    # The one takes the outputs of the book's last build, if any; the other runs all cells.
     one, two = tmp_path / "one", tmp_path / "another/place"
     two.mkdir(parents=True)
     if (ROOT / "_build/cells").exists():

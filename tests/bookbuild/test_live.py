@@ -36,9 +36,17 @@ print("the value is", zeroinit.VALUE)
 ```
 
 ```{eval-rst}
-.. automodule:: zeroinit
+.. autofunction:: zeroinit.function
 ```
 """
+
+
+MODULE = '''\
+VALUE = 1
+
+def function():
+    """Old words."""
+'''
 
 
 def answers(port: int) -> bool:
@@ -57,7 +65,7 @@ def test_edits_are_shown_until_it_is_stopped(
         wait_until(lambda: shown in book.text("_build/serve/page.html"))
 
     book.write("book/page.md", PAGE)
-    book.write("src/zeroinit/__init__.py", '"""Old words."""\n\nVALUE = 1\n')
+    book.write("src/zeroinit/__init__.py", MODULE)
     options = "--port 0 -q -c . -d _build/doctrees --watch src --watch conf.py book _build/serve"
     server = subprocess.Popen(
         [sys.executable, "-m", "bookbuild.live", *options.split()],
@@ -76,6 +84,7 @@ def test_edits_are_shown_until_it_is_stopped(
             edit("book/page.md", "First words", "Second words", "Second words")
             edit("src/zeroinit/__init__.py", "VALUE = 1", "VALUE = 2", "the value is 2")
             edit("src/zeroinit/__init__.py", "Old words", "New words", "New words")
+            wait_until(lambda: "New words" in book.text("_build/serve/_modules/zeroinit.html"))
             edit("src/bookbuild/results.py", "Link to this", "Address of this", "Address of this")
             family = psutil.Process(server.pid).children(recursive=True)
             assert family  # the warm process at least

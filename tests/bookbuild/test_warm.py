@@ -158,7 +158,9 @@ def test_outputs_and_errors_are_those_of_a_stock_kernel(kernels: None, tmp_path:
     assert sum(o["output_type"] == "error" for out in ours for o in out) == 8
 
 
-def test_it_is_warm_and_alone(kernels: None) -> None:
+def test_it_is_warm_and_alone(
+    kernels: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     count = "import sys; print('torch' in sys.modules, len(dir()))"
     assert said("stock", count).startswith("False")
     first = said("book", count)
@@ -179,14 +181,22 @@ print("SPOILT" in os.environ, hasattr(torch, "spoilt"), hasattr(sys, "spoilt"),
     assert all(a != b for a, b in zip(*drawn, strict=True))
     assert said("book", look) == "False False False False False False\n"
     assert said("book", count) == first
+    (tmp_path / "only_here.py").touch()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SRC), str(tmp_path)]))
+    assert said("book", "import only_here; print(only_here.__name__)") == "only_here\n"
 
 
 @pytest.mark.parametrize("kernel", ["book", "stock"])
-def test_a_page_that_dies_or_hangs_fails_alone(kernels: None, kernel: str) -> None:
+def test_a_page_that_dies_or_hangs_fails_alone(
+    kernels: None, kernel: str, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    file = tmp_path / "pid"
     with pytest.raises(DeadKernelError):
         run(kernel, "import os; os.kill(os.getpid(), 9)")
+    hang = f"import os, time; print(os.getpid(), file=open({str(file)!r}, 'w')); time.sleep(60)"
     with pytest.raises(CellTimeoutError, match="after 1 seconds"):
-        run(kernel, "import time; time.sleep(60)", timeout=1)
+        run(kernel, hang, timeout=1)
+    wait_until(lambda: not psutil.pid_exists(int(file.read_text())))
     with pytest.raises(Exception, match="MemoryError"):
         run(kernel, "x = bytes(1 << 62)")
     interrupted = run(
@@ -231,7 +241,7 @@ def test_nothing_outlives_what_started_it(
     wait_until(lambda: not list(tmp_path.glob("warm-*")))
 
 
-IS_WARM = "import sys; print('torch' in sys.modules)"
+IS_WARM = "import psutil; print('serve' in psutil.Process().parent().cmdline())"
 
 
 def test_without_a_warm_process_a_kernel_is_stock(

@@ -64,10 +64,11 @@ def build(name: str, results: dict[str, Any]) -> None:
             if name == "ours":
                 results["saves"].append(saves.measure(copy)._asdict())
     except (RuntimeError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "output", None) or error).strip()
+        tell(f"{variant.title} failed: {said}")
         if not variant.peer:
             raise
-        said = str(getattr(error, "output", None) or error).strip().splitlines()[-1]
-        tell(f"{variant.title} failed: {said}")
+        said = said.splitlines()[-1]
         results["builds"][name] = {}
         results["failed"][name] = said.replace("|", " ")
 

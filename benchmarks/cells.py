@@ -6,6 +6,7 @@ and all of it thrown away.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def run(shell: InteractiveShell, notebook: Path) -> None:
 if __name__ == "__main__":
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     matplotlib.use(INLINE)
+    matplotlib.interactive(True)  # a figure is drawn when its cell ends, as in a kernel
     backend_inline.configure_inline_support(shell, INLINE)
     backend_inline.set_matplotlib_formats("svg")
-    for notebook in sorted(Path(sys.argv[1]).glob("*.ipynb")):
+    os.chdir(sys.argv[1])  # where kernels run, too
+    for notebook in sorted(Path().glob("*.ipynb")):
         run(shell, notebook)

@@ -21,6 +21,7 @@ from docutils.parsers.rst.directives import unchanged_required
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.domains.std import StandardDomain
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -145,7 +146,8 @@ class SortResults(SphinxPostTransform):
     def number(self, row: nodes.Node) -> tuple[int, ...]:
         """Return the number of the theorem that a row refers to first."""
         label = next(row.findall(pending_xref))["reftarget"]
-        page, anchor, _ = self.env.domains.standard_domain.labels.get(label, ("", "", ""))
+        standard = cast(StandardDomain, self.env.get_domain("std"))
+        page, anchor, _ = standard.labels.get(label, ("", "", ""))
         return self.env.toc_fignumbers.get(page, {}).get("theorem", {}).get(anchor, ())
 
 

@@ -131,12 +131,14 @@ def serve(modules: list[str]) -> list[str] | None:
             for pid in list(kernels):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
+                    kill(pid)  # what it started and left behind
                     client = kernels.pop(pid)
                     events.unregister(client)
                     answer(client, os.waitstatus_to_exitcode(status))
+                    client.close()
         for pid, client in kernels.items():
             if client in ready:  # it says nothing more, so it is gone
-                os.killpg(pid, signal.SIGKILL)
+                kill(pid)
         if listener in ready:
             client, _ = listener.accept()
             wish, streams = hear(client)
@@ -159,11 +161,17 @@ def serve(modules: list[str]) -> list[str] | None:
             for stream in streams:
                 os.close(stream)
     for pid in kernels:
-        os.killpg(pid, signal.SIGKILL)
+        kill(pid)
         os.waitpid(pid, 0)
     os.unlink(f"{folder}/socket")
     os.rmdir(folder)
     return None
+
+
+def kill(pid: int) -> None:
+    """Kill a kernel and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def hear(client: socket.socket) -> tuple[Wish | None, list[int]]:

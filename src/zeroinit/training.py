@@ -1,9 +1,8 @@
 """One loop of full-batch training, for one network or hundreds of seeds at once; it gives a Run.
 
 The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter, and
-:func:`torch.func.vmap` gives each its own loss and gradient. That computation is traced once and
-replayed at every step: for small networks PyTorch takes longer to find out what to compute than to
-compute it.
+:func:`torch.vmap` gives each its own loss; what one step of all seeds computes is replayed
+(:mod:`zeroinit.replay`).
 """
 
 import math
@@ -17,13 +16,13 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import functional_call
 from torch.optim import Optimizer
 
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
 from zeroinit.networks import check_fit, lookup
+from zeroinit.replay import recorded
 
 M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -108,8 +107,8 @@ class Run:
             held = "one network: leave seed out" if seed is not None else "many seeds: give one"
             raise ValueError(f"the run is of {held}")
         model = deepcopy(model)
-        for name, recorded in self.parameters.items():
-            point = recorded[record]
+        for name, points in self.parameters.items():
+            point = points[record]
             model.get_parameter(name).copy_(point if seed is None else point[seed])
         return model
 
@@ -314,10 +313,11 @@ def train_many(
     stacked: dict[str, Tensor] = {
         name: p.new_empty(len(seeds), *p.shape) for name, p in parameters.items()
     }
+    draft = deepcopy(network).cpu()  # a seed draws the same numbers for every device
     for k, seed in enumerate(seeds):
-        fill(network, Generator().manual_seed(seed))
-        for name, p in parameters.items():
-            stacked[name][k] = p.detach()
+        fill(draft, Generator().manual_seed(seed))
+        for name in parameters:
+            stacked[name][k] = draft.get_parameter(name).detach()
     for p in stacked.values():
         p.requires_grad_()
 
@@ -332,19 +332,25 @@ def train_many(
         x, y, dims = sets[0].x, sets[0].y, None
     else:
         x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
-    one_step = vmap(grad_and_value(one_loss), in_dims=(0, dims, dims))
-    step: Callable[..., tuple[dict[str, Tensor], Tensor]] = make_fx(one_step)(
-        {name: p.detach() for name, p in stacked.items()}, x, y
-    )
+    all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
 
-    @torch.no_grad()
-    def measure() -> Tensor:
-        slopes, losses = step(stacked, x, y)
-        for name, p in stacked.items():
-            p.grad = slopes[name]
-        return losses
+    def losses_and_slopes(*point: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
+        free = [p.detach().requires_grad_() for p in point]
+        losses = all_losses(dict(zip(stacked, free, strict=True)), x, y)
+        ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
+        return losses.detach(), torch.autograd.grad(losses, free, ones, allow_unused=True)
 
     update = optimizer(list(stacked.values()), lr=lr)
+    evaluate: Callable[..., tuple[Tensor, Sequence[Tensor | None]]] = recorded(
+        losses_and_slopes, [p.detach() for p in stacked.values()]
+    )
+
+    def measure() -> Tensor:
+        losses, slopes = evaluate(*stacked.values())
+        for p, slope in zip(stacked.values(), slopes, strict=True):
+            p.grad = None if slope is None else slope.clone(memory_format=torch.contiguous_format)
+        return losses
+
     return _descend(stacked, measure, update, steps, every or steps)
 
 

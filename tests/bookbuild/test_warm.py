@@ -210,6 +210,19 @@ def test_a_page_that_dies_or_hangs_fails_alone(
     assert said(kernel, "print('well')") == "well\n"
 
 
+def test_what_a_dead_page_started_ends_with_it(
+    kernels: None, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    file = tmp_path / "pid"
+    die = f"""
+import os, subprocess
+print(subprocess.Popen(["sleep", "1000"]).pid, file=open({str(file)!r}, "w"), flush=True)
+os.kill(os.getpid(), 9)"""
+    with pytest.raises(DeadKernelError):
+        run("book", die)
+    wait_until(lambda: not psutil.pid_exists(int(file.read_text())))
+
+
 STARTER = """
 import sys, nbclient
 from nbformat.v4 import new_code_cell, new_notebook

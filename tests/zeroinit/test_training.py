@@ -198,6 +198,16 @@ class InPlace(nn.Linear):
         return out
 
 
+class Warming(nn.Linear):
+    """A layer whose answer depends on how often it was called."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.calls * super().forward(x)
+
+
 def normal(model: nn.Module, generator: Generator) -> None:
     for p in model.parameters():
         nn.init.normal_(p, generator=generator)
@@ -221,6 +231,14 @@ def test_networks_of_other_layers_train_as_alone(layer: nn.Module) -> None:
     for k, seed in enumerate(SEEDS):
         normal(model, Generator().manual_seed(seed))
         assert_same_run(one_seed(many, k), train(model, DATA, lr=0.1, steps=20, every=5))
+
+
+@pytest.mark.parametrize(("layer", "replayed"), [(nn.Linear(2, 2), True), (Warming(2, 2), False)])
+def test_only_a_step_that_repeats_itself_is_replayed(layer: nn.Linear, replayed: bool) -> None:
+    calls = []
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    train_many(layer, half_plane(), start=normal, seeds=SEEDS, lr=0.1, steps=50)
+    assert (len(calls) < 50) == replayed
 
 
 @pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss()])

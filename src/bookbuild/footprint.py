@@ -5,7 +5,7 @@ the name of a file, the kernel adds a line of JSON to that file when it first op
 folder ``FOOTPRINT_ROOT``, ``{"file": path, "digest": of what the file holds at that moment}``, and
 when it first opens a file of an installed package, ``{"package": its name in site-packages}``.
 To import is to open. A file that is only written is left out, and one that compiled code or another
-program opens is not seen.
+program opens is not seen. Every cell is reported when it starts, ``{"cell": source}``.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ import sys
 from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
 
 INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)(.*)")
 
@@ -33,7 +35,7 @@ def reads(mode: str | None, flags: int) -> bool:
     return "r" in mode or "+" in mode if mode else not flags & os.O_WRONLY
 
 
-def watch(report: str, root: str) -> None:
+def watch(shell: InteractiveShell, report: str, root: str) -> None:
     """Report what this process and its forks read from now on."""
     lines = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     seen: set[str] = set()
@@ -61,9 +63,10 @@ def watch(report: str, root: str) -> None:
             note("file", path, digest=digest(path))
 
     sys.addaudithook(hook)
+    shell.events.register("pre_run_cell", lambda info: note("cell", info.raw_cell))
 
 
-def load_ipython_extension(shell: object) -> None:
+def load_ipython_extension(shell: InteractiveShell) -> None:
     """Start to watch, if somebody asks for it."""
     if report := os.environ.pop("FOOTPRINT", None):
-        watch(report, os.environ.pop("FOOTPRINT_ROOT"))
+        watch(shell, report, os.environ.pop("FOOTPRINT_ROOT"))

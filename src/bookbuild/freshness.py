@@ -101,12 +101,17 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
             try:
                 super().start_client()
             except DeadKernelError:
-                self.tell_death()
+                dead = True
+            else:
+                dead = False
             finally:
                 del os.environ["FOOTPRINT"], os.environ["FOOTPRINT_ROOT"]
             if not report.exists():
                 raise ExtensionError("the kernel reports nothing: see bookbuild.footprint")
-            sources = trace(self.root, report, [cell.source for cell in self.code])
+            lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+        if dead:
+            self.tell_death([line["cell"] for line in lines if "cell" in line])
+        sources = trace(self.root, lines, [cell.source for cell in self.code])
         told = self.notebook.metadata.keys() & {"language_info", "widgets"}
         return {
             "sources": sources,
@@ -115,15 +120,11 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
             "run": self.exec_metadata,
         }
 
-    def tell_death(self) -> None:
+    def tell_death(self, started: list[str]) -> None:
         """Say in which cell the kernel's process ended."""
-        index, cell = next(
-            (i, cell)
-            for i, cell in enumerate(self.notebook.cells)
-            if cell.cell_type == "code" and cell.source and cell.execution_count is None
-        )
         said = "The kernel's process was killed, crashed or ran out of memory in this cell:"
-        said += f"\n{cell.source}"
+        said += f"\n{started[-1]}"
+        index = [cell.source for cell in self.notebook.cells].index(started[-1])
         self.logger.warning(said, subtype="exec", line=self.cell_line(index))
         self.exec_metadata = {
             "mtime": datetime.now().timestamp(),
@@ -163,15 +164,16 @@ def fresh(root: Path, sources: Sources) -> bool:
     )
 
 
-def trace(root: Path, report: Path, cells: list[str]) -> Sources:
+def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
     """Return what a page used, from its kernel's report and its import statements."""
-    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
     files = {os.path.relpath(at["file"], root): at["digest"] for at in lines if "file" in at}
     texts = [(root / file).read_text("utf-8") for file in files if file.endswith(".py")]
     texts += [TransformerManager().transform_cell(cell) for cell in cells]
     modules = {module for text in texts for module in imported(text)} | {"ipykernel"}
-    modules |= {line["package"].partition(".")[0] for line in lines if "package" in line}
-    packages = needed(p for module in modules for p in providers().get(module, []))
+    opened = {line["package"] for line in lines if "package" in line}
+    modules |= {entry.partition(".")[0] for entry in opened}
+    asked = {entry.partition("-")[0] for entry in opened if entry.endswith(".dist-info")}
+    packages = needed([*asked, *(p for module in modules for p in providers().get(module, []))])
     return {"files": files, "packages": {package: version(package) for package in packages}}
 
 

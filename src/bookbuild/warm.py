@@ -79,7 +79,8 @@ def relay(warm: socket.socket, arguments: list[str]) -> None:
         signal.signal(number, lambda number, _: os.killpg(int(pid), number))
     status = int(answers.readline() or 1)
     if status < 0:  # a signal killed the kernel
-        signal.signal(-status, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)
 

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,9 @@ class Book:
         return subprocess.run(
             ["make", *arguments],
             cwd=self.folder,
-            env=inherited | {"PYTHONPATH": str(self.folder / "src")} | environment,
+            env=inherited
+            | {"PYTHONPATH": f"{self.folder}/src:{self.folder}/site-packages"}
+            | environment,
             capture_output=True,
             text=True,
         )
@@ -53,6 +57,19 @@ class Book:
         """Run ``make html`` in the environment that runs this test."""
         self.write(".venv/ready", "")
         return self.make("html", f"BIN={Path(sys.executable).parent}", *arguments)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """A function that waits for a condition, for a minute at most."""
+
+    def wait_until(condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "nothing happened for a minute"
+            time.sleep(0.05)
+
+    return wait_until
 
 
 @pytest.fixture

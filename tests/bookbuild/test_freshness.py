@@ -1,19 +1,30 @@
-"""The built book is never stale, runs no cell in vain, and is not built when a cell fails."""
+"""A page runs if, and only if, what it runs on has changed; and a page that fails, fails alone."""
 
+import compileall
+import os
 import re
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bookbuild.freshness import digest
+from bookbuild.footprint import reads
+from bookbuild.freshness import imported
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
 
-# A page that shows a value of the package, and leaves its name in a file whenever its cells run.
+
+@pytest.fixture
+def book(book: "Book") -> "Book":
+    """A book whose warm process is spared the import of torch."""
+    book.write("conf.py", book.text("conf.py") + "\nwarm_modules = ['json']\n")
+    return book
+
+
+# A page that shows a value, and leaves its name in a file whenever its cells run.
 PAGE = """\
 ---
 file_format: mystnb
@@ -25,7 +36,10 @@ kernelspec:
 # The page {name}
 
 ```{{code-cell}} ipython3
-import zeroinit
+:mystnb:
+:  image:
+:    alt: a picture
+{code}
 print("the value is", {value})
 ```
 
@@ -37,9 +51,18 @@ with open("../runs", "a") as runs:
 """
 
 
-def write_page(book: "Book", name: str, value: str = "zeroinit.VALUE") -> None:
+def write_page(
+    book: "Book", name: str, code: str = "import zeroinit", value: str = "zeroinit.VALUE"
+) -> None:
     """Write a page that shows a value."""
-    book.write(f"book/{name}.md", PAGE.format(name=name, value=value))
+    book.write(f"book/{name}.md", PAGE.format(name=name, code=code, value=value))
+
+
+def change(book: "Book", name: str, old: str, new: str) -> None:
+    """Change a file."""
+    text = book.text(name)
+    assert old in text
+    book.write(name, text.replace(old, new))
 
 
 def runs(book: "Book") -> set[str]:
@@ -52,70 +75,198 @@ def runs(book: "Book") -> set[str]:
     return set(names)
 
 
-def values(book: "Book") -> list[str]:
-    """Return the values that the two built pages show."""
-    pages = [book.text(f"_build/html/{name}.html") for name in ("one", "two")]
-    return re.findall(r"the value is (\d)", "".join(pages))
+def shown(book: "Book", name: str) -> str:
+    """Return the value that a built page shows."""
+    (value,) = re.findall(r"the value is (\w+)", book.text(f"_build/html/{name}.html"))
+    return str(value)
 
 
 def test_pages_follow_what_they_run_on(book: "Book") -> None:
+    book.write("src/zeroinit/part.py", "VALUE = 1\n")
+    book.write("src/zeroinit/unused.py", "")
+    book.write("book/data.txt", "1")
     write_page(book, "one")
-    write_page(book, "two")
+    write_page(book, "two", "from zeroinit.part import VALUE", "VALUE")
+    write_page(book, "three", "with open('data.txt') as data: read = data.read()", "read")
+    write_page(book, "four", "import os\ntry: open('none.txt')\nexcept OSError: pass", "4")
     for k in range(5):  # Sphinx reads pages in parallel if they are more than five
         book.write(
             f"book/plain{k}.md", f"# Plain\n\n:::{{exercise}} Title\n:name: exercise-{k}\n:::\n"
         )
-    assert (runs(book), values(book)) == ({"one", "two"}, ["1", "1"])
+    compileall.compile_dir(book.folder / "src/zeroinit", quiet=1)  # then sources are not opened
+    assert runs(book) == {"one", "two", "three", "four"}
     assert runs(book) == set()
 
-    book.write("book/one.md", book.text("book/one.md").replace("# The page", "# The better page"))
+    change(book, "book/one.md", "# The page", "# The better page")
+    change(book, "book/one.md", "a picture", "another picture")
+    change(book, "book/one.md", "[remove-cell]", "[hide-cell]")
     assert runs(book) == set()
     assert "The better page" in book.text("_build/html/one.html")
 
-    book.write("src/zeroinit/__init__.py", "VALUE = 2\n")
-    assert (runs(book), values(book)) == ({"one", "two"}, ["2", "2"])
+    change(book, "book/one.md", "print(", "print  (")
+    assert runs(book) == {"one"}
 
-    book.write("src/zeroinit/__init__.py", "VALUE = 1\n")
-    assert (runs(book), values(book)) == (set(), ["1", "1"])
+    book.write("src/zeroinit/unused.py", "VALUE = 2\n")
+    for page in ("one", "two"):
+        os.utime(book.folder / f"book/{page}.md")
+    assert runs(book) == set()
 
-    extension = book.text("src/bookbuild/results.py")
-    book.write("src/bookbuild/results.py", extension.replace("Link to this", "Address of this"))
+    book.write("src/zeroinit/part.py", "VALUE = 2\n")
+    assert (runs(book), shown(book, "two")) == ({"two"}, "2")
+    book.write("src/zeroinit/part.py", "VALUE = 1\n")
+    assert (runs(book), shown(book, "two")) == (set(), "1")
+
+    book.write("src/zeroinit/__init__.py", "VALUE = 3\n")
+    assert (runs(book), shown(book, "one")) == ({"one", "two"}, "3")
+
+    book.write("book/data.txt", "9")
+    assert (runs(book), shown(book, "three")) == ({"three"}, "9")
+
+    book.write("book/none.txt", "")
+    assert runs(book) == {"four"}
+
+    change(book, "src/bookbuild/results.py", "Link to this", "Address of this")
     assert runs(book) == set()
     assert "Address of this exercise" in book.text("_build/html/plain0.html")
 
-    kernel = "src/bookbuild/kernels/book/kernel.json"
-    book.write(kernel, book.text(kernel).replace("svg", "png"))
-    assert runs(book) == {"one", "two"}
+    change(book, "src/bookbuild/kernels/book/kernel.json", "svg", "png")
+    assert runs(book) == {"one", "two", "three", "four"}
 
 
-def test_a_failing_cell_fails_every_build(book: "Book") -> None:
-    write_page(book, "failing", "1 / 0")
+def install(book: "Book", name: str, version: str, needs: str = "") -> None:
+    """Install a package of one module, in place of an older one."""
+    for old in book.folder.glob(f"site-packages/{name}-*"):
+        shutil.rmtree(old)
+    info = f"site-packages/{name}-{version}.dist-info"
+    book.write(
+        f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"
+    )
+    book.write(f"{info}/top_level.txt", name)
+    book.write(f"site-packages/{name}.py", "")
+
+
+def test_pages_follow_the_versions_of_what_they_use(book: "Book") -> None:
+    for name in ("needed", "dynamic", "asked", "other"):
+        install(book, name, "1")
+    install(book, "needy", "1", "Requires-Dist: needed\n")
+    write_page(book, "states", "def f(): import needy", "1")
+    write_page(book, "calls", "__import__('dynamic')", "1")
+    write_page(book, "asks", "from importlib import metadata", "metadata.version('asked')")
+    assert runs(book) == {"states", "calls", "asks"}
+    assert runs(book) == set()
+    for name, needs, users in (
+        ("needy", "Requires-Dist: needed\n", {"states"}),
+        ("needed", "", {"states"}),
+        ("dynamic", "", {"calls"}),
+        ("asked", "", {"asks"}),
+        ("other", "", set()),
+    ):
+        install(book, name, "2", needs)
+        assert runs(book) == users, name
+    assert shown(book, "asks") == "2"
+
+
+def test_a_file_that_changes_while_its_page_runs_is_seen(book: "Book") -> None:
+    save = "with open('../src/zeroinit/__init__.py', 'w') as f: f.write('VALUE = 2\\n')"
+    write_page(book, "one", f"import zeroinit\n{save}")
+    assert (runs(book), shown(book, "one")) == ({"one"}, "1")
+    assert (runs(book), shown(book, "one")) == ({"one"}, "2")
+    assert runs(book) == set()
+
+
+def test_a_record_that_is_cut_short_is_none(book: "Book") -> None:
+    write_page(book, "one")
+    assert runs(book) == {"one"}
+    (record,) = book.folder.glob("_build/cells/*/*.json")
+    whole = record.read_bytes()
+    for size in (0, len(whole) // 2, len(whole) - 1):
+        record.write_bytes(whole[:size])
+        os.utime(book.folder / "book/one.md")
+        assert runs(book) == {"one"}
+    assert runs(book) == set()
+
+
+def test_two_builds_at_once_share_what_they_keep(book: "Book") -> None:
+    for name in ("one", "two"):
+        write_page(book, name, "import time, zeroinit; time.sleep(2)")
+    builds = [
+        subprocess.Popen(
+            [sys.executable, "-m", "sphinx", "-q", "-W", "-c", ".", "book", f"_build/{k}"],
+            cwd=book.folder,
+            env=os.environ | {"PYTHONPATH": str(book.folder / "src")},
+        )
+        for k in range(2)
+    ]
+    assert [build.wait() for build in builds] == [0, 0]
+    assert len(list(book.folder.glob("_build/cells/*/*.json"))) == 2
+    assert not [file for file in book.folder.glob("_build/cells/*/*") if file.suffix != ".json"]
+    assert runs(book) == set()
+
+
+DEATHS = {
+    "raises": ("import zeroinit\nzeroinit.nothing", ["AttributeError: module 'zeroinit' has no"]),
+    "dies": ("import os\nos.kill(os.getpid(), 9)", ["killed, crashed or ran out of memory"]),
+    "hangs": ("import time\ntime.sleep(99)", ["CellTimeoutError", "after 2 seconds"]),
+    "hungry": ("data = bytes(1 << 62)", ["MemoryError"]),
+}
+
+
+def test_a_page_that_fails_fails_alone_and_in_every_build(book: "Book") -> None:
+    book.write("conf.py", book.text("conf.py") + "\nnb_execution_timeout = 2\n")
+    for name, (code, _) in DEATHS.items():
+        write_page(book, name, code, "1")
+    for k in range(4):
+        write_page(book, f"well{k}")
     lenient = "-m sphinx -q -c . -d _build/doctrees book _build/html"  # as ``make serve`` builds
     subprocess.run(
-        [sys.executable, *lenient.split()], cwd=book.folder, check=True, capture_output=True
+        [sys.executable, *lenient.split()],
+        cwd=book.folder,
+        env=os.environ | {"PYTHONPATH": str(book.folder / "src")},
+        check=True,
+        capture_output=True,
     )
+    assert set(book.text("runs").split()) == {f"well{k}" for k in range(4)}
     for _ in range(2):
         done = book.html()
         assert done.returncode != 0
-        assert "failing.md" in done.stderr
-        assert "ZeroDivisionError" in done.stderr
-    write_page(book, "failing")
-    assert runs(book) == {"failing"}
+        warnings = re.sub(r"\x1b\[[\d;]*m", "", done.stderr)  # without colours
+        for name, (code, said) in DEATHS.items():
+            of_page = rf"^\S*book/{name}\.md:.*?(?=^/|\Z)"
+            told = "".join(re.findall(of_page, warnings, re.DOTALL | re.MULTILINE))
+            for words in (*code.splitlines(), *said):
+                assert words in told, told
+    assert len(book.text("runs").split()) == 4
+    for name in DEATHS:
+        write_page(book, name)
+    assert runs(book) == set(DEATHS)
 
 
-def test_the_digest_is_of_names_and_contents(tmp_path: Path) -> None:
-    def write(name: str, text: str) -> str:
-        (tmp_path / name).write_text(text)
-        return digest(tmp_path, ["*"])
-
-    first = write("a.py", "1")
-    assert write("a.py", "2") != first
-    assert write("a.py", "1") == first
-    assert write("a.pyc", "") == first
-    assert write("b.py", "") != first
+def test_a_kernel_that_reports_nothing_is_refused(book: "Book") -> None:
+    change(book, "src/bookbuild/kernels/book/kernel.json", '"--ext=bookbuild.footprint",', "")
+    write_page(book, "one")
+    done = book.html()
+    assert done.returncode != 0
+    assert "the kernel reports nothing: see bookbuild.footprint" in done.stderr
 
 
-def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.py").touch()
-    with pytest.raises(ValueError, match=r"'scr/\*\*/\*' matches no file"):
-        digest(tmp_path, ["*.py", "scr/**/*"])
+@pytest.mark.parametrize(
+    ("mode", "flags", "expected"),
+    [
+        ("r", 0, True),
+        ("rb", 0, True),
+        ("w+", 0, True),
+        ("w", 0, False),
+        ("ab", 0, False),
+        (None, os.O_RDONLY, True),
+        (None, os.O_RDWR, True),
+        (None, os.O_WRONLY | os.O_CREAT, False),
+    ],
+)
+def test_only_reading_counts(mode: str | None, flags: int, expected: bool) -> None:
+    assert reads(mode, flags) == expected
+
+
+def test_import_statements_are_found_wherever_they_stand() -> None:
+    code = "import a.b, c as d\ndef f():\n    from e.f import g\nfrom . import h\nimport_i = 1\n"
+    assert set(imported(code)) == {"a", "c", "e"}
+    assert set(imported("not python")) == set()

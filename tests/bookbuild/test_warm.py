@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,7 +158,9 @@ def test_outputs_and_errors_are_those_of_a_stock_kernel(kernels: None, tmp_path:
     assert sum(o["output_type"] == "error" for out in ours for o in out) == 8
 
 
-def test_it_is_warm_and_alone(kernels: None) -> None:
+def test_it_is_warm_and_alone(
+    kernels: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     count = "import sys; print('torch' in sys.modules, len(dir()))"
     assert said("stock", count).startswith("False")
     first = said("book", count)
@@ -180,14 +181,22 @@ print("SPOILT" in os.environ, hasattr(torch, "spoilt"), hasattr(sys, "spoilt"),
     assert all(a != b for a, b in zip(*drawn, strict=True))
     assert said("book", look) == "False False False False False False\n"
     assert said("book", count) == first
+    (tmp_path / "only_here.py").touch()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SRC), str(tmp_path)]))
+    assert said("book", "import only_here; print(only_here.__name__)") == "only_here\n"
 
 
 @pytest.mark.parametrize("kernel", ["book", "stock"])
-def test_a_page_that_dies_or_hangs_fails_alone(kernels: None, kernel: str) -> None:
+def test_a_page_that_dies_or_hangs_fails_alone(
+    kernels: None, kernel: str, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    file = tmp_path / "pid"
     with pytest.raises(DeadKernelError):
         run(kernel, "import os; os.kill(os.getpid(), 9)")
+    hang = f"import os, time; print(os.getpid(), file=open({str(file)!r}, 'w')); time.sleep(60)"
     with pytest.raises(CellTimeoutError, match="after 1 seconds"):
-        run(kernel, "import time; time.sleep(60)", timeout=1)
+        run(kernel, hang, timeout=1)
+    wait_until(lambda: not psutil.pid_exists(int(file.read_text())))
     with pytest.raises(Exception, match="MemoryError"):
         run(kernel, "x = bytes(1 << 62)")
     interrupted = run(
@@ -201,14 +210,6 @@ def test_a_page_that_dies_or_hangs_fails_alone(kernels: None, kernel: str) -> No
     assert said(kernel, "print('well')") == "well\n"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for half a minute at most."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 STARTER = """
 import sys, nbclient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -220,7 +221,9 @@ nbclient.execute(new_notebook(cells=[new_code_cell(cell)]), kernel_name="book")
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_nothing_outlives_what_started_it(kernels: None, tmp_path: Path, how: str) -> None:
+def test_nothing_outlives_what_started_it(
+    kernels: None, tmp_path: Path, how: str, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
     environment = {k: v for k, v in os.environ.items() if k != warm.ADDRESS} | {
         "TMPDIR": str(tmp_path)
     }
@@ -238,7 +241,7 @@ def test_nothing_outlives_what_started_it(kernels: None, tmp_path: Path, how: st
     wait_until(lambda: not list(tmp_path.glob("warm-*")))
 
 
-IS_WARM = "import sys; print('torch' in sys.modules)"
+IS_WARM = "import psutil; print('serve' in psutil.Process().parent().cmdline())"
 
 
 def test_without_a_warm_process_a_kernel_is_stock(

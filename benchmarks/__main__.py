@@ -66,7 +66,7 @@ def build(name: str, results: dict[str, Any]) -> None:
     except (RuntimeError, subprocess.CalledProcessError) as error:
         if not variant.peer:
             raise
-        said = str(getattr(error, "output", None) or error).strip().splitlines()[-1]
+        said = str(error).strip().splitlines()[-1]
         tell(f"{variant.title} failed: {said}")
         results["builds"][name] = {}
         results["failed"][name] = said.replace("|", " ")

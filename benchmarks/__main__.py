@@ -37,7 +37,7 @@ def main(rounds: int) -> None:
     for k in range(rounds):
         order = list(VARIANTS)
         for name in order if k % 2 == 0 else reversed(order):
-            if name not in results["failed"]:
+            if name not in results["failed"] and (k == 0 or not VARIANTS[name].once):
                 tell(f"round {k + 1} of {rounds}: {VARIANTS[name].title}")
                 build(name, results)
         tell(f"round {k + 1} of {rounds}: seeds")
@@ -64,10 +64,11 @@ def build(name: str, results: dict[str, Any]) -> None:
             if name == "ours":
                 results["saves"].append(saves.measure(copy)._asdict())
     except (RuntimeError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "output", None) or error).strip()
+        tell(f"{variant.title} failed: {said}")
         if not variant.peer:
             raise
-        said = str(error).strip().splitlines()[-1]
-        tell(f"{variant.title} failed: {said}")
+        said = said.splitlines()[-1]
         results["builds"][name] = {}
         results["failed"][name] = said.replace("|", " ")
 

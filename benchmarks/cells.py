@@ -1,8 +1,8 @@
 """The limit: the cells of all pages in one process, which imports everything once.
 
-``python cells.py FOLDER`` goes to a folder and runs the cells of its notebooks: each notebook in an
-empty namespace, every cell by IPython, its results formatted and its figures drawn to SVG as in a
-kernel, and all of it thrown away.
+``python cells.py FOLDER`` runs the cells of the notebooks in a folder: each notebook in an empty
+namespace, every cell by IPython, its results formatted and its figures drawn to SVG as in a kernel,
+and all of it thrown away.
 """
 
 import json
@@ -45,6 +45,6 @@ if __name__ == "__main__":
     matplotlib.use(INLINE)
     backend_inline.configure_inline_support(shell, INLINE)
     backend_inline.set_matplotlib_formats("svg")
-    os.chdir(sys.argv[1])
+    os.chdir(sys.argv[1])  # where kernels run, too
     for notebook in sorted(Path().glob("*.ipynb")):
         run(shell, notebook)

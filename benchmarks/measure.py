@@ -30,8 +30,8 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], lo
 
     Raises
     ------
-    RuntimeError
-        If it fails, with what it said.
+    subprocess.CalledProcessError
+        If it fails.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -51,5 +51,5 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], lo
             wall = time.perf_counter() - begin
             process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{log.read_text('utf-8')}")
+        raise subprocess.CalledProcessError(process.returncode, command, log.read_text("utf-8"))
     return Cost(cpu, wall)

@@ -159,7 +159,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to build the book, and how many of the steps it takes."""
+    """A way to build the book, and how many of the steps it takes: in each round, or only once."""
 
     title: str
     command: tuple[str, ...]
@@ -168,6 +168,7 @@ class Variant:
     peer: str | None = None
     threads: str | None = "1"
     kernels: bool = True
+    once: bool = False
 
     @property
     def python(self) -> Path:
@@ -198,7 +199,11 @@ VARIANTS = {
     "two jobs": Variant("this book, two jobs", sphinx("-j", "2")),
     "stock": Variant("MyST-NB, one thread", sphinx(), steps=4, prepare=append(STOCK)),
     "threads": Variant(
-        "MyST-NB, as many threads as PyTorch takes", sphinx(), prepare=append(STOCK), threads=None
+        "MyST-NB, as many threads as PyTorch takes",
+        sphinx(),
+        prepare=append(STOCK),
+        threads=None,
+        once=True,
     ),
     "jupyter-book": Variant(
         "jupyter-book 1",

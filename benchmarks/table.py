@@ -31,12 +31,13 @@ def ratios(results: dict[str, Any]) -> str:
         said = ["", ""]
         if goal and values:
             middle = median(values)
-            met = {"≤": middle <= bound, "≥": middle >= bound, "=": middle == bound}[goal]
+            same = all(value == bound for value in values)
+            met = {"≤": middle <= bound, "≥": middle >= bound, "=": same}[goal]
             said = [f"{goal} {bound}", "yes" if met else "no"]
         rows.append([what, *spread(values), *said])
 
     def over(what: str, values: Values, others: Values, goal: str = "", bound: float = 0) -> None:
-        row(what, [a / b for a, b in zip(values, others, strict=bool(others))], goal, bound)
+        row(what, [a / b for a, b in zip(values, others, strict=False)], goal, bound)
 
     ours = cost("ours")
     limit = [a + b for a, b in zip(cost("off"), cost("cells"), strict=True)]

@@ -2,7 +2,7 @@
 
 The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter, and
 :func:`torch.vmap` gives each its own loss; what one step of all seeds computes is replayed
-(:mod:`zeroinit.replay`).
+(``zeroinit.replay``).
 """
 
 import math

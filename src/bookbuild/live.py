@@ -42,6 +42,7 @@ class WarmBuilder(Builder):  # type: ignore[misc]
             sys.stdout.flush()
             os._exit(0)
         show_message(f"Built in {time.monotonic() - begin:.1f} s. Serving on {self.uri}")
+        sys.stdout.flush()  # whoever reads along may wait for that line
 
 
 def forget_own_modules() -> None:

@@ -33,7 +33,6 @@ class WarmBuilder(Builder):  # type: ignore[misc]
         sys.stdout.flush()
         if not changed_paths:
             build(self.sphinx_args)
-            build(self.sphinx_args)  # themes set options late: only the second build knows them all
         elif fork := os.fork():
             os.waitpid(fork, 0)
         else:

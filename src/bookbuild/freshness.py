@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
@@ -98,12 +98,11 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
         with TemporaryDirectory() as folder:
             report = Path(folder, "footprint")
             os.environ |= {"FOOTPRINT": str(report), "FOOTPRINT_ROOT": str(self.root)}
+            dead = False
             try:
                 super().start_client()
             except DeadKernelError:
                 dead = True
-            else:
-                dead = False
             finally:
                 del os.environ["FOOTPRINT"], os.environ["FOOTPRINT_ROOT"]
             if not report.exists():
@@ -167,7 +166,11 @@ def fresh(root: Path, sources: Sources) -> bool:
 def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
     """Return what a page used, from its kernel's report and its import statements."""
     files = {os.path.relpath(at["file"], root): at["digest"] for at in lines if "file" in at}
-    texts = [(root / file).read_text("utf-8") for file in files if file.endswith(".py")]
+    texts = [
+        (root / file).read_text("utf-8")
+        for file, known in files.items()
+        if file.endswith(".py") and known  # a page may try a module that is not there
+    ]
     texts += [TransformerManager().transform_cell(cell) for cell in cells]
     modules = {module for text in texts for module in imported(text)} | {"ipykernel"}
     opened = {line["package"] for line in lines if "package" in line}
@@ -188,9 +191,9 @@ def imported(code: str) -> Iterator[str]:
 
 
 @cache
-def providers() -> dict[str, list[str]]:
+def providers() -> Mapping[str, list[str]]:
     """Return the installed packages by the names of their modules."""
-    return {k: list(v) for k, v in metadata.packages_distributions().items()}
+    return metadata.packages_distributions()
 
 
 @cache

@@ -15,13 +15,17 @@ from urllib.parse import unquote, urlsplit
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
+from sphinx.builders.html._assets import _JavaScript
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import stylesheet
 
 BUNDLE = "_static/site.css"
-THEME = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]  # linked by its templates
+# What the theme's own templates link, and Sphinx knows nothing of.
+THEME_STYLES = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
+THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
+FETCHES = "_static/mathjax/"  # a script that loads its fonts by itself
 NEEDED_FOR = {  # what a page must hold to need a script
     "_static/design-tabs.js": 'class="sd-tab-set',
     "_static/clipboard.min.js": "<pre",
@@ -35,19 +39,22 @@ def note_shared(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, object], doctree: nodes.Node
 ) -> None:
     """Keep the names of the style sheets that every page links, before pages add their own."""
-    context["shared"] = [str(css.filename) for css in context["css_files"]]
+    if app.builder.name == "html":
+        context["shared"] = [str(css.filename) for css in context["css_files"]]
 
 
 def choose(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, object], doctree: nodes.Node
 ) -> None:
     """Give the template the bundle, the page's own style sheets and the scripts that it needs."""
+    if "shared" not in context:
+        return
     body = str(context.get("body", ""))
     context["bundle"] = BUNDLE
     context["css_files"] = [c for c in context["css_files"] if str(c.filename) not in context["shared"]]
     context["scripts"] = [
         js
-        for js in context["script_files"]
+        for js in [*context["script_files"], _JavaScript(THEME_SCRIPT)]
         if NEEDED_FOR.get(str(js.filename), "") in body
         and not str(js.attributes.get("body")).startswith("DOCUMENTATION_OPTIONS.")
     ]
@@ -70,7 +77,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
             linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
     for path in sorted((site / "_static").rglob("*"), reverse=True):
-        if path.is_file() and path.relative_to(site).as_posix() not in linked:
+        name = path.relative_to(site).as_posix()
+        if path.is_file() and name not in linked and not name.startswith(FETCHES):
             path.unlink()
         elif path.is_dir() and not any(path.iterdir()):
             path.rmdir()
@@ -78,7 +86,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 def bundle(app: Sphinx, site: Path, texts: dict[Path, str], linked: set[str]) -> None:
     """Write the style sheet of all pages, from those that Sphinx copied for this build."""
-    sources = [site / name for name in (*THEME, *(str(css.filename) for css in app.builder._css_files))]
+    sources = [site / name for name in (*THEME_STYLES, *(str(css.filename) for css in app.builder._css_files))]
     if not all(source.exists() for source in sources):  # no page was written
         return
     used = {word for text in texts.values() for tag, value in WORDS.findall(text) for word in (tag, *value.split())}

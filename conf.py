@@ -22,6 +22,7 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
+    "bookbuild.drawings",
     "bookbuild.figures",
     "bookbuild.freshness",
     "bookbuild.light",

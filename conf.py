@@ -21,6 +21,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "bookbuild.figures",
+    "bookbuild.films",
     "bookbuild.freshness",
     "bookbuild.mathematics",
     "bookbuild.results",
@@ -60,6 +62,7 @@ html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
+figure_styles = ("src/zeroinit/book.mplstyle", "src/zeroinit/book_dark.mplstyle")
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_persistent": [],

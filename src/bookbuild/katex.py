@@ -32,6 +32,8 @@ const drawn = formulas.map(([tex, displayMode]) => {
 });
 process.stdout.write(JSON.stringify(drawn));
 """
+# Nearly every formula shows them. Within the style they are there as soon as the page is.
+AT_ONCE = ("fonts/KaTeX_Main-Regular.woff2", "fonts/KaTeX_Math-Italic.woff2")
 OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
 
 Formula = tuple[str, bool]  # its TeX, and whether it stands on a line of its own
@@ -81,8 +83,11 @@ class Katex:
             fonts = {f"fonts/{file.name}": cut(file, characters) for file in files}
             self.keep("fonts", [self.version, characters], fonts)
         style = (self.package / "dist/katex.min.css").read_text("utf-8")
-        decoded = {name: base64.b64decode(font) for name, font in fonts.items()}
-        return decoded | {"katex.css": OTHER_FORMATS.sub(r"\1", style).encode()}
+        style = OTHER_FORMATS.sub(r"\1", style)
+        for name in AT_ONCE:
+            style = style.replace(name, f"data:font/woff2;base64,{fonts.pop(name)}")
+        apart = {name: base64.b64decode(font) for name, font in fonts.items()}
+        return apart | {"katex.css": style.encode()}
 
     def kept(self, name: str, maker: object) -> Any:
         """Return what was kept and was made in the same way, or None."""

@@ -15,7 +15,8 @@ from sphinx.util.typing import ExtensionMetadata
 # Styles stay where they are: they may depend on the reader's theme. Paths that overlap stay two.
 SHORTEN = """
 const {optimize} = require(process.argv[1]);
-const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false};
+const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false,
+                   cleanupIds: {preservePrefixes: ["frame-"]}};
 const plugins = [{name: "preset-default", params: {overrides}}];
 const shorten = (drawing) => optimize(drawing, {floatPrecision: 1, plugins}).data;
 process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).map(shorten)));

@@ -38,7 +38,9 @@ def describe(
     if pagename in app.env.titles:
         title = app.env.titles[pagename].astext()
     else:
-        title = UNTITLED.get(pagename) or re.sub(r"<[^>]*>", "", unescape(context["title"]))
+        title = UNTITLED.get(pagename) or re.sub(
+            r"<[^>]*>", "", unescape(context.get("title") or context["indextitle"])
+        )
     written = context.get("metatags", "")
     said = DESCRIPTION.search(written)
     text = unescape(said[1]) if said else f"{title}, in “{app.config.project}”."

@@ -22,7 +22,7 @@ class Book:
         self.folder = folder
         for name in ("Makefile", "conf.py", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, folder)
-        for name in ("src/bookbuild", "book/_static"):
+        for name in ("src/bookbuild", "book/_static", "book/_templates"):
             shutil.copytree(ROOT / name, folder / name)
         self.write("src/zeroinit/__init__.py", "VALUE = 1\n")
         self.write("book/references.bib", "")

@@ -20,7 +20,13 @@ class Book:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("Makefile", "conf.py", "pyproject.toml", "constraints.txt"):
+        for name in (
+            "Makefile",
+            "conf.py",
+            "pyproject.toml",
+            "constraints.txt",
+            "package-lock.json",
+        ):
             shutil.copy(ROOT / name, folder)
         for name in ("src/bookbuild", "book/_static", "book/_templates"):
             shutil.copytree(ROOT / name, folder / name)
@@ -56,6 +62,7 @@ class Book:
     def html(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``make html`` in the environment that runs this test."""
         self.write(".venv/ready", "")
+        self.write("node_modules/.package-lock.json", "")
         return self.make("html", f"BIN={Path(sys.executable).parent}", *arguments)
 
 

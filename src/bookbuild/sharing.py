@@ -99,5 +99,5 @@ def write(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.connect("html-page-context", describe)
-    app.connect("build-finished", write)
+    app.connect("build-finished", write, priority=950)  # when only pages are left
     return {"parallel_read_safe": True, "parallel_write_safe": True}

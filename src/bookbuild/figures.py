@@ -58,16 +58,16 @@ def both(svg: str, dark: Mapping[str, str]) -> str:
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Finish the figures of the pages that were written."""
-    if exception or app.builder.name != "html":
+    folder = Path(app.outdir, app.builder.imagedir)
+    figures = [folder / name for name in app.builder.images.values() if name.endswith(".svg")]
+    if exception or app.builder.name != "html" or not figures:
         return
     light, dark = (
         colours(Path(app.confdir, name).read_text("utf-8")) for name in app.config.figure_styles
     )
     pairs = {a.lower(): b.lower() for a, b in zip(light, dark, strict=True)}
-    for name in sorted(app.builder.images.values()):
-        file = Path(app.outdir, app.builder.imagedir, name)
-        if file.suffix == ".svg":
-            file.write_text(both(slim(file.read_text("utf-8")), pairs), "utf-8")
+    for file in figures:
+        file.write_text(both(slim(file.read_text("utf-8")), pairs), "utf-8")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

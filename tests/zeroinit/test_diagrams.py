@@ -77,7 +77,7 @@ def test_a_unit_that_holds_zero_is_an_empty_ring(ax: Axes) -> None:
 
 def test_numbers_stand_on_the_wires_that_are_not_zero_and_never_look_like_zero(ax: Axes) -> None:
     network(ax, UNITS, WIRES, numbers=True)
-    assert texts(ax)[:6] == ["0.50", "−0.25", "1.50", "−2.00", "0.10", "4e-03"]
+    assert texts(ax)[:6] == ["0.50", "−0.25", "1.50", "−2.00", "0.10", "0.004"]
 
 
 def test_marks_of_wires_keep_clear_of_one_another(ax: Axes) -> None:

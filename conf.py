@@ -26,6 +26,7 @@ extensions = [
     "bookbuild.freshness",
     "bookbuild.mathematics",
     "bookbuild.results",
+    "bookbuild.templates",
     "bookbuild.warm",
 ]
 nitpicky = True
@@ -44,7 +45,13 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-warm_modules = ["torch", "torch._dynamo", "matplotlib.pyplot"]  # [] for kernels that start cold
+warm_modules = [  # [] for kernels that start cold
+    "torch",
+    "torch._dynamo",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_svg",
+    "myst_nb.ext.glue",
+]
 results_tests = "tests/zeroinit"
 
 # the docstrings
@@ -59,6 +66,7 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["book/_static"]
+templates_path = []  # the theme adds to it, and Sphinx's own list would grow with every build
 html_css_files = ["book.css"]
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False

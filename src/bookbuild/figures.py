@@ -3,7 +3,7 @@
 Its setting ``figure_styles`` names two matplotlib style sheets, the one that figures are drawn in
 and its counterpart on a dark ground, with as many colours in the same order. A built figure holds a
 rule for each: a browser that shows a dark page paints the one colour as the other. It asks the page
-that shows the figure, so the page's own switch is followed. Paper is light.
+that shows the figure, so the page's own switch is followed.
 Coordinates keep the digits that an eye can see.
 """
 
@@ -52,7 +52,7 @@ def both(svg: str, dark: Mapping[str, str]) -> str:
         for what in ("fill", "stroke")
         if f"{what}: #{here}" in svg
     )
-    style = f"<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
+    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
     return re.sub(r"<svg[^>]*>", lambda root: root[0] + style, svg, count=1)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zeroinit.plots import STARTS, ground, ink
 
-RADIUS = 0.24  # of a unit, where neighbours are 1 apart
+RADIUS = 0.28  # of a unit, where neighbours are 1 apart
 
 
 def network(

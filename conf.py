@@ -23,6 +23,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "bookbuild.freshness",
     "bookbuild.mathematics",
+    "bookbuild.notebooks",
     "bookbuild.results",
     "bookbuild.warm",
 ]
@@ -45,6 +46,11 @@ nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kerne
 warm_modules = ["torch", "torch._dynamo", "matplotlib.pyplot"]  # [] for kernels that start cold
 results_tests = "tests/zeroinit"
 
+# the notebooks that readers download
+notebooks_package = "zeroinit"
+notebooks_extras = {"matplotlib": "plots", "peft": "lora"}  # module: the extra that brings it
+notebooks_exclude = ["colophon"]  # it tells of this build
+
 # the docstrings
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -56,12 +62,14 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 # the site
 html_theme = "sphinx_book_theme"
 html_title = project
+templates_path = ["book/_templates"]
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
+    "article_header_end": ["notebook", "article-header-buttons"],
     "navbar_persistent": [],
     "show_toc_level": 2,
     "use_download_button": False,

@@ -22,12 +22,14 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
+    "bookbuild.drawings",
     "bookbuild.figures",
     "bookbuild.freshness",
     "bookbuild.light",
     "bookbuild.mathematics",
     "bookbuild.notebooks",
     "bookbuild.results",
+    "bookbuild.sharing",
     "bookbuild.warm",
 ]
 nitpicky = True
@@ -65,13 +67,15 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 # the site
 html_theme = "sphinx_book_theme"
 html_title = project
+html_baseurl = os.environ.get("BOOK_URL", "")  # where the site is published, if it is
+html_additional_pages = {"404": "404.html"}
 templates_path = ["book/_templates"]
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
-html_context = {"default_mode": "auto"}
+html_context = {"default_mode": "auto", "html_baseurl": html_baseurl}
 html_theme_options = {
     "article_header_end": ["notebook", "article-header-buttons"],
     "back_to_top_button": False,

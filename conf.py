@@ -12,6 +12,7 @@ os.environ["JUPYTER_PATH"] = str(ROOT / "src/bookbuild")
 
 project = "Why not start at zero?"
 author = "The Zero Init maintainers"
+version = "1.0.0"
 copyright = author
 extensions = [
     "myst_nb",
@@ -23,6 +24,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
     "bookbuild.drawings",
+    "bookbuild.epub",
     "bookbuild.figures",
     "bookbuild.freshness",
     "bookbuild.light",
@@ -85,3 +87,15 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
 }
+
+# the EPUB
+epub_basename = "why-not-start-at-zero"
+epub_description = "When, why and how far an all-zero neural network fails: proved, tested, shown."
+epub_contributor = author
+epub_identifier = epub_uid = epub_basename  # the package and its table of contents name it alike
+epub_css_files = ["epub-book.css"]
+epub_use_index = False
+epub_show_urls = "no"
+epub_tocdepth = 2
+epub_tocscope = "includehidden"
+epub_exclude_files = ["404.xhtml"]

@@ -194,7 +194,7 @@ def write(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Write the notebook of a page, and tell the page's template where it lies."""
-    if doctree is None or page in app.config.notebooks_exclude:
+    if app.builder.name != "html" or doctree is None or page in app.config.notebooks_exclude:
         return
     cells = enumerate(source(app, page))
     codes = {index: code(cell) for index, cell in cells if cell.cell_type == "code"}

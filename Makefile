@@ -30,8 +30,8 @@ pdf: html ## Print the book into one PDF; needs Chromium
 	@$(BIN)/python -m bookbuild.pdf _build/html _build/why-not-start-at-zero.pdf
 
 epub: $(READY) $(KATEX) ## Build the book as an EPUB
-	@$(SPHINX) -b epub book _build/epub
-	@echo "The book is packed. Open $(CURDIR)/_build/epub/why-not-start-at-zero.epub"
+	@$(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
+	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
 
 test: html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) tests src book README.md

@@ -24,6 +24,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
     "bookbuild.drawings",
+    "bookbuild.editions",
     "bookbuild.epub",
     "bookbuild.figures",
     "bookbuild.freshness",
@@ -88,7 +89,11 @@ html_theme_options = {
     "use_fullscreen_button": False,
 }
 
-# the EPUB
+# the book to keep: what `make pdf` and `make epub` make is offered by the site of the next build
+editions = {
+    "_build/why-not-start-at-zero.pdf": "The whole book as a PDF",
+    "_build/why-not-start-at-zero.epub": "The whole book as an EPUB, for reading devices",
+}
 epub_basename = "why-not-start-at-zero"
 epub_description = "When, why and how far an all-zero neural network fails: proved, tested, shown."
 epub_contributor = author

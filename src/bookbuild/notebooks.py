@@ -93,6 +93,10 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
 
     visit_exercise = visit_theorem
 
+    def visit_result_title(self, node: nodes.Element) -> None:
+        """Leave out the title: it stands beside the number."""
+        raise nodes.SkipNode
+
     def visit_dropdown_main(self, node: nodes.Element) -> None:
         """Fold what the page folds."""
         self.add("<details>", 2, 1)

@@ -17,14 +17,16 @@ from html import escape
 from pathlib import Path
 from posixpath import normpath
 from tempfile import TemporaryDirectory
+from typing import cast
 from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MISSING = "Chromium prints the PDF, and is not here: `apt-get install chromium` brings it."
-NOT_PRINTED = ".headerlink, .viewcode-link, .sd-tab-set > input, script"
+NOT_PRINTED = ".headerlink, .viewcode-link, .editions, .sd-tab-set > input, script"
 
 
 def pages(site: Path) -> Iterator[tuple[str, BeautifulSoup]]:
@@ -146,6 +148,17 @@ def number(text: str, printed: PdfReader | None) -> str:
     return re.sub("@@([^@]*)@@", page, text)
 
 
+def mend(entry: DictionaryObject) -> None:
+    """Write titles once: Chromium doubles that of a heading which it moved to the next page."""
+    for key in ("/First", "/Next"):
+        if key in entry:
+            mend(cast(DictionaryObject, entry[key]))
+    title = str(entry.get("/Title", ""))
+    half = len(title) // 2
+    if title and title[:half] == title[half:]:
+        entry[NameObject("/Title")] = TextStringObject(title[:half])
+
+
 def main(site: Path, target: Path) -> None:
     """Write the PDF."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None) or sys.exit(MISSING)
@@ -155,9 +168,10 @@ def main(site: Path, target: Path) -> None:
     with TemporaryDirectory() as folder:
         first = prints(browser, number(text, None), Path(folder))
         book = PdfWriter(clone_from=prints(browser, number(text, first), Path(folder)))
+    mend(cast(DictionaryObject, book.root_object["/Outlines"]))
     book.metadata = {"/Title": title, "/Author": author, "/Producer": "Chromium"}  # and no date
     book.write(target)
-    print(f"The book is printed, on {len(book.pages)} pages. Open {target}")
+    print(f"The book is printed on {len(book.pages)} pages: {target}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from posixpath import normpath
 from tempfile import TemporaryDirectory
@@ -148,15 +148,16 @@ def number(text: str, printed: PdfReader | None) -> str:
     return re.sub("@@([^@]*)@@", page, text)
 
 
-def mend(entry: DictionaryObject) -> None:
-    """Write titles once: Chromium doubles that of a heading which it moved to the next page."""
-    for key in ("/First", "/Next"):
-        if key in entry:
-            mend(cast(DictionaryObject, entry[key]))
-    title = str(entry.get("/Title", ""))
-    half = len(title) // 2
-    if title and title[:half] == title[half:]:
-        entry[NameObject("/Title")] = TextStringObject(title[:half])
+def name_outline(book: PdfWriter, text: str) -> None:
+    """Write the titles: Chromium doubles those of headings that it moved to the next page."""
+    headings = re.findall(r"<h([1-6])[^>]*>(.*?)</h\1>", text, re.S)
+    titles = [unescape(re.sub("<[^>]+>", "", heading)) for _, heading in headings]
+    entries = [cast(DictionaryObject, book.root_object["/Outlines"])]
+    while entries:
+        entry = entries.pop()
+        if "/Title" in entry:
+            entry[NameObject("/Title")] = TextStringObject(" ".join(titles.pop(0).split()))
+        entries += [cast(DictionaryObject, entry[k]) for k in ("/Next", "/First") if k in entry]
 
 
 def main(site: Path, target: Path) -> None:
@@ -168,7 +169,7 @@ def main(site: Path, target: Path) -> None:
     with TemporaryDirectory() as folder:
         first = prints(browser, number(text, None), Path(folder))
         book = PdfWriter(clone_from=prints(browser, number(text, first), Path(folder)))
-    mend(cast(DictionaryObject, book.root_object["/Outlines"]))
+    name_outline(book, text)
     book.metadata = {"/Title": title, "/Author": author, "/Producer": "Chromium"}  # and no date
     book.write(target)
     print(f"The book is printed on {len(book.pages)} pages: {target}")

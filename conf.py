@@ -21,7 +21,10 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "bookbuild.accessible",
+    "bookbuild.figures",
     "bookbuild.freshness",
+    "bookbuild.light",
     "bookbuild.mathematics",
     "bookbuild.results",
     "bookbuild.warm",
@@ -56,13 +59,18 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 # the site
 html_theme = "sphinx_book_theme"
 html_title = project
+templates_path = ["book/_templates"]
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
+    "back_to_top_button": False,
     "navbar_persistent": [],
+    "primary_sidebar_end": [],
     "show_toc_level": 2,
     "use_download_button": False,
+    "use_fullscreen_button": False,
 }

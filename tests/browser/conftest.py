@@ -56,6 +56,7 @@ def contexts(browser: Browser) -> dict[str, BrowserContext]:
     themes: dict[str, BrowserContext] = {}
     for theme in ("light", "dark"):
         themes[theme] = browser.new_context(color_scheme=theme, reduced_motion="reduce")
+        themes[theme].set_default_timeout(5000)
         themes[theme].new_page()
     return themes
 

@@ -20,7 +20,12 @@ from sphinx.util.typing import ExtensionMetadata
 PICTURE = "_images/preview.png"
 SIZE = {"width": "1200", "height": "630"}
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]*name="description"')
-UNTITLED = {"404": "A page that is not there", "genindex": "Index", "search": "Search"}
+UNTITLED = {
+    "404": "A page that is not there",
+    "genindex": "Index",
+    "py-modindex": "Modules",
+    "search": "Search",
+}
 UNLISTED = {"404", "search"}  # they are no answer to a search
 
 

@@ -23,16 +23,19 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
+    "bookbuild.dark",  # before drawings are shortened
     "bookbuild.drawings",
     "bookbuild.editions",
     "bookbuild.epub",
     "bookbuild.figures",
+    "bookbuild.films",
     "bookbuild.freshness",
     "bookbuild.light",
     "bookbuild.mathematics",
     "bookbuild.notebooks",
     "bookbuild.results",
     "bookbuild.sharing",
+    "bookbuild.templates",
     "bookbuild.warm",
 ]
 nitpicky = True
@@ -51,7 +54,13 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
 nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
-warm_modules = ["torch", "torch._dynamo", "matplotlib.pyplot"]  # [] for kernels that start cold
+warm_modules = [  # [] for kernels that start cold
+    "torch",
+    "torch._dynamo",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_svg",
+    "myst_nb.ext.glue",
+]
 results_tests = "tests/zeroinit"
 
 # the notebooks that readers download
@@ -72,13 +81,15 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_baseurl = os.environ.get("BOOK_URL", "")  # where the site is published, if it is
 html_additional_pages = {"404": "404.html"}
-templates_path = ["book/_templates"]
+templates_path = ["book/_templates"]  # the theme adds to it, and would add to Sphinx's own list
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
+html_search_scorer = "book/_static/search.js"
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
 html_context = {"default_mode": "auto", "html_baseurl": html_baseurl}
+figure_styles = ("src/zeroinit/book.mplstyle", "src/zeroinit/book_dark.mplstyle")
 html_theme_options = {
     "article_header_end": ["notebook", "article-header-buttons"],
     "back_to_top_button": False,

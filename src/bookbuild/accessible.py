@@ -1,4 +1,4 @@
-"""A Sphinx extension: what the tools write that a screen reader stumbles over, mended on the page."""
+"""A Sphinx extension: what a screen reader stumbles over in the tools' pages, mended."""
 
 import re
 

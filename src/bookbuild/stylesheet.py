@@ -1,8 +1,8 @@
 """Cut a style sheet down to what pages use.
 
-A rule stays if every element, class and id that one of its selectors asks for is among the words of
-the pages and their scripts; what a selector only excludes or allows, as in ``:not(.a)``, is not asked.
-A custom property stays if something that stays reads it, and so does a key frame.
+A rule stays if every element, class and id that one of its selectors asks for is among the words
+of the pages and their scripts; what a selector only excludes or allows, as in ``:not(.a)``, is not
+asked. A custom property stays if something that stays reads it, and so do key frames.
 """
 
 import base64
@@ -46,9 +46,7 @@ def keep_rules(rules: Iterable[Any], used: set[str]) -> Iterator[Any]:
     """Yield the rules that have a selector for something used, with those selectors alone."""
     for rule in rules:
         if is_at(rule, *HOLDS_RULES) and rule.content is not None:
-            inner = tinycss2.parse_rule_list(
-                rule.content, skip_comments=True, skip_whitespace=True
-            )
+            inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
             rule.content = list(keep_rules(inner, used))
             if rule.content:
                 yield rule
@@ -96,7 +94,7 @@ def names(prelude: list[Any]) -> set[str]:
 
 def is_property(declaration: Any) -> bool:
     """Return whether the declaration is of a custom property."""
-    return declaration.type == "declaration" and declaration.name.startswith("--")
+    return bool(declaration.type == "declaration" and declaration.name.startswith("--"))
 
 
 def keep_properties(rules: Iterable[Any], read: set[str]) -> Iterator[Any]:
@@ -115,7 +113,11 @@ def with_icons(style: str, font: Path) -> str:
     faces = re.compile(r"@font-face\s*\{[^}]*\}")
     (face,) = [f for f in faces.findall(style) if font.name in f]
     shown = re.findall(r'(?:--fa|--pst-icon-[\w-]+|content):\s*"(\\?[^"]+)"', style)
-    points = [int(s[1:], 16) if s.startswith("\\") else ord(s) for s in shown if len(s) == 1 or s[0] == "\\"]
+    points = [
+        int(s[1:], 16) if s.startswith("\\") else ord(s)
+        for s in shown
+        if len(s) == 1 or s[0] == "\\"
+    ]
     drawn = "data:font/woff2;base64," + base64.b64encode(cut_font(font, points)).decode()
     return re.sub(r"url\([^)]*\)", f"url({drawn})", face) + faces.sub("", style)
 

@@ -22,11 +22,12 @@ def colours(style: str) -> list[str]:
 
 def both(svg: str, dark: Mapping[str, str]) -> str:
     """Return a drawing that takes, on dark pages, for each of its colours the one named."""
+    svg = re.sub(r"\b(fill|stroke): #", r"\1:#", svg)  # as what shortens drawings writes it, too
     rules = "".join(
-        f'[style*="{what}: #{here}"]{{{what}:#{there}!important}}'
+        f'[style*="{what}:#{here}"]{{{what}:#{there}!important}}'
         for here, there in dark.items()
         for what in ("fill", "stroke")
-        if f"{what}: #{here}" in svg
+        if f"{what}:#{here}" in svg
     )
     style = f"<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
     return re.sub(r"<svg[^>]*>", lambda root: root[0] + style, svg, count=1)

@@ -16,8 +16,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that asks for a ``name`` every page of the site, as ``symmetry.html``."""
-    if "name" in metafunc.fixturenames:
+    """Give a test that asks for the ``name`` of a page every page, as ``symmetry.html``."""
+    told = any("name" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "name" in metafunc.fixturenames and not told:
         metafunc.parametrize("name", PAGES or ["index.html"])
 
 

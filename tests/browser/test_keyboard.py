@@ -13,7 +13,7 @@ LISTEN = """
   const words = e => (e.ariaLabel || e.textContent).trim().replace(/\\s+/g, " ").slice(0, 50);
   const named = e => `${e.nodeName}.${e.className}: ${words(e)}`;
   const all = [...document.body.querySelectorAll("*")].filter(seen);
-  const stops = all.filter(e => e.tabIndex >= 0 && !e.disabled);
+  const stops = all.filter(e => e.tabIndex >= 0 && !e.disabled && (e.type != "radio" || e.checked));
   const wide = e => e.scrollWidth > e.clientWidth && /auto|scroll/.test(getComputedStyle(e).overflowX);
   const high = e => e.scrollHeight > e.clientHeight && /auto|scroll/.test(getComputedStyle(e).overflowY);
   const scrolled = all.filter(e => (wide(e) || high(e)) && !stops.some(stop => e.contains(stop)));

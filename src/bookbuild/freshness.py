@@ -23,6 +23,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, ClassVar, TypedDict
 
 import myst_nb.core.execute
@@ -99,6 +100,7 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
             report = Path(folder, "footprint")
             os.environ |= {"FOOTPRINT": str(report), "FOOTPRINT_ROOT": str(self.root)}
             dead = False
+            Thread(target=providers).start()  # it takes a while, and a kernel leaves time for it
             try:
                 super().start_client()
             except DeadKernelError:

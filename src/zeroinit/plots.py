@@ -1,14 +1,18 @@
 """Figures of runs: every function draws numbers on one ``Axes`` and returns it.
 
-Colours, dashes and sizes are those of the style sheet ``zeroinit.book``; which colour means which
-start is said in :data:`STARTS` and nowhere else.
+Colours, dashes and sizes are those of the style sheet ``zeroinit.book``; which of them means which
+start is said in :data:`STARTS` and nowhere else. A cross is a number that is exactly 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,13 +21,34 @@ from zeroinit.data import Data
 
 Dash = str | tuple[int, tuple[int, ...]]
 
-#: The colour and the dash of each kind of start, on every page.
-STARTS: Mapping[str, tuple[str, Dash]] = {
-    "zeros": ("C0", "-"),
-    "constant": ("C1", "--"),
-    "tied": ("C1", "-."),
-    "random": ("C2", "-"),
-}
+
+class Look(NamedTuple):
+    """How the curves and dots of a start look.
+
+    Examples
+    --------
+    Tied units share their colour with constant ones, as both are collapsed, and differ by the rest:
+
+    >>> STARTS["tied"]
+    Look(colour='C1', dash='-.', marker='D')
+    >>> STARTS["constant"].colour
+    'C1'
+    """
+
+    colour: str
+    dash: Dash
+    marker: str
+
+
+#: The look of each kind of start, on every page.
+STARTS: Mapping[str, Look] = MappingProxyType(
+    {
+        "zeros": Look("C0", (0, (7, 2)), "o"),
+        "constant": Look("C1", (0, (3, 1)), "s"),
+        "tied": Look("C1", "-.", "D"),
+        "random": Look("C2", "-", "^"),
+    }
+)
 
 
 def losses(ax: Axes, curves: Mapping[str, Tensor], *, limit: float | None = None) -> Axes:
@@ -46,13 +71,13 @@ def losses(ax: Axes, curves: Mapping[str, Tensor], *, limit: float | None = None
     for k, (label, curve) in enumerate(curves.items()):
         values = np.asarray(curve.reshape(len(curve), -1))
         low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=1)
-        colour, dash = _style(label, k)
-        ax.plot(middle, label=label, color=colour, linestyle=dash)
+        look = _look(label, k)
+        ax.plot(middle, label=label, color=look.colour, linestyle=look.dash)
         if values.shape[1] > 1:
-            ax.fill_between(range(len(middle)), low, high, color=colour, alpha=0.2, lw=0)
+            ax.fill_between(range(len(middle)), low, high, color=look.colour, alpha=0.2, lw=0)
     if limit is not None:
         ax.axhline(
-            limit, color="0.3", lw=1, ls=(0, (1, 2)), label="H(p), the entropy of the labels"
+            limit, color=ink(), lw=1, ls=(0, (1, 2)), label="H(p), the entropy of the labels"
         )
     ax.set(xlabel="step", ylabel="loss (nats)")
     ax.legend()
@@ -79,10 +104,10 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     sizes = np.stack([np.asarray(g.flatten(1).norm(dim=1)) for g in gradients.values()])
     shown = np.ma.masked_equal(sizes, 0.0)
     tiles = ax.pcolormesh(
-        np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors="white", linewidth=1
+        np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors=ground(), linewidth=1
     )
     row, column = np.nonzero(sizes == 0)
-    ax.plot(column + 0.5, row + 0.5, "x", color="C0", ls="none", ms=5)
+    ax.plot(column + 0.5, row + 0.5, "x", color=STARTS["zeros"].colour, ls="none", ms=5)
     ax.set(
         xlabel="step", yticks=np.arange(len(names)) + 0.5, yticklabels=[_letters(n) for n in names]
     )
@@ -138,7 +163,7 @@ def wake_order(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
         table[row, : len(parts)] = [step or 0 for step in parts.values()]
         for column, (name, step) in enumerate(parts.items()):
             place = (column + 0.5, row + 0.78)
-            ax.text(*place, name, color=_ink(step or 0, table), ha="center", va="center", size=7.5)
+            ax.text(*place, name, color=_on_tile(step, table), ha="center", va="center", size=7.5)
     _tiles(ax, table, height=0.38)
     ax.set(xlabel="parts, with the step that first moves each", xticks=[], ylim=(len(steps), 0))
     ax.set_yticks(np.arange(len(steps)) + 0.5, list(steps))
@@ -168,17 +193,17 @@ def decision(
     Axes
         The same ``ax``, shaded by the probability of class 1, from 0 to 1.
     """
-    side = torch.linspace(-reach, reach, 161, dtype=data.x.dtype)
+    side = torch.linspace(-reach, reach, 81, dtype=data.x.dtype)
     grid = torch.cartesian_prod(side, side)
     with torch.no_grad():
-        probability = logits(grid).softmax(1)[:, 1].reshape(161, 161).T
+        probability = logits(grid).softmax(1)[:, 1].reshape(81, 81).T
     shades = np.linspace(0, 1, 11)
     ax.contourf(side, side, probability, shades, cmap="cividis", alpha=0.55)
     if probability.min() < 0.5 < probability.max():
-        ax.contour(side, side, probability, [0.5], colors="0.15", linewidths=1.5)
-    for label, marker, colour in ((0, "o", "#00224e"), (1, "^", "#fde737")):
-        x = data.x[data.y == label]
-        ax.scatter(x[:, 0], x[:, 1], s=16, marker=marker, color=colour, edgecolor="0.15", lw=0.5)
+        ax.contour(side, side, probability, [0.5], colors=ink(), linewidths=1.5)
+    for label, marker in ((0, "o"), (1, "^")):
+        x, colour = data.x[data.y == label], colormaps["cividis"](float(label))
+        ax.scatter(x[:, 0], x[:, 1], s=16, marker=marker, color=colour, edgecolor=ink(), lw=0.6)
     ax.set(
         xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$"
     )
@@ -187,7 +212,7 @@ def decision(
 
 
 def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
-    """Draw the path of every unit's two incoming weights, from a ring at its start to a dot.
+    """Draw the path of every unit's two incoming weights, from an open mark to a full one.
 
     Parameters
     ----------
@@ -205,11 +230,11 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
         The same ``ax``.
     """
     paths = np.asarray(weight)
-    colour, _ = _style(label, 0)
+    colour, _, marker = _look(label, 0)
     for i in range(paths.shape[1]):
         ax.plot(*paths[:, i].T, color=colour, lw=1, alpha=0.7, ls="-")
-    ax.plot(*paths[0].T, "o", color=colour, ls="none", mfc="white")
-    ax.plot(*paths[-1].T, "o", color=colour, ls="none", label=label)
+    ax.plot(*paths[0].T, marker, color=colour, ls="none", mfc=ground())
+    ax.plot(*paths[-1].T, marker, color=colour, ls="none", label=label)
     ax.set(xlabel="weight from $x_1$", ylabel="weight from $x_2$")
     ax.legend()
     return ax
@@ -235,9 +260,9 @@ def spread(ax: Axes, values: Mapping[str, Tensor], *, xlabel: str) -> Axes:
     for row, (label, numbers) in enumerate(values.items()):
         points = np.asarray(numbers)
         height = row + np.linspace(-0.28, 0.28, len(points))
-        colour, _ = _style(label, row)
+        colour = _look(label, row).colour
         ax.plot(points, height, ".", color=colour, ms=3, ls="none")
-        ax.plot([np.median(points)] * 2, [row - 0.42, row + 0.42], color="0.15", lw=2, ls="-")
+        ax.plot([np.median(points)] * 2, [row - 0.42, row + 0.42], color=ink(), lw=2, ls="-")
     ax.set(xlabel=xlabel, ylim=(len(values) - 0.4, -0.6))
     ax.set_yticks(range(len(values)), list(values))
     ax.grid(axis="y", visible=False)
@@ -264,7 +289,7 @@ def lineup(ax: Axes, groups: Mapping[str, Mapping[str, Tensor]], *, xlabel: str)
     """
     names: list[str] = []
     for k, (group, rows) in enumerate(groups.items()):
-        colour, _ = _style(group, k)
+        colour = _look(group, k).colour
         for name, numbers in rows.items():
             points = np.asarray(numbers)
             height = len(names) + np.linspace(-0.25, 0.25, len(points))
@@ -305,8 +330,8 @@ def by_layer(ax: Axes, values: Mapping[str, Tensor], *, ylabel: str, first: int 
         low, middle, high = np.nanquantile(np.asarray(numbers), [0.1, 0.5, 0.9], axis=1)
         zero = (np.asarray(numbers) == 0).all(1)
         low, middle, high = (np.ma.masked_where(zero, line) for line in (low, middle, high))
-        colour, dash = _style(label, k)
-        ax.plot(layer, middle, "o", ls=dash, color=colour, label=label)
+        colour, dash, marker = _look(label, k)
+        ax.plot(layer, middle, marker, ls=dash, color=colour, label=label)
         ax.fill_between(layer, low, high, color=colour, alpha=0.2, lw=0)
         foot = np.full(zero.sum(), 0.02)
         ax.plot(layer[zero], foot, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
@@ -342,16 +367,15 @@ def by_width(
         The same ``ax``, without a legend: axes beside it can share one.
     """
     for k, (label, found) in enumerate(steps.items()):
-        colour, _ = _style(label, k)
+        colour, _, marker = _look(label, k)
         seen = {width: step for width, step in found.items() if step is not None}
         never = [width for width in found if width not in seen]
-        marker = "o^sD"[k % 4]
         ax.plot(list(seen), list(seen.values()), marker, color=colour, ls="none", label=label)
         heights = [0.98 - 0.05 * k] * len(never)
         ax.plot(never, heights, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
-    ax.axhline(last, color="0.3", lw=1, ls="-", label="end of the runs")
+    ax.axhline(last, color=ink(), lw=1, ls="-", label="end of the runs")
     if predicted is not None:
-        ax.axhline(predicted, color="0.3", lw=1, ls=(0, (4, 2)), label="predicted escape")
+        ax.axhline(predicted, color=ink(), lw=1, ls=(0, (4, 2)), label="predicted escape")
     ax.set(xlabel="width $n$", ylabel="step", yscale="log", ylim=(0.8, 5 * last))
     return ax
 
@@ -386,9 +410,9 @@ def surface(
     """
     side = torch.linspace(-reach, reach, 121, dtype=torch.float64)
     level = loss(torch.cartesian_prod(side, side)).reshape(121, 121).T
-    ax.contour(side, side, level.log(), 14, colors="#bbbbbb", linestyles="-", linewidths=0.8)
+    ax.contour(side, side, level.log(), 14, colors=ink(), alpha=0.4, linestyles="-", linewidths=0.6)
     for k, (label, path) in enumerate(paths.items()):
-        colour, dash = _style(label, k)
+        colour, dash, _ = _look(label, k)
         points = np.asarray(path.reshape(len(path), -1, 2))
         lines = ax.plot(points[:, :, 0], points[:, :, 1], color=colour, linestyle=dash)
         lines[0].set_label(label)
@@ -401,7 +425,7 @@ def surface(
         xlim=(-reach, reach),
         ylim=(-reach, reach),
     )
-    ax.legend(frameon=True, framealpha=1, edgecolor="white")
+    ax.legend(frameon=True, framealpha=1, edgecolor=ground())
     return ax
 
 
@@ -425,40 +449,86 @@ def waits(
         The same ``ax``; sizes are on a logarithmic scale, the smallest on the right.
     """
     for k, (label, steps) in enumerate(measured.items()):
-        colour, dash = _style(label, k)
+        colour, dash, marker = _look(label, k)
         ax.plot(sizes, predicted[label], color=colour, linestyle=dash, lw=1.2)
-        ax.plot(sizes, steps, "o", color=colour, ls="none", label=label)
+        ax.plot(sizes, steps, marker, color=colour, ls="none", label=label)
     ax.set(xscale="log", xlabel="size ε of the difference at the start", ylabel="steps to escape")
     ax.xaxis.set_inverted(True)
     ax.legend()
     return ax
 
 
+def looks(ax: Axes) -> Axes:
+    """Draw the look of every start in :data:`STARTS`, and the cross that is an exact zero.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, a row for each start, its line beside its mark.
+    """
+    for row, (colour, dash, marker) in enumerate(STARTS.values()):
+        ax.plot([0, 1], [row, row], color=colour, ls=dash)
+        ax.plot(1.5, row, marker, color=colour, ls="none", ms=7)
+    ax.plot(1.5, len(STARTS), "x", color=STARTS["zeros"].colour, ls="none", ms=7)
+    ax.set_xticks([0.5, 1.5], ["line", "mark"])
+    ax.set_yticks(range(len(STARTS) + 1), [*STARTS, "exactly 0"])
+    ax.set(xlim=(-0.2, 2), ylim=(len(STARTS) + 0.5, -0.5))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.grid(False)
+    return ax
+
+
+def ink() -> str:
+    """Return the colour of text and axes, which follows the ground of the page.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> with plt.style.context("zeroinit.book"):
+    ...     ink(), ground()
+    ('#1F2328', '#FFFFFF')
+    """
+    return str(rcParams["text.color"])
+
+
+def ground() -> str:
+    """Return the colour that figures stand on, for rings and gaps."""
+    return str(rcParams["axes.facecolor"])
+
+
 def _tiles(ax: Axes, table: NDArray[np.int_], *, height: float = 0.5) -> None:
     """Draw a table of steps as tiles, a cross where it is 0, and nothing where it is below."""
     shown = np.ma.masked_less(table, 1)
-    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors="white", linewidth=1)
+    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors=ground(), linewidth=1)
     for (row, column), step in np.ndenumerate(table):
         if step > 0:
             place = (column + 0.5, row + height)
-            ax.text(*place, str(step), color=_ink(int(step), table), ha="center", va="center")
+            ax.text(*place, str(step), color=_on_tile(int(step), table), ha="center", va="center")
     row, column = np.nonzero(table == 0)
-    ax.plot(column + 0.5, row + height, "x", color="C0", ls="none", ms=7)
+    ax.plot(column + 0.5, row + height, "x", color=STARTS["zeros"].colour, ls="none", ms=7)
     ax.grid(False)
 
 
-def _ink(step: int, table: NDArray[np.int_]) -> str:
-    """Return a colour that can be read on the tile of a step."""
-    return "white" if step > 1 and 2 * step > table.max() else "0.15"
+def _on_tile(step: int | None, table: NDArray[np.int_]) -> str:
+    """Return a colour that can be read on the tile of a step, or on the ground if there is none."""
+    if step is None:
+        return ink()
+    return to_hex(colormaps["cividis"](float(step > 1 and 2 * step > table.max())))
 
 
-def _style(label: str, index: int) -> tuple[str, Dash]:
-    """Return the colour and dash of a curve: that of its start, else the next of the cycle."""
-    for start, style in STARTS.items():
+def _look(label: str, index: int) -> Look:
+    """Return the look of a curve: that of its start, else the next of the cycle."""
+    for start, look in STARTS.items():
         if label.startswith(start):
-            return style
+            return look
     dashes: list[Dash] = ["-.", ":", (0, (6, 1, 1, 1, 1, 1)), "-"]
-    return f"C{3 + index % 4}", dashes[index % 4]
+    return Look(f"C{3 + index % 4}", dashes[index % 4], "o^sD"[index % 4])
 
 
 def _letters(name: str) -> str:

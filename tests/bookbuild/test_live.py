@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -55,6 +56,12 @@ def answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+def watches(process: int) -> bool:
+    """Tell whether a process asks Linux for changes of files; elsewhere nothing tells."""
+    held = Path(f"/proc/{process}/fd")
+    return not held.exists() or any("inotify" in os.readlink(entry) for entry in held.iterdir())
+
+
 def test_edits_are_shown_until_it_is_stopped(
     book: "Book", wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
@@ -62,9 +69,12 @@ def test_edits_are_shown_until_it_is_stopped(
         text = book.text(name)
         assert old in text
         book.write(name, text.replace(old, new))
+        assert any("Built in" in line for line in said)  # so that no edit falls into a build
         wait_until(lambda: shown in book.text("_build/serve/page.html"))
 
     book.write("book/page.md", PAGE)
+    book.write("book/other.md", "# Other\n")
+    other = book.folder / "_build/serve/other.html"
     book.write("src/zeroinit/__init__.py", MODULE)
     options = "--port 0 -q -c . -d _build/doctrees --watch src --watch conf.py book _build/serve"
     server = subprocess.Popen(
@@ -79,9 +89,12 @@ def test_edits_are_shown_until_it_is_stopped(
         try:
             port = next(found[1] for line in said if (found := re.search(r"127.0.0.1:(\d+)", line)))
             wait_until(lambda: answers(int(port)))
-            time.sleep(1)  # until it watches
+            wait_until(lambda: watches(server.pid))
+            time.sleep(1)  # until it has gone through the folders
             assert "the value is 1" in book.text("_build/serve/page.html")
+            written = other.stat().st_mtime_ns
             edit("book/page.md", "First words", "Second words", "Second words")
+            assert other.stat().st_mtime_ns == written
             edit("src/zeroinit/__init__.py", "VALUE = 1", "VALUE = 2", "the value is 2")
             edit("src/zeroinit/__init__.py", "Old words", "New words", "New words")
             wait_until(lambda: "New words" in book.text("_build/serve/_modules/zeroinit.html"))

@@ -1,6 +1,7 @@
 """Every figure is drawn on the axes it is given, and shows the numbers it is given."""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ import torch
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection, PathCollection, QuadMesh
-from matplotlib.colors import same_color
+from matplotlib.colors import same_color, to_rgb
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -63,6 +64,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "decision": lambda ax: plots.decision(ax, MLP([2, 4, 2]), DATA),
     "unit_paths": lambda ax: plots.unit_paths(ax, numbers(6, 4, 2), label="units"),
     "spread": lambda ax: plots.spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)"),
+    "looks": lambda ax: plots.looks(ax),
     "lineup": lambda ax: plots.lineup(ax, {"tied": {"a": numbers(3)}}, xlabel="gap"),
     "by_layer": lambda ax: plots.by_layer(ax, {"random": numbers(4, 9)}, ylabel="size"),
     "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}}),
@@ -161,8 +163,9 @@ def test_wake_order_gives_each_network_parts_of_its_own(ax: Axes) -> None:
 
 
 def test_every_public_function_is_drawn_here() -> None:
-    public = {n for n, f in vars(plots).items() if callable(f) and f.__module__ == plots.__name__}
-    assert {name for name in public if not name.startswith("_")} == {*DRAWINGS}
+    public = {n for n, f in vars(plots).items() if getattr(f, "__module__", "") == plots.__name__}
+    known = {*DRAWINGS, "Look", "ground", "ink"}
+    assert {name for name in public if not name.startswith("_")} == known
 
 
 def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: Axes) -> None:
@@ -184,9 +187,10 @@ def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: A
 def test_a_start_has_a_colour_and_a_dash_of_its_own(ax: Axes) -> None:
     plots.losses(ax, {f"{start} units": numbers(5) for start in (*plots.STARTS, "other")})
     *lines, other = ax.lines
-    for line, (colour, dash) in zip(lines, plots.STARTS.values(), strict=True):
-        assert same_color(line.get_color(), colour)
-        assert line.get_linestyle() == dash
+    for line, look in zip(lines, plots.STARTS.values(), strict=True):
+        assert same_color(line.get_color(), look.colour)
+        (drawn,) = ax.plot([0], [0], ls=look.dash)
+        assert line._dash_pattern == drawn._dash_pattern  # type: ignore[attr-defined]
     assert not any(same_color(other.get_color(), line.get_color()) for line in lines)
 
 
@@ -232,7 +236,7 @@ def test_the_decision_is_shaded_by_probability_and_drawn_where_the_classes_are_e
     assert_allclose(corners(boundary)[:, 0], -0.5, atol=1e-4)
     for k, low in enumerate(np.arange(10) / 10):
         inside = 1 / (1 + np.exp(-4 * corners(shades, k)[:, 0] - 2))
-        # The levels are interpolated on a grid of width 0.025, where p changes by 0.025 at most.
+        # The levels are interpolated on a grid of width 0.05, where p changes by 0.05 at most.
         assert (inside > low - 0.01).all()
         assert (inside < low + 0.11).all()
     assert ax.get_xlim() == ax.get_ylim() == (-2.0, 2.0)
@@ -251,7 +255,7 @@ def test_the_points_of_each_class_have_a_mark_of_their_own(ax: Axes) -> None:
     assert len(corners(circles)) != len(corners(triangles))
 
 
-def test_every_unit_has_a_path_that_ends_in_a_dot(ax: Axes) -> None:
+def test_every_unit_has_a_path_that_ends_in_a_mark(ax: Axes) -> None:
     weight = numbers(6, 4, 2)
     plots.unit_paths(ax, weight, label="tied units")
     *paths, starts, ends = ax.lines
@@ -260,8 +264,9 @@ def test_every_unit_has_a_path_that_ends_in_a_dot(ax: Axes) -> None:
     assert len(paths) == 4
     assert_allclose(points(starts), weight[0])
     assert_allclose(points(ends), weight[-1])
-    assert starts.get_marker() == ends.get_marker() == "o"
-    assert all(same_color(line.get_color(), plots.STARTS["tied"][0]) for line in ax.lines)
+    colour, _, marker = plots.STARTS["tied"]
+    assert starts.get_marker() == ends.get_marker() == marker
+    assert all(same_color(line.get_color(), colour) for line in ax.lines)
     assert legend(ax) == ["tied units"]
 
 
@@ -310,3 +315,85 @@ def test_waits_grow_to_the_right_with_dots_on_lines_of_their_colour(ax: Axes) ->
     assert left > right
     assert ax.get_xscale() == "log"
     assert legend(ax) == ["tied", "tanh"]
+
+
+def test_the_key_shows_every_start_as_it_looks_and_the_cross_of_zero(ax: Axes) -> None:
+    plots.looks(ax)
+    *starts, cross = ax.lines
+    for line, mark, look in zip(starts[::2], starts[1::2], plots.STARTS.values(), strict=True):
+        assert same_color(line.get_color(), look.colour)
+        assert same_color(mark.get_color(), look.colour)
+        assert mark.get_marker() == look.marker
+    assert (cross.get_marker(), cross.get_color()) == ("x", plots.STARTS["zeros"].colour)
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == [*plots.STARTS, "exactly 0"]
+
+
+def test_starts_differ_in_dash_and_in_mark() -> None:
+    looks = plots.STARTS.values()
+    assert len({look.dash for look in looks}) == len({look.marker for look in looks}) == len(looks)
+
+
+# What a colour becomes for eyes without one kind of cone, on linear RGB: Machado, Oliveira and
+# Fernandes 2009, "A physiologically-based model for simulation of color vision deficiency".
+EYES = {
+    "all cones": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+         [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+         [-0.011820, 0.042940, 0.968881]]
+    ),
+}  # fmt: skip
+STYLES = {"light": ["zeroinit.book"], "dark": ["zeroinit.book", "zeroinit.book_dark"]}
+
+
+def light(colour: str) -> Numbers:
+    """Return a colour as light, linear red, green and blue."""
+    value = np.array(to_rgb(colour))
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it, from 1 to 21."""
+    low, high = sorted(float(light(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def lab(rgb: Numbers) -> Numbers:
+    """Return light as CIE L*a*b*, where a distance of 2 is just seen."""
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    share = xyz @ rgb.clip(0, 1) / xyz.sum(1)
+    f = np.where(share > (6 / 29) ** 3, np.cbrt(share), share * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_colour_can_be_seen_on_its_ground(style: str) -> None:
+    with plt.style.context(STYLES[style]):
+        colours = rcParams["axes.prop_cycle"].by_key()["color"]
+        assert min(contrast(colour, plots.ground()) for colour in colours) >= 3
+        assert contrast(plots.ink(), plots.ground()) >= 7
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("style", STYLES)
+def test_the_colour_blind_tell_colours_apart(style: str, eyes: str) -> None:
+    with plt.style.context(STYLES[style]):
+        seen = {
+            c: lab(EYES[eyes] @ light(c)) for c in rcParams["axes.prop_cycle"].by_key()["color"]
+        }
+    for (one, here), (other, there) in combinations(seen.items(), 2):
+        assert np.linalg.norm(here - there) > 12, (one, other)
+    starts = list(seen.values())[:3]
+    assert min(np.linalg.norm(here - there) for here, there in combinations(starts, 2)) > 20
+
+
+def test_the_dark_style_changes_colours_and_nothing_else() -> None:
+    with plt.style.context(STYLES["light"]):
+        before = dict(rcParams)
+    with plt.style.context(STYLES["dark"]):
+        changed = {key for key in rcParams if rcParams[key] != before[key]}
+    assert all(key.endswith(("color", "prop_cycle")) for key in changed)

@@ -1,0 +1,41 @@
+"""A Sphinx extension: each figure keeps its place while it loads, and leads to itself, large.
+
+An image is told its size, so nothing moves when it comes. It is fetched when it is about to be
+seen. And it is a link to its own file, which a script may show in a dialog.
+"""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.images import get_image_size
+from sphinx.util.typing import ExtensionMetadata
+
+IMAGE = re.compile(r'<img (?P<rest>[^>]*?)src="(?P<src>[^"]*/(?P<name>[^"/]+))"(?P<more>[^>]*?)/?>')
+
+
+def enlarge(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, str], doctree: nodes.Node
+) -> None:
+    """Give the images of a page's body their sizes and links."""
+    files = {name: Path(app.srcdir, file) for file, name in app.builder.images.items()}
+
+    def larger(image: re.Match[str]) -> str:
+        size = get_image_size(files[image["name"]]) if image["name"] in files else None
+        if not size:
+            return image[0]
+        told = f'width="{size[0]}" height="{size[1]}" loading="lazy" decoding="async"'
+        return (
+            f'<a class="enlarge" href="{image["src"]}">'
+            f'<img {image["rest"]}src="{image["src"]}"{image["more"]}{told} /></a>'
+        )
+
+    if app.builder.name == "html" and "body" in context:
+        context["body"] = IMAGE.sub(larger, context["body"])
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("html-page-context", enlarge)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,58 @@
+"""A Sphinx extension: a figure of many frames gets a player, on the pages that have one.
+
+A frame of an SVG image is an empty group ``<g id="frame-7">`` whose title says in words what it
+shows; the image's address with ``#frame-7`` at its end shows it. The player is hidden until its
+script runs, so that a page without scripts shows the still.
+"""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+PLAYER = """
+<div class="film" role="group" aria-label="Player" hidden>
+<button type="button">Play</button>
+<button type="button">Step</button>
+<input type="range" min="0" max="{last}" value="0" aria-label="Frame">
+<output>{first}</output>
+<ol hidden>{items}</ol>
+</div>
+"""
+
+
+def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put a player below every image that has frames."""
+    if app.builder.name != "html":
+        return
+    for image in list(doctree.findall(nodes.image)):
+        file = Path(app.srcdir, image["uri"])
+        if file.suffix == ".svg" and file.is_file():
+            words = re.findall(r'<g id="frame-\d+"><title>(.*?)</title>', file.read_text("utf-8"))
+            if words:
+                items = "".join(f"<li>{word}</li>" for word in words)
+                player = PLAYER.format(last=len(words) - 1, first=words[0], items=items)
+                image.parent.insert(
+                    image.parent.index(image) + 1, nodes.raw("", player, format="html")
+                )
+
+
+def add_script(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, object],
+    doctree: nodes.document | None,
+) -> None:
+    """Load the player's script where there is a player."""
+    if 'class="film"' in str(context.get("body")):
+        app.add_js_file("film.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("doctree-resolved", add_players)
+    app.connect("html-page-context", add_script)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,6 +4,7 @@ JOBS ?= 2
 ROUNDS ?= 3
 BIN := .venv/bin
 READY := .venv/ready
+KATEX := node_modules/.package-lock.json
 WHOLE := _build/whole
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -16,7 +17,7 @@ help: ## Show this list
 
 # Sphinx warns of a page when it reads it. WHOLE says that the last build read every page without a warning;
 # where it is missing, -E has Sphinx read them all again, so that a failed page fails until it is mended.
-html: $(READY) ## Build the book into _build/html
+html: $(READY) $(KATEX) ## Build the book into _build/html
 	@fresh=$$(test -e $(WHOLE) || echo -E); rm -f $(WHOLE); \
 	$(SPHINX) $$fresh -b html book _build/html || { \
 	  echo "The book was not built: the first warning or error above names the page and the line." >&2; \
@@ -25,7 +26,7 @@ html: $(READY) ## Build the book into _build/html
 	@touch $(WHOLE)
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
-test: html lint ## Build the book, then check style, types, package, pages and site
+test: html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) tests src book README.md
 
 lint: $(READY) ## Check style and types
@@ -34,7 +35,7 @@ lint: $(READY) ## Check style and types
 doctest: $(READY) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
-serve: $(READY) ## Show the book and rebuild it on every save
+serve: $(READY) $(KATEX) ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
@@ -47,3 +48,11 @@ clean: ## Remove the built book, and keep .venv
 $(READY): constraints.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh src/bookbuild/venv.sh .venv
 	@touch $@
+
+# KATEX is the file that npm writes when it has installed. The tests need more of npm than the book.
+$(KATEX): package-lock.json | $(READY)
+	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX ($(BIN)/npm ci says why):" \
+	  "where it is missing, MathJax draws the formulas. The next build tries again."
+
+node_modules/whole: package-lock.json | $(KATEX)
+	@$(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."

@@ -21,11 +21,16 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "bookbuild.accessible",
+    "bookbuild.dark",  # before drawings are shortened
+    "bookbuild.drawings",
     "bookbuild.figures",
     "bookbuild.films",
     "bookbuild.freshness",
+    "bookbuild.light",
     "bookbuild.mathematics",
     "bookbuild.results",
+    "bookbuild.sharing",
     "bookbuild.templates",
     "bookbuild.warm",
 ]
@@ -65,15 +70,22 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 # the site
 html_theme = "sphinx_book_theme"
 html_title = project
+html_baseurl = os.environ.get("BOOK_URL", "")  # where the site is published, if it is
+html_additional_pages = {"404": "404.html"}
+templates_path = ["book/_templates"]  # the theme adds to it, and would add to Sphinx's own list
 html_static_path = ["book/_static"]
-templates_path = []  # the theme adds to it, and Sphinx's own list would grow with every build
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+html_search_scorer = "book/_static/search.js"
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
+html_context = {"default_mode": "auto", "html_baseurl": html_baseurl}
 figure_styles = ("src/zeroinit/book.mplstyle", "src/zeroinit/book_dark.mplstyle")
-html_context = {"default_mode": "auto"}
 html_theme_options = {
+    "back_to_top_button": False,
     "navbar_persistent": [],
+    "primary_sidebar_end": [],
     "show_toc_level": 2,
     "use_download_button": False,
+    "use_fullscreen_button": False,
 }

@@ -1,77 +1,41 @@
-"""A Sphinx extension: one SVG file of a figure serves light and dark pages, and is light itself.
+"""A Sphinx extension: each figure keeps its place while it loads, and leads to itself, large.
 
-Its setting ``figure_styles`` names two matplotlib style sheets, the one that figures are drawn in
-and its counterpart on a dark ground, with as many colours in the same order. A built figure holds a
-rule for each: a browser that shows a dark page paints the one colour as the other. It asks the page
-that shows the figure, so the page's own switch is followed.
-Coordinates keep the digits that an eye can see.
+An image is told its size, so nothing moves when it comes. It is fetched when it is about to be
+seen. And it is a link to its own file, which a script may show in a dialog.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.images import get_image_size
 from sphinx.util.typing import ExtensionMetadata
 
-
-def colours(style: str) -> list[str]:
-    """Return the colours of a style sheet, six hexadecimal digits each, in order."""
-    settings = "\n".join(line.partition("#")[0] for line in style.splitlines())
-    return re.findall(r"\b[0-9A-F]{6}\b", settings)
+IMAGE = re.compile(r'<img (?P<rest>[^>]*?)src="(?P<src>[^"]*/(?P<name>[^"/]+))"(?P<more>[^>]*?)/?>')
 
 
-def slim(svg: str) -> str:
-    """Return a drawing without metadata, its coordinates in hundredths of a point."""
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' d="([MLz\s\d.-]+)"', lambda d: f' d="{steps(d[1])}"', svg)
-    return re.sub(r' ([xy])="([\d.-]+)"', lambda n: f' {n[1]}="{float(n[2]):.5g}"', svg)
+def enlarge(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, str], doctree: nodes.Node
+) -> None:
+    """Give the images of a page's body their sizes and links."""
+    files = {name: Path(app.srcdir, file) for file, name in app.builder.images.items()}
 
+    def larger(image: re.Match[str]) -> str:
+        size = get_image_size(files[image["name"]]) if image["name"] in files else None
+        if not size:
+            return image[0]
+        told = f'width="{size[0]}" height="{size[1]}" loading="lazy" decoding="async"'
+        return (
+            f'<a class="enlarge" href="{image["src"]}">'
+            f'<img {image["rest"]}src="{image["src"]}"{image["more"]}{told} /></a>'
+        )
 
-def steps(path: str) -> str:
-    """Return a path of straight lines as steps from point to point, which are short to write."""
-    answer, at = "", (0, 0)
-    for command, *place in re.findall(r"([MLz])(?: (\S+) (\S+))?", path):
-        if command == "z":
-            answer += "z"
-            continue
-        x, y = (round(100 * float(number)) for number in place)
-        if command == "M":
-            answer += f"M{x / 100:g} {y / 100:g}"
-        else:
-            answer += f"l{(x - at[0]) / 100:g} {(y - at[1]) / 100:g}"
-        at = (x, y)
-    return answer
-
-
-def both(svg: str, dark: Mapping[str, str]) -> str:
-    """Return a drawing that takes, on dark pages, for each of its colours the one named."""
-    rules = "".join(
-        f'[style*="{what}: #{here}"]{{{what}:#{there}!important}}'
-        for here, there in dark.items()
-        for what in ("fill", "stroke")
-        if f"{what}: #{here}" in svg
-    )
-    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
-    return re.sub(r"<svg[^>]*>", lambda root: root[0] + style, svg, count=1)
-
-
-def finish(app: Sphinx, exception: Exception | None) -> None:
-    """Finish the figures of the pages that were written."""
-    folder = Path(app.outdir, app.builder.imagedir)
-    figures = [folder / name for name in app.builder.images.values() if name.endswith(".svg")]
-    if exception or app.builder.name != "html" or not figures:
-        return
-    light, dark = (
-        colours(Path(app.confdir, name).read_text("utf-8")) for name in app.config.figure_styles
-    )
-    pairs = {a.lower(): b.lower() for a, b in zip(light, dark, strict=True)}
-    for file in figures:
-        file.write_text(both(slim(file.read_text("utf-8")), pairs), "utf-8")
+    if app.builder.name == "html" and "body" in context:
+        context["body"] = IMAGE.sub(larger, context["body"])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
-    app.add_config_value("figure_styles", (), "html", [tuple])
-    app.connect("build-finished", finish)
+    app.connect("html-page-context", enlarge)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -65,6 +65,10 @@ class exercise(nodes.Part, nodes.Element):  # noqa: N801
     """A numbered exercise."""
 
 
+class result_title(nodes.title):  # noqa: N801
+    """The title of either: a title to the search index as well, which leads to the block."""
+
+
 class Numbered(SphinxDirective):
     """A numbered, titled, labelled block."""
 
@@ -82,6 +86,7 @@ class Numbered(SphinxDirective):
         anchor = name if name.startswith(self.name) else f"{self.name}-{name}"  # no heading's
         block = self.node_class(title=self.arguments[0], ids=[nodes.make_id(anchor)])
         self.set_source_info(block)
+        block.append(result_title("", self.arguments[0]))
         block.extend(self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset))
         block.extend(self.foot())
         self.add_name(block)
@@ -158,19 +163,27 @@ class Exercise(Numbered):
 
 
 def visit(self: HTML5Translator, node: nodes.Element) -> None:
-    """Open the block with its number and title."""
-    kind = type(node).__name__
-    self.body.append(self.starttag(node, "div", CLASS=f"numbered {kind}"))
-    self.body.append(f'<p class="numbered-title"><span class="{kind}-number">')
-    self.add_fignumber(node)
-    self.body.append(f"</span>{self.encode(node['title'])}")
-    self.add_permalink_ref(node, "Link to this " + kind)
-    self.body.append("</p>")
+    """Open the block."""
+    self.body.append(self.starttag(node, "div", CLASS=f"numbered {type(node).__name__}"))
 
 
 def depart(self: HTML5Translator, node: nodes.Element) -> None:
     """Close the block."""
     self.body.append("</div>")
+
+
+def visit_title(self: HTML5Translator, node: nodes.Element) -> None:
+    """Open the title with the number of its block."""
+    kind = type(node.parent).__name__
+    self.body.append(f'<p class="numbered-title"><span class="{kind}-number">')
+    self.add_fignumber(node.parent)
+    self.body.append("</span>")
+
+
+def depart_title(self: HTML5Translator, node: nodes.Element) -> None:
+    """Close the title with a link to its block."""
+    self.add_permalink_ref(node.parent, "Link to this " + type(node.parent).__name__)
+    self.body.append("</p>")
 
 
 def title(node: nodes.Node) -> str:
@@ -192,6 +205,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_config_value("results_tests", "tests", "env", types=frozenset({str}))
     for node_class in (theorem, exercise):
         app.add_enumerable_node(node_class, node_class.__name__, title, html=(visit, depart))
+    app.add_node(result_title, html=(visit_title, depart_title))
     app.add_directive("theorem", Theorem)
     app.add_directive("exercise", Exercise)
     app.add_directive("results-table", ResultsTable)

@@ -1,0 +1,32 @@
+"""A Sphinx extension: what a screen reader stumbles over in the tools' pages, mended."""
+
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+MENDED = {
+    # docutils: these roles are deprecated, and a list of such entries is no list without items
+    r' role="doc-biblioentry"': "",
+    r'<div role="list" class="citation-list">': '<div class="citation-list">',
+    # MyST-NB: the name of a fold is what the fold says, not this label
+    r'<summary aria-label="Toggle hidden content">': "<summary>",
+    # tables: a head without a word is no head
+    r'<th(?: class="head"| scope="col")*>(?:<p></p>)?</th>': "<td></td>",
+}
+
+
+def mend(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, str], doctree: nodes.Node
+) -> None:
+    """Mend the body of a page."""
+    for pattern, better in MENDED.items():
+        if "body" in context:
+            context["body"] = re.sub(pattern, better, context["body"])
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("html-page-context", mend)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,54 @@
+"""A Sphinx extension: one SVG file of a figure serves light and dark pages.
+
+Its setting ``figure_styles`` names two matplotlib style sheets, the one that figures are drawn in
+and its counterpart on a dark ground, with as many colours in the same order. A built figure holds a
+rule for each: a browser that shows a dark page paints the one colour as the other. It asks the page
+that shows the figure, so the page's own switch is followed.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+
+def colours(style: str) -> list[str]:
+    """Return the colours of a style sheet, six hexadecimal digits each, in order."""
+    settings = "\n".join(line.partition("#")[0] for line in style.splitlines())
+    return re.findall(r"\b[0-9A-F]{6}\b", settings)
+
+
+def both(svg: str, dark: Mapping[str, str]) -> str:
+    """Return a drawing that takes, on dark pages, for each of its colours the one named."""
+    svg = re.sub(r"\b(fill|stroke): #", r"\1:#", svg)  # as what shortens drawings writes it, too
+    rules = "".join(
+        f'[style*="{what}:#{here}"]{{{what}:#{there}!important}}'
+        for here, there in dark.items()
+        for what in ("fill", "stroke")
+        if f"{what}:#{here}" in svg
+    )
+    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
+    return re.sub(r"<svg[^>]*>", lambda root: root[0] + style, svg, count=1)
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Finish the figures of the pages that were written."""
+    folder = Path(app.outdir, app.builder.imagedir)
+    figures = [folder / name for name in app.builder.images.values() if name.endswith(".svg")]
+    if exception or app.builder.name != "html" or not figures:
+        return
+    light, dark = (
+        colours(Path(app.confdir, name).read_text("utf-8")) for name in app.config.figure_styles
+    )
+    pairs = {a.lower(): b.lower() for a, b in zip(light, dark, strict=True)}
+    for file in figures:
+        file.write_text(both(file.read_text("utf-8"), pairs), "utf-8")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.add_config_value("figure_styles", (), "html", [tuple])
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

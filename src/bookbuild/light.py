@@ -1,0 +1,130 @@
+"""A Sphinx extension: the site sends what its pages use, and nothing else.
+
+For a theme built on pydata-sphinx-theme, and templates that link what ``bundle`` and ``scripts``
+name: one style sheet holds what every page links, cut to what the pages use; its icons come from a
+cut font, so no script has to draw them; a script is loaded where something on the page needs it;
+and files below ``_static`` that nothing links are removed.
+"""
+
+import re
+from hashlib import sha256
+from pathlib import Path
+from posixpath import normpath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.builders.html import StandaloneHTMLBuilder
+from sphinx.builders.html._assets import _JavaScript
+from sphinx.util.typing import ExtensionMetadata
+
+from bookbuild import stylesheet
+
+BUNDLE = "_static/site.css"
+# What the theme's own templates link, and Sphinx knows nothing of.
+THEME_STYLES = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
+THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
+ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
+FETCHES = "_static/mathjax/"  # a script that loads its fonts by itself
+NEEDED_FOR = {  # what a page must hold to need a script
+    "_static/design-tabs.js": 'class="sd-tab-set',
+    "_static/clipboard.min.js": "<pre",
+    "_static/copybutton.js": "<pre",
+}
+WORDS = re.compile(r"<([a-z][\w-]*)|\b(?:class|id)=\"([^\"]*)\"")
+LINKS = re.compile(r"<(?:link|script|img|source|object|a)\b[^>]*?\b(?:href|src|data)=\"([^\"]+)\"")
+
+
+def note_shared(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Keep the names of the style sheets that every page links, before pages add their own."""
+    if app.builder.name == "html":
+        context["shared"] = [str(css.filename) for css in context["css_files"]]
+
+
+def choose(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Give the template the bundle, the page's own style sheets and the scripts that it needs."""
+    if "shared" not in context:
+        return
+    body = str(context.get("body", ""))
+    context["bundle"] = BUNDLE
+    context["css_files"] = [
+        c for c in context["css_files"] if str(c.filename) not in context["shared"]
+    ]
+    context["scripts"] = [
+        js
+        for js in [*context["script_files"], _JavaScript(THEME_SCRIPT)]
+        if NEEDED_FOR.get(str(js.filename), "") in body
+        and not str(js.attributes.get("body")).startswith("DOCUMENTATION_OPTIONS.")
+    ]
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Write the bundle, and remove what no page leads to."""
+    if (
+        exception
+        or not isinstance(app.builder, StandaloneHTMLBuilder)
+        or app.builder.name != "html"
+    ):
+        return
+    site = Path(app.outdir)
+    shared = [str(css.filename) for css in app.builder._css_files]
+    texts = {
+        page: page.read_text("utf-8")
+        for page in sorted(site.rglob("*.html"))
+        if "_static" not in page.parts
+    }
+    linked = {
+        normpath(page.parent.relative_to(site).joinpath(unquote(urlsplit(link).path)).as_posix())
+        for page, text in texts.items()
+        for link in LINKS.findall(text)
+        if "_static/" in link
+    }
+    bundle(Path(app.doctreedir), site, shared, texts, linked)
+    for style in sorted(site / name for name in linked if name.endswith(".css")):
+        for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
+            linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
+    for path in sorted((site / "_static").rglob("*"), reverse=True):
+        name = path.relative_to(site).as_posix()
+        if path.is_file() and name not in linked and not name.startswith(FETCHES):
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def bundle(
+    kept: Path, site: Path, shared: list[str], texts: dict[Path, str], linked: set[str]
+) -> None:
+    """Write the style sheet of all pages, from those that Sphinx copied for this build."""
+    sources = [site / name for name in THEME_STYLES + shared]
+    if not all(source.exists() for source in sources):  # no page was written
+        return
+    used = {
+        word
+        for text in texts.values()
+        for tag, value in WORDS.findall(text)
+        for word in (tag, *value.split())
+    }
+    for name in sorted(linked):
+        if name.endswith(".js"):
+            used.update(stylesheet.WORD.findall((site / name).read_text("utf-8")))
+    style = "\n".join(source.read_text("utf-8") for source in sources)
+    made_of = [style, *sorted(used), Path(stylesheet.__file__).read_text("utf-8")]
+    file = kept / (sha256("\n".join(made_of).encode()).hexdigest() + ".css")
+    if not file.exists():
+        draft = file.with_suffix(".draft")
+        draft.write_text(stylesheet.cut(style, used, site / ICONS), "utf-8")
+        draft.replace(file)
+    (site / BUNDLE).write_bytes(file.read_bytes())
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("html-page-context", note_shared, priority=0)
+    app.connect("html-page-context", choose, priority=999)
+    app.connect("build-finished", finish, priority=900)  # after those that copy files
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

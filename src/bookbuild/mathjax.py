@@ -1,0 +1,40 @@
+"""A Sphinx extension: the book serves MathJax itself, from the package that pip installed.
+
+The PyPI package ``sphinx-mathjax-offline`` brings MathJax 3; of its many files a page needs one
+script and the fonts.
+"""
+
+from importlib.metadata import distribution
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util.fileutil import copy_asset
+from sphinx.util.typing import ExtensionMetadata
+
+SCRIPT = "tex-chtml-full.js"
+FONTS = "output/chtml/fonts/woff-v2"
+
+
+def point_to_script(app: Sphinx, config: Config) -> None:
+    """Let pages load MathJax from the book's own static folder."""
+    config.mathjax_path = f"mathjax/{SCRIPT}"
+
+
+def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    """Copy the script and the fonts beside the built pages."""
+    if exception or app.builder.format != "html":
+        return
+    files = distribution("sphinx-mathjax-offline").locate_file(
+        "sphinx-mathjax-offline/static/mathjax"
+    )
+    target = Path(app.outdir, "_static", "mathjax")
+    copy_asset(Path(str(files), SCRIPT), target)
+    copy_asset(Path(str(files), FONTS), target / FONTS)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("config-inited", point_to_script)
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,95 @@
+"""A Sphinx extension: what search engines, and those to whom a page is sent, see of the site.
+
+Each page says in a sentence what it holds (``html_meta`` in its front matter), and shows the
+picture that the first page glued as ``preview``. If ``html_baseurl`` says where the site is, pages
+name their own addresses, and ``sitemap.xml`` lists them.
+"""
+
+import base64
+import json
+import re
+from html import escape, unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+PICTURE = "_images/preview.png"
+SIZE = {"width": "1200", "height": "630"}
+DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]*name="description"')
+UNTITLED = {"404": "A page that is not there", "genindex": "Index", "search": "Search"}
+UNLISTED = {"404", "search"}  # they are no answer to a search
+
+
+def describe(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Add a page's description and preview to its head."""
+    if app.builder.name != "html":
+        return
+    if pagename in app.env.titles:
+        title = app.env.titles[pagename].astext()
+    else:
+        title = UNTITLED.get(pagename) or re.sub(
+            r"<[^>]*>", "", unescape(context.get("title") or context["indextitle"])
+        )
+    written = context.get("metatags", "")
+    said = DESCRIPTION.search(written)
+    text = unescape(said[1]) if said else f"{title}, in “{app.config.project}”."
+    base = app.config.html_baseurl
+    properties = {
+        "og:type": "article" if doctree else "website",
+        "og:site_name": app.config.project,
+        "og:title": title,
+        "og:description": text,
+        "og:image": urljoin(base, PICTURE) if base else context["pathto"](PICTURE, 1),
+        "og:image:alt": preview(app)["alt"],
+        **{f"og:image:{side}": length for side, length in SIZE.items()},
+        **({"og:url": context["pageurl"]} if base else {}),
+    }
+    tags = [
+        f'<meta property="{name}" content="{escape(value)}" />'
+        for name, value in properties.items()
+    ]
+    tags.append('<meta name="twitter:card" content="summary_large_image" />')
+    if not said:
+        tags.append(f'<meta name="description" content="{escape(text)}" />')
+    context["metatags"] = written + "".join(f"\n    {tag}" for tag in tags)
+
+
+def preview(app: Sphinx) -> dict[str, str]:
+    """Return the picture that the first page glued, base64-encoded, and its words."""
+    environment: Any = app.env  # MyST-NB keeps its settings there
+    folder = Path(environment.mystnb_config.output_folder)
+    glued = json.loads((folder / f"{app.config.root_doc}.glue.json").read_text("utf-8"))
+    kept = glued["preview"]
+    return {"png": kept["data"]["image/png"], "alt": kept["metadata"]["image/png"]["alt"]}
+
+
+def write(app: Sphinx, exception: Exception | None) -> None:
+    """Write the preview, and what tells search engines of the pages."""
+    if exception or app.builder.name != "html":
+        return
+    site, base = Path(app.outdir), app.config.html_baseurl
+    (site / PICTURE).write_bytes(base64.b64decode(preview(app)["png"]))
+    rules = ["User-agent: *", "Allow: /"]
+    if base:
+        pages = sorted(file.relative_to(site).as_posix() for file in site.rglob("*.html"))
+        listed = [page for page in pages if page.removesuffix(".html") not in UNLISTED]
+        entries = "".join(
+            f"<url><loc>{escape(urljoin(base, quote(page)))}</loc></url>\n" for page in listed
+        )
+        head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+        (site / "sitemap.xml").write_text(f"{head}{entries}</urlset>\n", "utf-8")
+        rules.append(f"Sitemap: {urljoin(base, 'sitemap.xml')}")
+    (site / "robots.txt").write_text("\n".join(rules) + "\n", "utf-8")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.connect("html-page-context", describe)
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,135 @@
+"""Cut a style sheet down to what pages use.
+
+A rule stays if every element, class and id that one of its selectors asks for is among the words
+of the pages and their scripts; what a selector only excludes or allows, as in ``:not(.a)``, is not
+asked. A custom property stays if something that stays reads it, and so do key frames.
+"""
+
+import base64
+import io
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import tinycss2
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+WORD = re.compile(r"[\w-]+")
+HOLDS_RULES = {"media", "supports", "layer", "container"}
+
+
+def cut(style: str, used: set[str], font: Path) -> str:
+    """Return the style sheet without what is not used, its icons in a cut copy of ``font``."""
+    rules = tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True)
+    rules = list(keep_rules(rules, used))
+    while True:  # a property may be read by a property that nothing reads
+        kept = tinycss2.serialize(rules)
+        read = set(re.findall(r"var\(\s*(--[\w-]+)", kept)) | used
+        rules = list(keep_properties(rules, read))
+        if tinycss2.serialize(rules) == kept:
+            break
+    moved = set(re.findall(r"animation(?:-name)?:\s*([^;}]+)", kept))
+    words = {word for value in moved for word in WORD.findall(value)}
+    rules = [rule for rule in rules if not is_at(rule, "keyframes") or words & names(rule.prelude)]
+    return with_icons(tinycss2.serialize(rules), font)
+
+
+def is_at(rule: Any, *keywords: str) -> bool:
+    """Return whether the rule is an at-rule of one of these names."""
+    return rule.type == "at-rule" and rule.lower_at_keyword in keywords
+
+
+def keep_rules(rules: Iterable[Any], used: set[str]) -> Iterator[Any]:
+    """Yield the rules that have a selector for something used, with those selectors alone."""
+    for rule in rules:
+        if is_at(rule, *HOLDS_RULES) and rule.content is not None:
+            inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
+            rule.content = list(keep_rules(inner, used))
+            if rule.content:
+                yield rule
+        elif rule.type == "qualified-rule":
+            selectors = [s for s in split(rule.prelude) if asked(s) <= used]
+            rule.prelude = [token for s in selectors for token in (*s, COMMA)][:-1]
+            declarations = tinycss2.parse_blocks_contents(
+                rule.content, skip_comments=True, skip_whitespace=True
+            )
+            rule.content = [d for d in declarations if d.type != "error"]
+            if selectors:
+                yield rule
+        elif rule.type == "at-rule" and not is_at(rule, "charset"):
+            yield rule
+
+
+COMMA = tinycss2.parse_one_component_value(",")
+
+
+def split(prelude: list[Any]) -> list[list[Any]]:
+    """Return the selectors of a list."""
+    selectors: list[list[Any]] = [[]]
+    for token in prelude:
+        if token == ",":
+            selectors.append([])
+        else:
+            selectors[-1].append(token)
+    return selectors
+
+
+def asked(selector: list[Any]) -> set[str]:
+    """Return the elements, classes and ids that a selector asks for."""
+    words, before = set(), ""
+    for token in selector:
+        if token.type == "hash" or (token.type == "ident" and before != ":"):
+            words.add(token.value)
+        before = token.value if token.type == "literal" else ""
+    return words
+
+
+def names(prelude: list[Any]) -> set[str]:
+    """Return the identifiers of an at-rule's prelude."""
+    return {token.value for token in prelude if token.type == "ident"}
+
+
+def is_property(declaration: Any) -> bool:
+    """Return whether the declaration is of a custom property."""
+    return bool(declaration.type == "declaration" and declaration.name.startswith("--"))
+
+
+def keep_properties(rules: Iterable[Any], read: set[str]) -> Iterator[Any]:
+    """Yield the rules without custom properties that nothing reads, unless that leaves nothing."""
+    for rule in rules:
+        if is_at(rule, *HOLDS_RULES):
+            rule.content = list(keep_properties(rule.content, read))
+        elif rule.type == "qualified-rule":
+            rule.content = [d for d in rule.content if not is_property(d) or d.name in read]
+        if not hasattr(rule, "content") or rule.content is None or rule.content:
+            yield rule
+
+
+def with_icons(style: str, font: Path) -> str:
+    """Return the style sheet with the one icon font it draws from, cut and written into it."""
+    faces = re.compile(r"@font-face\s*\{[^}]*\}")
+    (face,) = [f for f in faces.findall(style) if font.name in f]
+    shown = re.findall(r'(?:--fa|--pst-icon-[\w-]+|content):\s*"(\\?[^"]+)"', style)
+    points = [
+        int(s[1:], 16) if s.startswith("\\") else ord(s)
+        for s in shown
+        if len(s) == 1 or s[0] == "\\"
+    ]
+    drawn = "data:font/woff2;base64," + base64.b64encode(cut_font(font, points)).decode()
+    return re.sub(r"url\([^)]*\)", f"url({drawn})", face) + faces.sub("", style)
+
+
+def cut_font(font: Path, points: list[int]) -> bytes:
+    """Return a font with no other glyphs than those of some code points."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step
+    cut = TTFont(font, recalcTimestamp=False)
+    work = subset.Subsetter(subset.Options(layout_features=[], notdef_outline=False))
+    work.populate(unicodes=points)
+    work.subset(cut)
+    cut.flavor = "woff2"
+    written = io.BytesIO()
+    cut.save(written)
+    return written.getvalue()

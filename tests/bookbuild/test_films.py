@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 CONF = f"""\
 extensions = ["myst_parser", "bookbuild.dark", "bookbuild.films"]
 html_static_path = [{str(ROOT / "book/_static")!r}]
-figure_styles = ["light", "dark"]
+figure_styles = ("light", "dark")
 """
 PAGE = "# Page\n\n```{{figure}} {name}.svg\n:alt: A square.\n\nA caption.\n```\n"
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg">{frames}<path style="fill: #1f2328"/></svg>'
@@ -22,7 +22,10 @@ FRAMES = "".join(
 def test_a_film_has_a_player_and_a_still_has_none(tmp_path: Path) -> None:
     files = {"conf.py": CONF, "light": "1F2328", "dark": "D8DEE4", "index.md": "# Index\n"}
     for name, frames in (("film", FRAMES), ("still", "")):
-        files |= {f"{name}.md": PAGE.format(name=name), f"{name}.svg": DRAWING.format(frames=frames)}
+        files |= {
+            f"{name}.md": PAGE.format(name=name),
+            f"{name}.svg": DRAWING.format(frames=frames),
+        }
         files["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
     for name, text in files.items():
         (tmp_path / name).write_text(text, "utf-8")

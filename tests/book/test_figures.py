@@ -11,7 +11,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from bookbuild.figures import colours
+from bookbuild.dark import colours
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
@@ -43,7 +43,7 @@ def test_a_figure_has_the_colours_of_the_style_and_shades_of_numbers(
 ) -> None:
     known = SHADES | {f"#{colour.lower()}" for colour in colours(STYLE.read_text("utf-8"))}
     found = {
-        name: set(re.findall(r"(?:fill|stroke): (#\w+)", svg)) - known
+        name: set(re.findall(r"#[0-9a-f]{6}\b", re.sub("<style>.*?</style>", "", svg))) - known
         for name, svg in figures.items()
     }
     assert {name: strange for name, strange in found.items() if strange} == {}

@@ -59,7 +59,7 @@ def test_under_its_name_a_frame_alone_is_shown() -> None:
     assert style
     told = [rule for rule in style[1].split("}") if ":target" in rule]
     assert told == [
-        'g:target~g [id^="drawn-"]{display:none',
+        ':target~g [id^="drawn-"]{display:none',
         *(f'#frame-{k}:target~g [id^="drawn-{k}-"]{{display:inline' for k in range(3)),
     ]
 

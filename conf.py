@@ -85,6 +85,7 @@ templates_path = ["book/_templates"]  # the theme adds to it, and would add to S
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
+copybutton_exclude = ".linenos, .gp, .go"  # prompts and what Python answers
 html_search_scorer = "book/_static/search.js"
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False

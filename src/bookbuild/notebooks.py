@@ -148,6 +148,10 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
         self.add(f"$$\n{node.astext()}{tag}\n$$", 2, 2)
         raise nodes.SkipNode
 
+    def visit_meta(self, node: nodes.Element) -> None:
+        """Leave out what is said to search engines."""
+        raise nodes.SkipNode
+
     def visit_target(self, node: nodes.Element) -> None:
         """Leave out an anchor: links lead to the site."""
 

@@ -23,6 +23,7 @@ def build(folder: Path, jobs: int, **environment: str) -> dict[str, str]:
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
     subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "-q", f"-j{jobs}", "-c", ".", "book", "_build/html"],
         cwd=folder,

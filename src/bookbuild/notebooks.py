@@ -103,10 +103,6 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
             raise nodes.SkipNode
         super().visit_bullet_list(node)
 
-    def visit_meta(self, node: nodes.Element) -> None:
-        """Leave out what only search engines read."""
-        raise nodes.SkipNode
-
     def visit_dropdown_main(self, node: nodes.Element) -> None:
         """Fold what the page folds."""
         self.add("<details>", 2, 1)

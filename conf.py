@@ -115,4 +115,4 @@ epub_use_index = False
 epub_show_urls = "no"
 epub_tocdepth = 2
 epub_tocscope = "includehidden"
-epub_exclude_files = ["404.xhtml"]
+epub_exclude_files = ["404.xhtml", ".buildinfo.bak"]

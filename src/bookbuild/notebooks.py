@@ -97,6 +97,12 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
         """Leave out the title: it stands beside the number."""
         raise nodes.SkipNode
 
+    def visit_bullet_list(self, node: nodes.Element) -> None:
+        """Leave out the list of other editions, which lie beside the site."""
+        if "editions" in node["classes"]:
+            raise nodes.SkipNode
+        super().visit_bullet_list(node)
+
     def visit_dropdown_main(self, node: nodes.Element) -> None:
         """Fold what the page folds."""
         self.add("<details>", 2, 1)

@@ -88,6 +88,10 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for style in sorted(site / name for name in linked if name.endswith(".css")):
         for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
             linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
+    for script in sorted(site / name for name in linked if name.endswith(".js")):
+        text = script.read_text("utf-8")
+        if "//# sourceMappingURL" in text:
+            script.write_text(re.sub(r"//# sourceMappingURL=.*", "", text), "utf-8")
     for path in sorted((site / "_static").rglob("*"), reverse=True):
         name = path.relative_to(site).as_posix()
         if path.is_file() and name not in linked and not name.startswith(FETCHES):

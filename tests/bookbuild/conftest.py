@@ -28,8 +28,10 @@ class Book:
             "package-lock.json",
         ):
             shutil.copy(ROOT / name, folder)
-        for name in ("src/bookbuild", "book/_static"):
+        for name in ("src/bookbuild", "book/_static", "book/_templates"):
             shutil.copytree(ROOT / name, folder / name)
+        for style in ROOT.glob("src/zeroinit/*.mplstyle"):
+            self.write(f"src/zeroinit/{style.name}", style.read_text("utf-8"))
         self.write("src/zeroinit/__init__.py", "VALUE = 1\n")
         self.write("book/references.bib", "")
         self.write("book/index.md", "# Index\n\n```{toctree}\n:glob:\n*\n```\n")

@@ -61,8 +61,8 @@ $(READY): constraints.txt pyproject.toml
 
 # KATEX is the file that npm writes when it has installed. The tests need more of npm than the book.
 $(KATEX): package-lock.json | $(READY)
-	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX ($(BIN)/npm ci says why):" \
-	  "where it is missing, MathJax draws the formulas. The next build tries again."
+	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
+	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
 node_modules/whole: package-lock.json | $(KATEX)
 	@$(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."

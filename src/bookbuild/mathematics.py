@@ -21,10 +21,12 @@ from sphinx.util.math import get_node_equation_number, wrap_displaymath
 from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
-from bookbuild.katex import Drawn, Formula, Katex
+from bookbuild.katex import Drawn, Formula, Katex, visible
 
 LOG = logging.getLogger(__name__)
 NUMBERED = re.compile(r"(\\(?:begin|end){(?:align|alignat|equation|gather))}")
+PARTS = "</span>", '<span class="katex-base">'  # a formula may break between them
+UNBROKEN = 16  # a formula of so many characters stays on one line
 
 
 def formula(node: nodes.math | nodes.math_block) -> Formula:
@@ -38,8 +40,22 @@ def formula(node: nodes.math | nodes.math_block) -> Formula:
     return wrap_displaymath(tex, None, False) if rows else tex, True
 
 
+def bind(node: nodes.math) -> None:
+    """Put a formula into one box with the marks that touch it, since a browser would part them."""
+    parent, place = node.parent, node.parent.index(node)
+    bound = nodes.inline("", "", node.deepcopy(), classes=["unbroken"])
+    for other, marks in ((place - 1, r"[^\s\w]+$"), (place + 1, r"^[^\s\w]+")):
+        text = parent[other] if 0 <= other < len(parent) else None
+        if isinstance(text, nodes.Text) and (found := re.search(marks, text)):
+            bound.insert(0 if other < place else len(bound), nodes.Text(found[0]))
+            parent[other] = nodes.Text(re.sub(marks, "", text))
+    parent[place] = bound
+
+
 def note(app: Sphinx, doctree: nodes.document) -> None:
     """Note the formulas of a page that was read."""
+    for node in list(doctree.findall(nodes.math)):
+        bind(node)
     found = {formula(node) for node in doctree.findall(nodes.math)}
     found |= {formula(node) for node in doctree.findall(nodes.math_block)}
     app.env.metadata[app.env.docname]["formulas"] = found
@@ -77,9 +93,12 @@ class Mathematics:
         return drawn.html or f"<code>{escape(key[0])}</code>"
 
     def inline(self, page: HTML5Translator, node: nodes.math) -> NoReturn:
-        """Write a formula within a line."""
+        """Write a formula within a line; a long one may break where KaTeX would."""
         start = page.starttag(node, "span", "", CLASS="math notranslate nohighlight")
-        page.body.append(f"{start}{self.html(node)}</span>")
+        drawn = self.html(node)
+        if len(visible(drawn)) > UNBROKEN:
+            drawn = drawn.replace("".join(PARTS), "<wbr>".join(PARTS))
+        page.body.append(f"{start}{drawn}</span>")
         raise nodes.SkipNode
 
     def block(self, page: HTML5Translator, node: nodes.math_block) -> NoReturn:

@@ -85,6 +85,21 @@ def test_a_formula_is_there_for_eye_and_ear(drawn: "Book") -> None:
     assert all(drawn.folder.joinpath("_build/html/_static/katex", font).exists() for font in fonts)
 
 
+def test_a_line_breaks_neither_in_a_short_formula_nor_before_a_comma(drawn: "Book") -> None:
+    long = "+".join("abcdefghijk")
+    drawn.write(
+        "book/page.md", f"# Page\n\nOne (of $a+b$), the $n$-th, ${long}$; and ($c$) *$d$*.\n"
+    )
+    done = drawn.html()
+    assert done.returncode == 0, done.stderr
+    built = page(drawn, "page")
+    for unseen in built.select(".katex-mathml"):
+        unseen.extract()
+    parts = built.select("article .unbroken")
+    assert [part.get_text() for part in parts] == ["a+b),", "n-", f"{long};", "(c)", "d"]
+    assert [len(part.select("wbr")) for part in parts] == [0, 0, 10, 0, 0]
+
+
 def test_equations_have_the_numbers_that_links_say_in_a_parallel_build(drawn: "Book") -> None:
     names = ["first", "second", "third", "fourth", "fifth", "sixth"]  # more than five are parallel
     for name, other in zip(names, names[1:] + names[:1], strict=True):

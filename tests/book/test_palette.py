@@ -13,7 +13,7 @@ from zeroinit.plots import STARTS
 GROUNDS = {"light": ["zeroinit.book"], "dark": ["zeroinit.book", "zeroinit.book_dark"]}
 # Machado, Oliveira and Fernandes (2009): what one sees who lacks the red, green or blue cones.
 SIGHTS = ["normal", "protan", "deutan", "tritan"]
-# CIEDE2000 says 1 of colours that one just tells apart side by side; thin lines need many times that.
+# By CIEDE2000 1 is what one just sees side by side; thin lines need many times that.
 APART = 20
 
 
@@ -40,7 +40,10 @@ def test_starts_stay_apart(sight: str, ground: str) -> None:
 def test_lines_stand_out_from_the_ground(ground: str) -> None:
     with plt.style.context(GROUNDS[ground]):
         paper = Color(to_hex(rcParams["axes.facecolor"]))
-        cycle = [Color(f"#{c}" if c[0] != "#" else c) for c in rcParams["axes.prop_cycle"].by_key()["color"]]
+        cycle = [
+            Color(f"#{c}" if c[0] != "#" else c)
+            for c in rcParams["axes.prop_cycle"].by_key()["color"]
+        ]
         ink = Color(to_hex(rcParams["text.color"]))
     assert not {c.to_string(hex=True): c.contrast(paper) for c in cycle if c.contrast(paper) < 3}
     assert ink.contrast(paper) >= 7

@@ -10,7 +10,8 @@ from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from serving import PAGES, Site
+
+from tests.browser.serving import PAGES, UNREACHABLE, Site
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -43,12 +44,11 @@ def chromium() -> str:
     return found
 
 
-# Playwright keeps an event loop in the thread: for these tests only, not for those of other folders.
+# Playwright keeps an event loop in the thread: for these tests, not for those of other folders.
 @pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
-    unreachable = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=[unreachable])
+        yield playwright.chromium.launch(executable_path=chromium, args=[UNREACHABLE])
 
 
 @pytest.fixture(scope="package")

@@ -14,6 +14,7 @@ PAGES = sorted(
     if "_static" not in file.parts
 )
 WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, sources, ...
+UNREACHABLE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # for a browser
 TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".xml", ".ipynb"}
 
 

@@ -1,8 +1,8 @@
-"""What a reader copies is what they want to paste: code without prompts, the address of a heading."""
+"""What a reader copies is what they want: code without prompts, the address of a heading."""
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 
 def test_code_copies_without_prompts(visit: Callable[..., Page]) -> None:
@@ -23,5 +23,5 @@ def test_a_heading_copies_its_address(visit: Callable[..., Page]) -> None:
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     link = tab.locator("article h2 a.headerlink").first
     link.press("Enter")
+    expect(tab.get_by_role("status")).to_have_text("Link copied")
     assert tab.evaluate("navigator.clipboard.readText()") == link.evaluate("link => link.href")
-    assert "copied" in tab.get_by_role("status").inner_text().lower()

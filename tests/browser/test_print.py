@@ -18,7 +18,8 @@ PAPER = """
   const bad = [];
   const screen = "nav, button, input, dialog, .bd-header, .bd-sidebar, .prev-next-area, .skip-link";
   for (const e of document.querySelectorAll(screen)) if (seen(e)) bad.push("shown: " + named(e));
-  for (const e of document.querySelectorAll("details")) if (!e.open) bad.push("closed: " + named(e));
+  const folds = document.querySelectorAll("details:not([open])");
+  for (const e of folds) bad.push("closed: " + named(e));
   for (const e of document.querySelectorAll("html, body, body *")) {
     if (!seen(e)) continue;
     const {color, backgroundColor} = getComputedStyle(e);

@@ -10,8 +10,9 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser
-from serving import PAGES, ROOT, WRITTEN, Site
+from playwright.sync_api import Browser, ConsoleMessage, Error, Request, Response
+
+from tests.browser.serving import PAGES, ROOT, WRITTEN, Site
 
 FIRST, NEXT = 220_000, 60_000  # what a page of the book may take
 TABLE = ROOT / "tests/browser/weights.json"
@@ -34,27 +35,33 @@ def visits(site: Site, browser: Browser) -> Visits:
 
     @cache
     def visit(name: str) -> Visit:
-        asked: list[str] = []
-        wrong: list[str] = []
+        requests: list[Request] = []
+        answers: list[Response] = []
+        errors: list[Error] = []
+        said: list[ConsoleMessage] = []
         with browser.new_context() as context:
             tab = context.new_page()
-            tab.on("request", lambda it: asked.append(it.url))
-            tab.on("requestfailed", lambda it: wrong.append(f"{it.url}: {it.failure}"))
-            tab.on("response", lambda it: it.ok or wrong.append(f"{it.url}: {it.status}"))
-            tab.on("pageerror", lambda it: wrong.append(str(it)))
-            tab.on("console", lambda it: it.type in {"error", "warning"} and wrong.append(it.text))
+            tab.on("request", requests.append)
+            tab.on("response", answers.append)
+            tab.on("pageerror", errors.append)
+            tab.on("console", said.append)
             site.sent.clear()
             tab.goto(site.address + name)
             # a picture that waits to be scrolled to is read in the end
             tab.evaluate("for (const image of document.images) image.loading = 'eager'")
             tab.wait_for_load_state("networkidle")
             sent = dict(site.sent)
+            asked = [it.url for it in requests]
+            wrong = [url for url in asked if not url.startswith((site.address, "data:"))]
+            wrong += [f"{it.url}: {it.failure}" for it in requests if it.failure]
+            wrong += [f"{it.url}: {it.status}" for it in answers if not it.ok]
+            wrong += [str(error) for error in errors]
+            wrong += [it.text for it in said if it.type in {"error", "warning"}]
             bare = tab.locator(".math:not(:has(.katex, math, mjx-container))")
             wrong += [f"a formula is not drawn: {text}" for text in bare.all_inner_texts()]
             wrong += tab.evaluate(
                 "[...document.fonts].filter(it => it.status == 'error').map(it => it.family)"
             )
-        wrong += [url for url in asked if not url.startswith((site.address, "data:"))]
         return Visit(sent, wrong)
 
     return visit

@@ -32,6 +32,7 @@ process.stdout.write(JSON.stringify(drawn));
 """
 # Nearly every formula shows them. Within the style they are there as soon as the page is.
 AT_ONCE = ("fonts/KaTeX_Main-Regular.woff2", "fonts/KaTeX_Math-Italic.woff2")
+TAG = re.compile(r"<[^>]*>")
 OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
 
 Formula = tuple[str, bool]  # its TeX, and whether it stands on a line of its own
@@ -73,18 +74,21 @@ class Katex:
 
     def assets(self, drawn: Iterable[Drawn]) -> dict[str, bytes]:
         """Return the style and the fonts that formulas need, by file name."""
-        characters = "".join(sorted(set().union(*(visible(formula.html) for formula in drawn))))
-        fonts = self.kept("fonts", [self.version, characters])
-        if fonts is None:
-            points = [ord(character) for character in characters]
-            files = sorted(self.package.glob("dist/fonts/*.woff2"))
-            fonts = {
-                f"fonts/{file.name}": base64.b64encode(cut_font(file, points)).decode()
-                for file in files
-            }
-            self.keep("fonts", [self.version, characters], fonts)
         style = (self.package / "dist/katex.min.css").read_text("utf-8")
         style = OTHER_FORMATS.sub(r"\1", style)
+        html = "".join(formula.html.partition("</math>")[2] for formula in drawn)
+        characters = {  # of each font
+            file.name: "".join(sorted(set(shown(html, style, file.stem.partition("-")[0]))))
+            for file in sorted(self.package.glob("dist/fonts/*.woff2"))
+        }
+        fonts = self.kept("fonts", [self.version, characters])
+        if fonts is None:
+            cut = {
+                name: cut_font(self.package / "dist/fonts" / name, [ord(c) for c in text])
+                for name, text in characters.items()
+            }
+            fonts = {f"fonts/{name}": base64.b64encode(font).decode() for name, font in cut.items()}
+            self.keep("fonts", [self.version, characters], fonts)
         for name in AT_ONCE:
             style = style.replace(name, f"data:font/woff2;base64,{fonts.pop(name)}")
         apart = {name: base64.b64decode(font) for name, font in fonts.items()}
@@ -106,6 +110,16 @@ class Katex:
         draft.replace(self.folder / f"{name}.json")
 
 
+def shown(html: str, style: str, family: str) -> str:
+    """Return what a family of fonts may show of formulas; a special one, its own classes' text."""
+    if re.match("KaTeX_(Main|Math|Size)", family):
+        return unescape(TAG.sub("", html))
+    rules = re.findall(rf"([^{{}}]*){{[^{{}}]*font-family:{family}\b", style)
+    classes = set(re.findall(r"\.([\w-]+)", " ".join(rules)))
+    parts = re.findall(r'<span class="([^"]*)"[^>]*>([^<]+)', html)
+    return "".join(unescape(words) for names, words in parts if classes & set(names.split()))
+
+
 def visible(drawn: str) -> str:
     """Return the characters that are seen of a drawn formula."""
-    return unescape(re.sub(r"<[^>]*>", "", drawn.partition("</math>")[2]))
+    return unescape(TAG.sub("", drawn.partition("</math>")[2]))

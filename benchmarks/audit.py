@@ -33,8 +33,8 @@ FAULTS = (
 )
 DEAD = "dead"
 #: What an attention layer has of each of its three maps, with biases and without.
-BIASED: Mapping[str, Sequence[str]] = dict.fromkeys("qkv", ["weight", "bias"])
-PLAIN: Mapping[str, Sequence[str]] = dict.fromkeys("qkv", ["weight"])
+BIASED: Mapping[str, Sequence[str]] = {x: ("weight", "bias") for x in "qkv"}
+PLAIN: Mapping[str, Sequence[str]] = {x: ("weight",) for x in "qkv"}
 #: The parameters of a Mamba mixer that hold a number for every channel.
 SCAN = (
     "A_log",
@@ -134,8 +134,9 @@ def dead(names: Sequence[str], *followers: str, **config: Any) -> Fault:
 
 
 def constant(into: Sequence[str], out: Sequence[str], verdict: str) -> Fault:
-    """Give every unit of a hidden layer the same weights, in and out."""
-    return Fault(partial(fill, [*into, *out], 0.1), dict.fromkeys(into, verdict))
+    """Give every unit of a hidden layer the same weights, in and out; no dropout parts them."""
+    inject = partial(fill, [*into, *out], 0.1)
+    return Fault(inject, dict.fromkeys(into, verdict), training=False)
 
 
 def twin_heads(into: Sequence[str], out: Sequence[str], *, parts: int = 1, axis: int = 0) -> Fault:
@@ -147,13 +148,21 @@ def twin_heads(into: Sequence[str], out: Sequence[str], *, parts: int = 1, axis:
 
 
 def feed_forward(
-    into: Sequence[str], out: Sequence[str], width: int, norm: Sequence[str], **config: str
+    into: Sequence[str],
+    out: Sequence[str],
+    width: int,
+    norm: Sequence[str],
+    before: Sequence[str] = (),
+    **config: str,
 ) -> dict[str, Fault]:
-    """Return the faults of two linear layers and of the norm before them."""
+    """Return the faults of a branch: its two layers, the norm, and what may stand before them.
+
+    A branch whose last layers are dead sends no gradient back to its first.
+    """
     return {
-        FAULTS[0]: dead([*into, *out]),
+        FAULTS[0]: dead([*into, *out], *norm, *before),
         FAULTS[1]: constant(into, out, f"twins ({width} units act as 1)"),
-        FAULTS[4]: dead(norm, *into, *out, **config),
+        FAULTS[4]: dead(norm, *into, *out, *before, **config),
     }
 
 
@@ -161,7 +170,9 @@ def attention(
     q: str, k: str, v: str, out: str, own: Mapping[str, Sequence[str]] = BIASED
 ) -> dict[str, Fault]:
     """Return the faults of an attention whose q, k and v are layers of their own."""
-    query, key, value = ([f"{x}.{o}" for o in own[x0]] for x, x0 in zip((q, k, v), "qkv"))
+    query, key, value = (
+        [f"{layer}.{o}" for o in own[x]] for x, layer in zip("qkv", (q, k, v), strict=True)
+    )
     return {
         FAULTS[2]: dead([*query, *key]),
         FAULTS[6]: twin_heads([*query, *key, *value], [f"{out}.weight"]),
@@ -297,6 +308,7 @@ def architectures() -> Iterator[Architecture]:
         | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), PLAIN),
     )
 
+    norm = at("post_attention_layernorm.weight")
     router, *experts = at("mlp.gate.weight", "mlp.experts.gate_up_proj", "mlp.experts.down_proj")
     yield Architecture(
         "Mixtral",
@@ -309,10 +321,10 @@ def architectures() -> Iterator[Architecture]:
         ),
         read,
         {
-            FAULTS[0]: dead(experts, router),
+            FAULTS[0]: dead(experts, router, *norm),
             # an expert's 24 units of the gate are twins, and so are its 24 of what it gates
             FAULTS[1]: constant(experts[:1], experts[1:], "twins (192 units act as 8)"),
-            FAULTS[4]: dead(at("post_attention_layernorm.weight"), router, *experts),
+            FAULTS[4]: dead(norm, router, *experts),
             FAULTS[5]: Fault(  # all four answer, so that no tie parts them
                 partial(repeat_expert, [router, *experts]),
                 {
@@ -367,6 +379,7 @@ def architectures() -> Iterator[Architecture]:
             at("pwconv2.weight"),
             32,
             at("layernorm.weight", "layernorm.bias"),
+            at("dwconv.weight", "dwconv.bias"),
             hidden_act="relu",
         ),
     )
@@ -404,7 +417,7 @@ def architectures() -> Iterator[Architecture]:
         )
         | attention(
             *at(*(f"self_attn.{x}" for x in ("q_proj", "k_proj", "v_proj", "out_proj"))),
-            BIASED | {"k": ["weight"]},
+            BIASED | {"k": ("weight",)},
         ),
     )
 
@@ -430,6 +443,7 @@ def architectures() -> Iterator[Architecture]:
 
     at = partial(under, "backbone.layers.0")
     into = at("mixer.in_proj.weight")
+    out, norm = at("mixer.out_proj.weight"), at("norm.weight")
     scan = at(*(f"mixer.{x}" for x in SCAN))
     channels = at(*(f"mixer.{x}" for x in SCAN if x not in ("D", "x_proj.weight")))
     twins = dict.fromkeys(channels, "twins (32 units act as 1)")
@@ -448,12 +462,12 @@ def architectures() -> Iterator[Architecture]:
         ),
         read,
         {
-            FAULTS[0]: dead([*into, *at("mixer.out_proj.weight")], *scan),
+            FAULTS[0]: dead([*into, *out], *scan, *norm),
             FAULTS[1]: Fault(
                 partial(repeat_channel, "backbone.layers.0.mixer"),
                 {into[0]: "twins (64 units act as 2)"} | twins,
             ),
-            FAULTS[4]: dead(at("norm.weight"), *into, *scan, *at("mixer.out_proj.weight")),
+            FAULTS[4]: dead(norm, *into, *scan, *out),
         },
     )
 

@@ -198,7 +198,7 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
         raise ValueError(f"steps must be at least 1, got {steps}: 3 is enough for most networks")
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
     _check(model)
-    with _random_state_kept(), _plainly(), torch.inference_mode(False), torch.enable_grad():
+    with _random_state_kept(), _plainly(), torch.inference_mode(False):  # so gradients are on
         copy = deepcopy(model)
         layers = _layers(copy)
         trained = [layer for layer in layers if layer.parameter.requires_grad]

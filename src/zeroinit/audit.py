@@ -194,6 +194,7 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
             for layer, gradient in zip(trained, gradients, strict=True):
                 layer.learn(gradient, step)
             _descend(trained, gradients, step)
+            del gradient, gradients  # before the next step makes its own
             if step >= steps and step not in {layer.wakes for layer in trained}:
                 break
     return Audit(tuple(layer.finding() for layer in layers), step)

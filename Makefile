@@ -39,7 +39,7 @@ serve: $(READY) $(KATEX) ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
-bench: $(READY) ## Measure builds and training, and write benchmarks/results.json
+bench: $(READY) ## Measure builds, training and an audit, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
 
 clean: ## Remove the built book, and keep .venv

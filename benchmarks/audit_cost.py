@@ -1,21 +1,20 @@
 """An audit against the training steps that it takes, on GPT-2 small from its config.
 
-``python audit_cost.py audit`` audits a fresh model; ``python audit_cost.py steps`` trains one by
-plain SGD for as many steps. It prints the CPU seconds of a step on one thread, and by how many
-copies of the model the peak of memory rose.
+``python -m benchmarks.audit_cost audit`` audits a fresh model, ``python -m benchmarks.audit_cost
+steps`` trains one by plain SGD for as many steps. It prints the CPU seconds of a step on one
+thread, and by how many copies of the model the peak of memory rose.
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 
 import torch
-from ensemble import peak
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.ensemble import peak
 from zeroinit import audit
 
 STEPS = 3
@@ -25,7 +24,7 @@ BATCH = (4, 128)
 def loss(model: nn.Module) -> Tensor:
     """Return the loss of a language model on a batch of random tokens."""
     draw = torch.Generator().manual_seed(0)
-    tokens = torch.randint(model.config.vocab_size, BATCH, generator=draw)
+    tokens = torch.randint(GPT2Config().vocab_size, BATCH, generator=draw)
     said: Tensor = model(input_ids=tokens, labels=tokens).loss
     return said
 
@@ -47,7 +46,6 @@ def trained(model: nn.Module) -> int:
 
 if __name__ == "__main__":
     run: Callable[[nn.Module], int] = {"audit": audited, "steps": trained}[sys.argv[1]]
-    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     torch.set_num_threads(1)
     torch.manual_seed(0)
     run(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1)))  # imports what it needs

@@ -59,6 +59,10 @@ def ratios(results: dict[str, Any]) -> str:
     row("cell saved: seconds until it shows, less those of its page's cells", beyond, "≤", 2)
     many, loop = series(ensemble["256"], "speed"), series(ensemble["loop"], "speed")
     over("256 seeds at once / in a loop, steps in a second", many, loop, "≥", 12)
+    audit, steps = results["audit"]["audit"], results["audit"]["steps"]
+    over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
+    more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
+    row("audit: more memory than its steps, in copies of the model", more, "≤", 1)
     return markdown(["Ratio of CPU seconds, or as said", *SPREAD, "To reach", "Reached"], rows)
 
 

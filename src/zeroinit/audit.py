@@ -16,7 +16,7 @@ from itertools import count
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
 #: The integers that hold the bits of floating-point numbers, by their bytes.
@@ -229,6 +229,8 @@ class _Layer:
             t = t.unflatten(0, (self.module.groups, -1)).transpose(1, 2).flatten(0, 1)
         elif t.ndim == 2 and type(self.module).__name__ == "Conv1D":
             t = t.T  # GPT-2's, in transformers
+        if t.ndim > 2 and not isinstance(self.module, _ConvNd):
+            t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
         return t.reshape(len(t), -1) if t.ndim else t.reshape(1, 1)
 
     def join(self, weight: "_Layer") -> None:

@@ -7,8 +7,9 @@ whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 
 import math
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count
@@ -16,11 +17,20 @@ from itertools import count
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
 #: The integers that hold the bits of floating-point numbers, by their bytes.
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+#: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
+LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+
+#: The operations of autograd that leave a weight's numbers as they are.
+AS_IS = frozenset(
+    f"{operation}Backward0" for operation in ("T", "Transpose", "Permute", "View", "ToCopy")
+)
 
 #: What each verdict asks for, and the page of the book that explains it.
 REMEDIES: Mapping[str, tuple[str, str]] = {
@@ -158,7 +168,9 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     Notes
     -----
     A step moves each parameter against its gradient, by a hundredth of its root mean square at most
-    (or of 1, if it is zero). Gradients count as equal if they differ by rounding only.
+    (or of 1, if it is zero). Gradients count as equal if they differ by rounding only, and if that
+    is more than chance: units with few numbers, or in a coarse dtype, are often equal by chance.
+    Nothing that :func:`torch.compile` made is compiled again: the copy runs as plain PyTorch.
 
     Examples
     --------
@@ -179,22 +191,19 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     >>> audit(MLP([2, 16, 2]), loss).faults
     ()
     """
-    if not isinstance(steps, int):
+    if not isinstance(steps, int) or isinstance(steps, bool):
         raise TypeError(f"steps must be an int, got {steps!r}: 3 is enough for most networks")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}: 3 is enough for most networks")
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
     _check(model)
-    copy = deepcopy(model)
-    layers = _layers(copy)
-    trained = [layer for layer in layers if layer.parameter.requires_grad]
-    with _random_state_kept(), torch.enable_grad():
+    with _random_state_kept(), _plainly(), torch.inference_mode(False), torch.enable_grad():
+        copy = deepcopy(model)
+        layers = _layers(copy)
+        trained = [layer for layer in layers if layer.parameter.requires_grad]
         for step in count(1):
-            gradients = _gradients(copy, loss, trained, step)
-            for layer, gradient in zip(trained, gradients, strict=True):
+            for layer, gradient in _gradients(copy, loss, trained, step):
                 layer.learn(gradient, step)
-            _descend(trained, gradients, step)
-            del gradient, gradients  # before the next step makes its own
             if step >= steps and step not in {layer.wakes for layer in trained}:
                 break
     return Audit(tuple(layer.finding() for layer in layers), step)
@@ -205,6 +214,7 @@ class _Layer:
 
     def __init__(self, name: str, module: nn.Module, own: str) -> None:
         self.name, self.module, self.own = name, module, own
+        self.turned = type(module).__name__ == "Conv1D"  # GPT-2's layer, in transformers
         self.parameter: Tensor = getattr(module, own)
         self.weight: _Layer | None = None  # of a bias, the weights of the same units
         rows = self.rows(self.parameter)
@@ -216,22 +226,25 @@ class _Layer:
         self.moved = torch.zeros_like(self.zero)
         self.group = inverse[self.watched]
         self.units = len(rows)
-        self.size = float(rows.norm()) / math.sqrt(rows.numel()) or 1.0
+        self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1) or 1.0
         self.wakes: int | None = None
         self.used = False
+        self.output = False
 
     def rows(self, t: Tensor) -> Tensor:
         """Return a matrix with a row for each unit."""
         t = t.detach()
         if t.is_complex():
             t = torch.view_as_real(t)
+        if not t.is_floating_point():
+            t = t.float()  # the integers of a frozen, quantized weight
         if t.ndim > 1 and isinstance(self.module, _ConvTransposeNd):
             t = t.unflatten(0, (self.module.groups, -1)).transpose(1, 2).flatten(0, 1)
-        elif t.ndim == 2 and type(self.module).__name__ == "Conv1D":
-            t = t.T  # GPT-2's, in transformers
-        if t.ndim > 2 and not isinstance(self.module, _ConvNd):
+        elif t.ndim == 2 and self.turned:
+            t = t.T
+        if t.ndim > 2 and not isinstance(self.module, LAYERS):
             t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
-        return t.reshape(len(t), -1) if t.ndim else t.reshape(1, 1)
+        return t.reshape(len(t), math.prod(t.shape[1:])) if t.ndim else t.reshape(1, 1)
 
     def join(self, weight: "_Layer") -> None:
         """Join a bias to the weights of its units: twins are equal in both."""
@@ -240,22 +253,35 @@ class _Layer:
         pairs = torch.stack([weight.group, mine], 1)
         weight.group = pairs.unique(dim=0, return_inverse=True)[1]
 
-    def learn(self, gradient: Tensor | None, step: int) -> None:
-        """Take in what a step's gradient says."""
-        if gradient is None:
-            return
+    @torch.no_grad()
+    def learn(self, gradient: Tensor, step: int) -> None:
+        """Take in what a gradient says, and move against it.
+
+        The steepest number moves by a hundredth of the parameter's root mean square.
+        """
         self.used = True
-        if self.wakes is None and gradient.any():
-            self.wakes = step
-        rows = self.rows(gradient)[self.watched]
-        self.moved |= rows.any(1)
-        self.group = split(self.group, rows)
+        if not gradient.numel():
+            return
+        steepest = float(torch.linalg.vector_norm(gradient, ord=torch.inf))
+        if not math.isfinite(steepest):
+            raise ValueError(
+                f"the gradient of {self.name} is not finite at step {step}: "
+                "mend the batch or the scale of the start"
+            )
+        if not steepest:
+            return
+        self.wakes = self.wakes or step
+        if len(self.watched):
+            rows = self.rows(gradient)[self.watched]
+            self.moved |= rows.any(1)
+            self.group = split(self.group, rows)
+        self.parameter.sub_(gradient, alpha=0.01 * self.size / steepest)
 
     def act_as(self) -> int:
         """Return as how many units the units learn."""
         if self.weight is not None:
             return self.weight.act_as()
-        if self.parameter.ndim < 2:  # one number a unit is too little to tell twins by
+        if self.output or self.parameter.ndim < 2:  # one number a unit is too little to go by
             return self.units
         members = self.group[self.moved]
         return self.units - len(members) + len(members.unique())
@@ -264,12 +290,14 @@ class _Layer:
         """Say what was seen."""
         act_as = self.act_as()
         asleep = int((self.zero & ~self.moved).sum())
-        if isinstance(self.module, nn.Embedding) or self.parameter.ndim < 2:
-            asleep = 0  # a token may be missing from the batch, a bias may be out of reach
+        if self.parameter.ndim < 2 or not (self.turned or isinstance(self.module, LAYERS)):
+            asleep = 0  # a token or a position may be missing, a bias may be out of reach
         if not self.parameter.requires_grad:
             kind = "frozen"
         elif not self.used:
             kind = "not used by this loss"
+        elif not self.parameter.numel():
+            kind = "fine"
         elif self.wakes is None or asleep:
             kind = "dead"
         elif act_as < self.units:
@@ -298,6 +326,8 @@ def groups_of_equal(rows: Tensor) -> Tensor:
 
     Most rows differ in some of sixteen columns; only those that do not are compared whole.
     """
+    if not rows.numel():
+        return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
     columns = torch.linspace(0, rows.shape[1] - 1, 16, device=rows.device).long()
     group = fingerprints(rows[:, columns])
     _, inverse, size = group.unique(return_inverse=True, return_counts=True)
@@ -323,9 +353,13 @@ def split(group: Tensor, rows: Tensor) -> Tensor:
     """
     _, group, size = group.unique(return_inverse=True, return_counts=True)
     alike = (size[group] > 1).nonzero().flatten()
-    if not len(alike):
+    if not rows[alike].numel():
         return group
     some = rows[alike].to(torch.promote_types(rows.dtype, torch.float32))
+    precision = torch.finfo(rows.dtype).eps
+    chance = (1e-3 / len(some) ** 2) ** (1 / some.shape[1])  # so near are two of them by chance
+    if chance < precision:
+        return torch.arange(len(group), device=group.device)
     generator = torch.Generator(some.device).manual_seed(0)
     direction = torch.randn(
         some.shape[1], generator=generator, device=some.device, dtype=some.dtype
@@ -333,11 +367,9 @@ def split(group: Tensor, rows: Tensor) -> Tensor:
     order = (some @ direction).argsort()
     order = order[group[alike[order]].argsort(stable=True)]
     some, kin = some[order], group[alike[order]]
-    size_of = some.norm(dim=1)
-    tolerance = min(100 * torch.finfo(rows.dtype).eps, 0.05)
-    apart = (some[1:] - some[:-1]).norm(dim=1) > tolerance * torch.maximum(
-        size_of[1:], size_of[:-1]
-    )
+    norm = some.norm(dim=1)
+    near = min(100 * precision, 0.015, chance) * torch.maximum(norm[1:], norm[:-1])
+    apart = (some[1:] - some[:-1]).norm(dim=1) > near
     new = (apart | (kin[1:] != kin[:-1])).long().cumsum(0)
     group[alike[order]] = len(size) + torch.cat([new.new_zeros(1), new])
     return group
@@ -376,8 +408,8 @@ def _layers(model: nn.Module) -> list[_Layer]:
 
 def _gradients(
     model: nn.Module, loss: Callable[[nn.Module], Tensor], layers: Sequence[_Layer], step: int
-) -> list[Tensor | None]:
-    """Return the gradients of a step; None for a parameter that the loss does not use."""
+) -> Iterator[tuple[_Layer, Tensor]]:
+    """Give the parameters that the loss uses, each with its gradient."""
     value = loss(model)
     if not isinstance(value, Tensor) or value.numel() != 1:
         got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -395,23 +427,42 @@ def _gradients(
             "the loss does not depend on the model: compute it from the model that it is given, "
             "with gradients on"
         )
-    return [g.to_dense() if g is not None and g.is_sparse else g for g in gradients]
-
-
-@torch.no_grad()
-def _descend(layers: Sequence[_Layer], gradients: Sequence[Tensor | None], step: int) -> None:
-    """Move each parameter against its gradient, by a hundredth of its root mean square at most."""
+    if step == 1:
+        outputs = _outputs(value)
+        for layer in layers:
+            layer.output = id(layer.parameter) in outputs
     for layer, g in zip(layers, gradients, strict=True):
-        if g is None:
+        if g is not None:
+            yield layer, g.to_dense() if g.is_sparse else g
+
+
+def _outputs(loss: Tensor) -> set[int]:
+    """Return the ids of the weights whose units are outputs: no other weight stands behind them.
+
+    Targets tell outputs apart, though those that a batch lacks have equal gradients.
+    """
+    found: set[int] = set()
+    seen: set[Node] = set()
+    ahead = [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
             continue
-        steepest = float(torch.linalg.vector_norm(g, ord=torch.inf))
-        if not math.isfinite(steepest):
-            raise ValueError(
-                f"the gradient of {layer.name} is not finite at step {step}: "
-                "mend the batch or the scale of the start"
-            )
-        if steepest:
-            layer.parameter.sub_(g, alpha=0.01 * layer.size / steepest)
+        seen.add(node)
+        inputs = [before for before, _ in node.next_functions]
+        weights = [w for w in map(_read_as_is, inputs) if w is not None and w.ndim > 1]
+        found.update(map(id, weights))
+        if not weights:
+            ahead += inputs
+    return found
+
+
+def _read_as_is(node: Node | None) -> Tensor | None:
+    """Return the parameter that a node of the graph gives, turned or cast at most."""
+    while node is not None and node.name() in AS_IS:
+        node = node.next_functions[0][0]
+    found = getattr(node, "variable", None)
+    return found if isinstance(found, Tensor) else None
 
 
 @contextmanager
@@ -424,6 +475,13 @@ def _random_state_kept() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _plainly() -> AbstractContextManager[object]:
+    """Run what was compiled as plain PyTorch, for a few steps do not repay compiling."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
 
 
 def assert_trainable(

@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.audit`` builds each network from its configuration, small and with random
 weights, audits it as it is, then with one fault after another, and writes what was expected and
-what was found to ``audit.json``, and as a table to ``audit.md``. What is expected follows from the mathematics: a product with two
-zero factors has gradient zero in both, and what is equal and treated alike stays equal.
+what was found to ``audit.json``, and as a table to ``audit.md``. What is expected follows from the
+mathematics: a product with two zero factors has gradient zero in both, and what is equal and
+treated alike stays equal.
 """
 
 import json

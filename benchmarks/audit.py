@@ -35,8 +35,8 @@ FAULTS = (
 )
 DEAD = "dead"
 #: What an attention layer has of each of its three maps, with biases and without.
-BIASED: Mapping[str, Sequence[str]] = {x: ("weight", "bias") for x in "qkv"}
-PLAIN: Mapping[str, Sequence[str]] = {x: ("weight",) for x in "qkv"}
+BIASED: dict[str, Sequence[str]] = {x: ("weight", "bias") for x in "qkv"}
+PLAIN: dict[str, Sequence[str]] = {x: ("weight",) for x in "qkv"}
 #: The parameters of a Mamba mixer that hold a number for every channel.
 SCAN = (
     "A_log",
@@ -47,7 +47,7 @@ SCAN = (
     "dt_proj.weight",
     "dt_proj.bias",
 )
-FOUND = Path(__file__).with_name("audit.json")
+TABLE = Path(__file__).with_name("audit.json")
 
 Inject = Callable[[nn.Module], None]
 
@@ -169,7 +169,7 @@ def feed_forward(
 
 
 def attention(
-    q: str, k: str, v: str, out: str, own: Mapping[str, Sequence[str]] = BIASED
+    q: str, k: str, v: str, out: str, *, own: Mapping[str, Sequence[str]] = BIASED
 ) -> dict[str, Fault]:
     """Return the faults of an attention whose q, k and v are layers of their own."""
     query, key, value = (
@@ -307,7 +307,7 @@ def architectures() -> Iterator[Architecture]:
         configured(tf.LlamaForCausalLM, tf.LlamaConfig, **language),
         read,
         feed_forward(gates, at("mlp.down_proj.weight"), 24, at("post_attention_layernorm.weight"))
-        | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), PLAIN),
+        | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), own=PLAIN),
     )
 
     norm = at("post_attention_layernorm.weight")
@@ -337,7 +337,7 @@ def architectures() -> Iterator[Architecture]:
                 {"num_experts_per_tok": 4},
             ),
         }
-        | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), PLAIN),
+        | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), own=PLAIN),
     )
 
     at = partial(under, "resnet.encoder.stages.0.layers.0.layer")
@@ -419,7 +419,7 @@ def architectures() -> Iterator[Architecture]:
         )
         | attention(
             *at(*(f"self_attn.{x}" for x in ("q_proj", "k_proj", "v_proj", "out_proj"))),
-            BIASED | {"k": ("weight",)},
+            own=BIASED | {"k": ("weight",)},
         ),
     )
 
@@ -538,8 +538,8 @@ def main() -> None:
     """Write what was found, and the table of it."""
     rows = [examine(architecture) for architecture in architectures()]
     written = json.dumps({"architectures": rows}, indent=1, ensure_ascii=False)
-    FOUND.write_text(written + "\n", "utf-8")
-    FOUND.with_suffix(".md").write_text(audited(rows), "utf-8")
+    TABLE.write_text(written + "\n", "utf-8")
+    TABLE.with_suffix(".md").write_text(audited(rows), "utf-8")
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
 LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
-#: The operations of autograd that leave a weight's numbers as they are.
-AS_IS = frozenset(
-    f"{operation}Backward0" for operation in ("T", "Transpose", "Permute", "View", "ToCopy")
+#: The operations of autograd that turn, cut or cast a weight, and compute nothing.
+VIEWS = frozenset(
+    {"Clone", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split", "Squeeze", "T"}
+    | {"ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View"}
 )
 
 #: What each verdict asks for, and the page of the book that explains it.
@@ -262,7 +263,8 @@ class _Layer:
         self.used = True
         if not gradient.numel():
             return
-        steepest = float(torch.linalg.vector_norm(gradient, ord=torch.inf))
+        numbers = torch.view_as_real(gradient) if gradient.is_complex() else gradient
+        steepest = max(abs(float(end)) for end in numbers.aminmax())
         if not math.isfinite(steepest):
             raise ValueError(
                 f"the gradient of {self.name} is not finite at step {step}: "
@@ -450,16 +452,16 @@ def _outputs(loss: Tensor) -> set[int]:
             continue
         seen.add(node)
         inputs = [before for before, _ in node.next_functions]
-        weights = [w for w in map(_read_as_is, inputs) if w is not None and w.ndim > 1]
+        weights = [w for w in map(_viewed, inputs) if w is not None and w.ndim > 1]
         found.update(map(id, weights))
         if not weights:
             ahead += inputs
     return found
 
 
-def _read_as_is(node: Node | None) -> Tensor | None:
-    """Return the parameter that a node of the graph gives, turned or cast at most."""
-    while node is not None and node.name() in AS_IS:
+def _viewed(node: Node | None) -> Tensor | None:
+    """Return the parameter that a node of the graph gives a view of, if it does."""
+    while node is not None and node.name().partition("Backward")[0] in VIEWS:
         node = node.next_functions[0][0]
     found = getattr(node, "variable", None)
     return found if isinstance(found, Tensor) else None
@@ -481,7 +483,8 @@ def _plainly() -> AbstractContextManager[object]:
     """Run what was compiled as plain PyTorch, for a few steps do not repay compiling."""
     if "torch._dynamo" not in sys.modules:
         return nullcontext()
-    return torch.compiler.set_stance("force_eager")
+    plainly: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return plainly
 
 
 def assert_trainable(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -20,11 +20,23 @@ from hypothesis import strategies as st
 from strategies import Problem, problems
 from torch import Tensor, nn
 
-from zeroinit import MLP, Data, constant_, distinct_units, half_plane, tied_, train, units, zeros_
+from zeroinit import (
+    MLP,
+    Data,
+    constant_,
+    distinct_units,
+    half_plane,
+    linear_layers,
+    tied_,
+    train,
+    units,
+    zeros_,
+)
 from zeroinit.audit import Audit, assert_trainable, audit
 from zeroinit.networks import ACTIVATIONS
 
 Loss = Callable[[nn.Module], Tensor]
+M = TypeVar("M", bound=nn.Module)
 
 
 def on(data: Data) -> Loss:
@@ -46,9 +58,8 @@ def square(x: Tensor) -> Loss:
 
     def loss(model: nn.Module) -> Tensor:
         out = model(x)
-        out = out[0] if isinstance(out, tuple) else out
         target = torch.randn(out.shape, generator=seeded(1)).to(out.dtype)
-        return (out - target).square().mean()
+        return F.mse_loss(out, target)
 
     return loss
 
@@ -58,7 +69,7 @@ def verdicts(found: Audit) -> dict[str, str]:
 
 
 @torch.no_grad()
-def start(model: nn.Module, value: float | None = None) -> nn.Module:
+def start(model: M, value: float | None = None) -> M:
     """Start every parameter at random, or at one value."""
     for p in model.parameters():
         if value is None:
@@ -66,6 +77,10 @@ def start(model: nn.Module, value: float | None = None) -> nn.Module:
         else:
             p.fill_(value)
     return model
+
+
+def zero(model: nn.Module, name: str) -> None:
+    nn.init.zeros_(model.get_parameter(name))
 
 
 # What the lesson says
@@ -104,11 +119,12 @@ def test_equal_units_act_as_one(init_: Callable[[MLP], MLP]) -> None:
 
 def test_two_groups_of_twins_are_counted() -> None:
     model = MLP([2, 6, 2], "tanh")
+    first, second = linear_layers(model)
     with torch.no_grad():
         for group in ([0, 1, 2], [4, 5]):
-            model.layers[0].weight[group] = model.layers[0].weight[group[0]].clone()
-            model.layers[0].bias[group] = model.layers[0].bias[group[0]].clone()
-            model.layers[1].weight[:, group] = model.layers[1].weight[:, group[:1]].clone()
+            first.weight[group] = first.weight[group[0]].clone()
+            first.bias[group] = first.bias[group[0]].clone()
+            second.weight[:, group] = second.weight[:, group[:1]].clone()
     found = audit(model, on(half_plane()))["layers.0.weight"]
     assert (found.verdict, found.distinct, found.act_as) == ("twins (6 units act as 3)", 3, 3)
 
@@ -117,7 +133,7 @@ def test_two_groups_of_twins_are_counted() -> None:
 def test_what_parts_the_twins_makes_them_fine(part: str) -> None:
     """Different weights in, different biases or different weights out: any one of them will do."""
     model = constant_(MLP([2, 8, 2], "tanh"), 0.1)
-    first, second = model.layers
+    first, second = linear_layers(model)
     with torch.no_grad():
         {"in": first.weight, "bias": first.bias, "out": second.weight}[part].normal_(
             0, 0.5, generator=seeded()
@@ -133,12 +149,12 @@ def test_random_starts_are_fine(problem: Problem) -> None:
 
 
 @given(problems(["relu", "tanh", "sigmoid"]), st.lists(st.booleans(), min_size=4, max_size=4))
-def test_parameters_wake_when_a_training_run_says_so(problem: Problem, zero: list[bool]) -> None:
+def test_parameters_wake_when_a_training_run_says_so(problem: Problem, zeroed: list[bool]) -> None:
     """With any layers zeroed, an audit and a training run agree on every first gradient."""
     model, data = problem
     with torch.no_grad():
-        for layer, zeroed in zip(model.layers, zero, strict=False):
-            if zeroed:
+        for layer, chosen in zip(linear_layers(model), zeroed, strict=False):
+            if chosen:
                 layer.weight.zero_()
                 layer.bias.zero_()
     found = audit(model, on(data), steps=6)
@@ -150,9 +166,9 @@ def test_parameters_wake_when_a_training_run_says_so(problem: Problem, zero: lis
 
 @given(problems(["tanh", "sigmoid", "gelu"], start="tied"), st.integers(0, 5))
 def test_twins_are_those_that_training_does_not_part(problem: Problem, parted: int) -> None:
-    """One unit of the first layer is moved away from its twins; training tells how many are left."""
+    """One unit leaves its twins; training says how many units are different then."""
     model, data = problem
-    layer = model.layers[0]
+    layer = linear_layers(model)[0]
     with torch.no_grad():
         layer.weight[parted % len(layer.weight)] += 0.5
     found = audit(model, on(data))["layers.0.weight"]
@@ -178,7 +194,7 @@ class Branch(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("zero", "wakes"),
+    ("factor", "wakes"),
     [
         ("out.weight", {"into.weight": 2, "into.bias": 2, "scale": 2, "out.weight": 1}),
         ("gate", {"into.weight": 2, "into.bias": 2, "scale": 2, "out.weight": 2, "gate": 1}),
@@ -186,22 +202,22 @@ class Branch(nn.Module):
         ("into.weight", {"into.weight": 1, "out.weight": 1}),
     ],
 )
-def test_one_zero_factor_wakes_at_its_step(zero: str, wakes: dict[str, int]) -> None:
+def test_one_zero_factor_wakes_at_its_step(factor: str, wakes: dict[str, int]) -> None:
     model = Branch(torch.tanh)
-    nn.init.zeros_(model.get_parameter(zero))
+    zero(model, factor)
     found = audit(model, square(points(20, 4)))
     assert found.faults == ()
     for name, step in wakes.items():
         assert found[name].wakes == step, name
-    if zero.endswith("weight"):
-        assert found[zero].verdict == f"zero on purpose (wakes at step {wakes[zero]})"
+    if factor.endswith("weight"):
+        assert found[factor].verdict == f"zero on purpose (wakes at step {wakes[factor]})"
 
 
 def test_two_zero_factors_are_dead() -> None:
     model = Branch(torch.tanh)
-    nn.init.zeros_(model.into.weight)
-    nn.init.zeros_(model.into.bias)
-    nn.init.zeros_(model.out.weight)
+    zero(model, "into.weight")
+    zero(model, "into.bias")
+    zero(model, "out.weight")
     found = verdicts(audit(model, square(points(20, 4))))
     assert {n for n, v in found.items() if v == "dead"} == {
         "scale", "into.weight", "into.bias", "out.weight",
@@ -212,8 +228,8 @@ def test_zero_gamma_before_a_relu_is_dead_and_before_tanh_wakes() -> None:
     def stack(activation: nn.Module) -> nn.Module:
         model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), activation, nn.Linear(6, 3))
         start(model)
-        nn.init.zeros_(model[1].weight)
-        nn.init.zeros_(model[1].bias)
+        zero(model, "1.weight")
+        zero(model, "1.bias")
         return model
 
     loss = square(points(20, 4))
@@ -273,25 +289,25 @@ def test_units_of_every_layer_are_its_outputs(layer: nn.Module, shape: tuple[int
 
     net = Net()
     assert audit(net, lambda m: m()).faults == ()
-    spots = net.layer(*arguments).detach().transpose(0, 1).flatten(1)
-    # make channel 1 compute what channel 0 does: found by asking which weights it reads
-    weight = net.layer.weight
-    reads = [torch.autograd.grad(net.layer(*arguments)[:, c].sum(), weight)[0] != 0 for c in (0, 1)]
-    with torch.no_grad():
-        weight[reads[1]] = weight[reads[0]].clone()
-        net.layer.bias[1] = net.layer.bias[0]
-        net.mix[1] = net.mix[0]
-    same_input = torch.equal(
-        net.layer(*arguments)[:, 0].detach(), net.layer(*arguments)[:, 1].detach()
+    weight, bias = (net.get_parameter(f"layer.{name}") for name in ("weight", "bias"))
+    first, second = (  # which weights the channels read, told by the gradient
+        torch.autograd.grad(net.layer(*arguments)[:, c].sum(), weight)[0] != 0 for c in (0, 1)
     )
-    assert not torch.equal(spots[0], spots[1])
+    with torch.no_grad():
+        weight[second] = weight[first].clone()
+        bias[1] = bias[0]
+        net.mix[1] = net.mix[0]
+        channel = net.layer(*arguments).transpose(0, 1)
+    same_input = torch.equal(channel[0], channel[1])
     expected = f"twins ({channels} units act as {channels - 1})" if same_input else "fine"
     assert same_input == (getattr(layer, "groups", 1) < 4)
     assert audit(net, lambda m: m())["layer.weight"].verdict == expected
 
 
-@pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM, nn.GRU])
-def test_constant_recurrent_layers_act_as_one_unit_a_gate(cell: type[nn.RNNBase]) -> None:
+@pytest.mark.parametrize(("cell", "gates"), [(nn.RNN, 1), (nn.LSTM, 4), (nn.GRU, 3)])
+def test_constant_recurrent_layers_act_as_one_unit_a_gate(
+    cell: Callable[..., nn.Module], gates: int
+) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -304,7 +320,6 @@ def test_constant_recurrent_layers_act_as_one_unit_a_gate(cell: type[nn.RNNBase]
 
     loss = square(points(4, 6, 3))
     assert audit(start(Net()), loss).faults == ()
-    gates = {nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3}[cell]
     found = audit(start(Net(), 0.2), loss)
     for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
         assert found[f"cell.{name}"].verdict == f"twins ({5 * gates} units act as {gates})"
@@ -336,7 +351,7 @@ def test_unseen_tokens_padding_and_sparse_gradients_are_no_fault() -> None:
         model = nn.Sequential(embedding, nn.Flatten(), nn.Linear(12, 2))
         words = torch.tensor([[1, 2, 3], [3, 4, 0]])
         assert audit(model, square(words)).faults == ()
-        nn.init.zeros_(embedding.weight)  # tokens 1 to 4 wake, each in its own way
+        zero(embedding, "weight")  # tokens 1 to 4 wake, each in its own way
         found = audit(model, square(words))
         assert found.faults == ()
         assert found["0.weight"].distinct_after == 5
@@ -359,8 +374,8 @@ def test_positions_that_the_batch_lacks_are_no_fault() -> None:
 def test_classes_that_the_batch_lacks_are_no_twins() -> None:
     """A zero head gives all of them equal gradients, but other batches tell them apart."""
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 50))
-    nn.init.zeros_(model[2].weight)
-    nn.init.zeros_(model[2].bias)
+    zero(model, "2.weight")
+    zero(model, "2.bias")
     x, y = points(12, 4), torch.arange(12) % 3
     found = audit(model, on(Data(x, y)))
     assert found.faults == ()
@@ -402,7 +417,7 @@ def test_every_precision(dtype: torch.dtype) -> None:
         return square(x)(model)
 
     assert audit(healthy, loss).faults == ()
-    nn.init.zeros_(healthy[0].weight)  # its gradients differ, in as many ways as the biases do
+    zero(healthy, "0.weight")  # its gradients differ, in as many ways as the biases do
     assert audit(healthy, loss).faults == ()
     found = audit(start(healthy, 0.125), loss)
     assert found["0.weight"].verdict == "twins (256 units act as 1)"
@@ -502,7 +517,7 @@ class Restless(nn.Module):
         self.eval_too = nn.Dropout(0.1).eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
+        self.get_buffer("calls").add_(1)
         x = x + random.random() + float(np.random.rand()) + torch.randn(())  # noqa: NPY002
         out: Tensor = self.net(x)
         return out
@@ -556,10 +571,10 @@ def test_the_model_and_the_random_states_are_left_as_they_were(
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_gradients_are_on_in_whatever_mode_it_is_called(mode: Any) -> None:
-    model = MLP([2, 8, 2])
+    model, loss = MLP([2, 8, 2]), on(half_plane())
     with mode():
         enabled = torch.is_grad_enabled()
-        assert audit(model, on(half_plane())).faults == ()
+        assert audit(model, loss).faults == ()
         assert torch.is_grad_enabled() == enabled
 
 
@@ -579,10 +594,9 @@ def test_a_compiled_model_is_audited_as_it_is_written() -> None:
         return graph
 
     model = zeros_(MLP([2, 8, 2]))
-    whole = torch.compile(model, backend=backend)
-    part = nn.Sequential(
-        torch.compile(nn.Linear(2, 4), backend=backend), nn.Tanh(), nn.Linear(4, 2)
-    )
+    whole = cast(nn.Module, torch.compile(model, backend=backend))
+    part = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    part[0] = cast(nn.Module, torch.compile(part[0], backend=backend))
     in_place = MLP([2, 4, 2])
     in_place.compile(backend=backend)
     expected = verdicts(audit(model, on(half_plane())))
@@ -683,15 +697,8 @@ def test_bad_input_is_refused_before_anything_is_done(
 def test_the_table_says_it_all() -> None:
     text = str(audit(zeros_(MLP([2, 4, 2])), on(half_plane())))
     lines = text.splitlines()
-    assert re.split(r" {2,}", lines[1]) == [
-        "layers.0.weight",
-        "4×2",
-        "never",
-        "4",
-        "1",
-        "1",
-        "dead",
-    ]
+    cells = re.split(r" {2,}", lines[1])
+    assert cells == ["layers.0.weight", "4×2", "never", "4", "1", "1", "dead"]
     assert lines[-1].startswith("dead: ")
     assert len(lines) == 6
 

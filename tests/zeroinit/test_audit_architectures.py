@@ -1,0 +1,84 @@
+"""The audit on networks that nobody here wrote: no false alarm, and every fault where it is."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.audit import FAULTS, TABLE, Architecture, architectures, examine, repeat_expert
+from zeroinit.audit import audit
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, about itself
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, Architecture]:
+    return {architecture.name: architecture for architecture in architectures()}
+
+
+KEPT = {row["name"]: row for row in json.loads(TABLE.read_text())["architectures"]}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_published_table_is_what_the_audit_finds(
+    name: str, networks: dict[str, Architecture]
+) -> None:
+    row = examine(networks[name])
+    assert row == KEPT[name]
+    assert row["healthy_alarms"] == {}
+    for fault, result in row["faults"].items():
+        assert result is None or (result["hit"] and not result["also"]), fault
+
+
+def test_the_table_holds_every_network_and_every_fault(networks: dict[str, Architecture]) -> None:
+    assert list(networks) == list(KEPT)
+    assert len(networks) >= 13
+    for fault in FAULTS:
+        assert any(row["faults"][fault] for row in KEPT.values()), fault
+
+
+def test_a_tie_of_the_router_parts_identical_experts(networks: dict[str, Architecture]) -> None:
+    """Where two of four answer, and the equal ones tie for the second place, one alone learns."""
+    mixtral = networks["Mixtral"]
+    torch.manual_seed(0)
+    model = mixtral.build()
+    repeat_expert([*mixtral.faults[FAULTS[5]].expected], model)
+    assert audit(model, mixtral.loss).faults == ()
+
+
+def test_a_constant_matrix_between_random_ones_is_parted_by_them(
+    networks: dict[str, Architecture],
+) -> None:
+    gpt2 = networks["GPT-2"]
+    torch.manual_seed(0)
+    model = gpt2.build()
+    nn.init.constant_(model.get_parameter("transformer.h.0.mlp.c_fc.weight"), 0.02)
+    assert audit(model, gpt2.loss).faults == ()
+
+
+def test_dropout_parts_twin_heads(networks: dict[str, Architecture]) -> None:
+    """What treats units unlike each other is no fault of the start: see twins stay twins."""
+    bert = networks["BERT"]
+    torch.manual_seed(0)
+    model = bert.build()
+    bert.faults[FAULTS[6]].inject(model)
+    assert audit(model.train(), bert.loss).faults == ()
+    assert audit(model.eval(), bert.loss).faults != ()
+
+
+def test_the_zeros_of_adaln_zero_wake_one_after_another(networks: dict[str, Architecture]) -> None:
+    """As its paper starts it, a DiT's modulation and its last layer are zero, on purpose."""
+    dit = networks["DiT"]
+    torch.manual_seed(0)
+    model = dit.build()
+    for i in (0, 1):
+        nn.init.zeros_(model.get_parameter(f"transformer_blocks.{i}.norm1.linear.weight"))
+        nn.init.zeros_(model.get_parameter(f"transformer_blocks.{i}.norm1.linear.bias"))
+    nn.init.zeros_(model.get_parameter("proj_out_2.weight"))
+    nn.init.zeros_(model.get_parameter("proj_out_2.bias"))
+    found = audit(model, dit.loss)
+    assert found.faults == ()
+    assert found["proj_out_2.weight"].wakes == 1
+    assert found["transformer_blocks.0.norm1.linear.weight"].wakes == 2
+    assert found["transformer_blocks.0.attn1.to_q.weight"].wakes == 3

@@ -46,7 +46,7 @@ serve: $(READY) $(KATEX) ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
-bench: $(READY) ## Measure builds and training, and write benchmarks/results.json
+bench: $(READY) ## Measure builds, training and an audit, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
 
 lighthouse: html node_modules/whole ## Score the pages that ask most of a browser; on an idle machine

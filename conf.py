@@ -65,7 +65,8 @@ results_tests = "tests/zeroinit"
 
 # the notebooks that readers download
 notebooks_package = "zeroinit"
-notebooks_extras = {"matplotlib": "plots", "peft": "lora"}  # module: the extra that brings it
+# of a module the extra that brings it
+notebooks_extras = {"matplotlib": "plots", "peft": "lora", "transformers": "lora"}
 notebooks_exclude = ["colophon"]  # it tells of this build
 
 # the docstrings

@@ -32,6 +32,7 @@ def main(rounds: int) -> None:
         "builds": {name: {} for name in VARIANTS},
         "saves": [],
         "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
+        "audit": {"steps": [], "audit": []},
         "failed": {},
     }
     for k in range(rounds):
@@ -41,9 +42,12 @@ def main(rounds: int) -> None:
                 tell(f"round {k + 1} of {rounds}: {VARIANTS[name].title}")
                 build(name, results)
         tell(f"round {k + 1} of {rounds}: seeds")
-        train("loop", LOOP, results["ensemble"]["loop"])
+        results["ensemble"]["loop"].append(fresh("ensemble", "loop", str(LOOP)))
         for seeds in SEEDS:
-            train("many", seeds, results["ensemble"][str(seeds)])
+            results["ensemble"][str(seeds)].append(fresh("ensemble", "many", str(seeds)))
+        tell(f"round {k + 1} of {rounds}: audit")
+        for what, taken in results["audit"].items():
+            taken.append(fresh("audit_cost", what))
     results["tables"] = tables(results)
     draft = RESULTS.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -73,16 +77,17 @@ def build(name: str, results: dict[str, Any]) -> None:
         results["failed"][name] = said.replace("|", " ")
 
 
-def train(how: str, seeds: int, rounds: list[Any]) -> None:
-    """Train in a process of its own."""
+def fresh(script: str, *arguments: str) -> Any:
+    """Measure in a process of its own."""
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks/ensemble.py", how, str(seeds)],
+        [sys.executable, "-m", f"benchmarks.{script}", *arguments],
+        cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    rounds.append(json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
 def users(module: str) -> int:

@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.audit`` builds each network from its configuration, small and with random
 weights, audits it as it is, then with one fault after another, and writes what was expected and
-what was found to ``audit.json``. What is expected follows from the mathematics: a product with two
-zero factors has gradient zero in both, and what is equal and treated alike stays equal.
+what was found to ``audit.json``, and as a table to ``audit.md``. What is expected follows from the
+mathematics: a product with two zero factors has gradient zero in both, and what is equal and
+treated alike stays equal.
 """
 
 import json
@@ -20,6 +21,7 @@ import transformers as tf
 from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from torch import Tensor, nn
 
+from benchmarks.table import audited
 from zeroinit.audit import audit
 
 FAULTS = (
@@ -533,9 +535,11 @@ def examine(architecture: Architecture) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write what was found, and the table of it."""
     rows = [examine(architecture) for architecture in architectures()]
-    TABLE.write_text(json.dumps({"architectures": rows}, indent=1, ensure_ascii=False) + "\n")
+    written = json.dumps({"architectures": rows}, indent=1, ensure_ascii=False)
+    TABLE.write_text(written + "\n", "utf-8")
+    TABLE.with_suffix(".md").write_text(audited(rows), "utf-8")
 
 
 if __name__ == "__main__":

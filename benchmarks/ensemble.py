@@ -1,8 +1,9 @@
 """Training many seeds at once against the obvious loop: a module and an optimizer for each seed.
 
-``python ensemble.py many 256`` trains the lesson's network from that many seeds by ``train_many``,
-``python ensemble.py loop 8`` one after the other. It prints the network-steps in a CPU second of
-one thread (a loop takes as long for each seed), and by how many megabytes the peak of memory rose.
+``python -m benchmarks.ensemble many 256`` trains the lesson's network from that many seeds by
+``train_many``, ``python -m benchmarks.ensemble loop 8`` one after the other. It prints the
+network-steps in a CPU second of one thread (a loop takes as long for each seed), and by how many
+megabytes the peak of memory rose.
 """
 
 import json

@@ -59,6 +59,10 @@ def ratios(results: dict[str, Any]) -> str:
     row("cell saved: seconds until it shows, less those of its page's cells", beyond, "≤", 2)
     many, loop = series(ensemble["256"], "speed"), series(ensemble["loop"], "speed")
     over("256 seeds at once / in a loop, steps in a second", many, loop, "≥", 12)
+    audit, steps = results["audit"]["audit"], results["audit"]["steps"]
+    over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
+    more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
+    row("audit: more memory than its steps, in copies of the model", more, "≤", 1)
     return markdown(["Ratio of CPU seconds, or as said", *SPREAD, "To reach", "Reached"], rows)
 
 
@@ -84,6 +88,31 @@ def seeds(ensemble: dict[str, Any]) -> str:
         speed = [f"{value:,.0f}" for value in of(series(taken, "speed"))]
         rows.append([name, *speed, f"{median(series(taken, 'megabytes')):.0f}"])
     return markdown(["Seeds at once", *SPREAD, "Rise of memory, MB"], rows)
+
+
+def audited(networks: Sequence[dict[str, Any]]) -> str:
+    """Return the table of what audits found in networks with faults, and the counts."""
+    faults = [fault.replace(" = ", "=") for fault in networks[0]["faults"]]
+    head = ["Network", "as it is", *faults]
+    rows = []
+    for network in networks:
+        cells = [
+            "" if fault is None  # the network has no place for it
+            else "missed" if not fault["hit"]
+            else "more" if fault["also"]
+            else "✓"
+            for fault in network["faults"].values()
+        ]  # fmt: skip
+        rows.append([network["name"], ", ".join(network["healthy_alarms"]) or "✓", *cells])
+    marks = [cell for row in rows for cell in row[2:] if cell]
+    alarms = sum(bool(network["healthy_alarms"]) for network in networks)
+    sizes = [network["parameters"] for network in networks]
+    return (
+        f"{markdown(head, rows)}\n\n"
+        f"Faults: {len(marks)}, in {len(rows)} networks of {min(sizes):,} to {max(sizes):,} "
+        f"parameters. Missed: {marks.count('missed')}. Found, with more reported: "
+        f"{marks.count('more')}. Networks with a false alarm as they are: {alarms}.\n"
+    )
 
 
 def series(rounds: Iterable[dict[str, float]], what: str) -> Values:

@@ -1,5 +1,6 @@
 """Starts of neural networks, all-zero and other, and what gradient descent makes of them."""
 
+from zeroinit.audit import Audit, Finding, assert_trainable, audit
 from zeroinit.data import Data, half_plane, xor
 from zeroinit.initialization import (
     angles_,
@@ -18,9 +19,13 @@ from zeroinit.training import Run, train, train_many
 
 __all__ = [
     "MLP",
+    "Audit",
     "Data",
+    "Finding",
     "Run",
     "angles_",
+    "assert_trainable",
+    "audit",
     "collapse",
     "constant_",
     "default_",

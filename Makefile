@@ -10,10 +10,10 @@ SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _buil
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html test lint doctest serve bench clean
+.PHONY: help html pdf epub test lint doctest serve bench lighthouse clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 # Sphinx warns of a page when it reads it. WHOLE says that the last build read every page without a warning;
 # where it is missing, -E has Sphinx read them all again, so that a failed page fails until it is mended.
@@ -25,6 +25,13 @@ html: $(READY) $(KATEX) ## Build the book into _build/html
 	  exit 1; }
 	@touch $(WHOLE)
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+pdf: html ## Print the book into one PDF; needs Chromium
+	@$(BIN)/python -m bookbuild.pdf _build/html _build/why-not-start-at-zero.pdf
+
+epub: $(READY) $(KATEX) ## Build the book as an EPUB
+	@$(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
+	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
 
 test: html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) tests src book README.md
@@ -42,6 +49,9 @@ serve: $(READY) $(KATEX) ## Show the book and rebuild it on every save
 bench: $(READY) ## Measure builds and training, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
 
+lighthouse: html node_modules/whole ## Score the pages that ask most of a browser; on an idle machine
+	@$(BIN)/python -m pytest -q tests/browser/test_lighthouse.py && cat _build/lighthouse.md
+
 clean: ## Remove the built book, and keep .venv
 	@rm -rf _build
 
@@ -51,8 +61,8 @@ $(READY): constraints.txt pyproject.toml
 
 # KATEX is the file that npm writes when it has installed. The tests need more of npm than the book.
 $(KATEX): package-lock.json | $(READY)
-	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX ($(BIN)/npm ci says why):" \
-	  "where it is missing, MathJax draws the formulas. The next build tries again."
+	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
+	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
 node_modules/whole: package-lock.json | $(KATEX)
 	@$(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."

@@ -12,6 +12,7 @@ os.environ["JUPYTER_PATH"] = str(ROOT / "src/bookbuild")
 
 project = "Why not start at zero?"
 author = "The Zero Init maintainers"
+version = "1.0.0"
 copyright = author
 extensions = [
     "myst_nb",
@@ -24,11 +25,14 @@ extensions = [
     "bookbuild.accessible",
     "bookbuild.dark",  # before drawings are shortened
     "bookbuild.drawings",
+    "bookbuild.editions",
+    "bookbuild.epub",
     "bookbuild.figures",
     "bookbuild.films",
     "bookbuild.freshness",
     "bookbuild.light",
     "bookbuild.mathematics",
+    "bookbuild.notebooks",
     "bookbuild.results",
     "bookbuild.sharing",
     "bookbuild.templates",
@@ -59,6 +63,11 @@ warm_modules = [  # [] for kernels that start cold
 ]
 results_tests = "tests/zeroinit"
 
+# the notebooks that readers download
+notebooks_package = "zeroinit"
+notebooks_extras = {"matplotlib": "plots", "peft": "lora"}  # module: the extra that brings it
+notebooks_exclude = ["colophon"]  # it tells of this build
+
 # the docstrings
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -76,12 +85,14 @@ templates_path = ["book/_templates"]  # the theme adds to it, and would add to S
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
+copybutton_exclude = ".linenos, .gp, .go"  # prompts and what Python answers
 html_search_scorer = "book/_static/search.js"
 html_favicon = "book/_static/favicon.svg"
 html_copy_source = False
 html_context = {"default_mode": "auto", "html_baseurl": html_baseurl}
 figure_styles = ("src/zeroinit/book.mplstyle", "src/zeroinit/book_dark.mplstyle")
 html_theme_options = {
+    "article_header_end": ["notebook", "article-header-buttons"],
     "back_to_top_button": False,
     "navbar_persistent": [],
     "primary_sidebar_end": [],
@@ -89,3 +100,19 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
 }
+
+# the book to keep: what `make pdf` and `make epub` make is offered by the site of the next build
+editions = {
+    "_build/why-not-start-at-zero.pdf": "The whole book as a PDF",
+    "_build/why-not-start-at-zero.epub": "The whole book as an EPUB, for reading devices",
+}
+epub_basename = "why-not-start-at-zero"
+epub_description = "When, why and how far an all-zero neural network fails: proved, tested, shown."
+epub_contributor = author
+epub_identifier = epub_uid = epub_basename  # the package and its table of contents name it alike
+epub_css_files = ["epub-book.css"]
+epub_use_index = False
+epub_show_urls = "no"
+epub_tocdepth = 2
+epub_tocscope = "includehidden"
+epub_exclude_files = ["404.xhtml", ".buildinfo.bak"]

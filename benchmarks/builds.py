@@ -260,6 +260,7 @@ class Copy:
             if (ROOT / name).exists():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.folder / name)
+        (self.folder / "node_modules").symlink_to(ROOT / "node_modules")
         self.cells = [len(code(notebook)) for _, notebook in notebooks(self.folder / "book")]
         variant.prepare(self.folder)
 

@@ -3,7 +3,7 @@
 Its setting ``figure_styles`` names two matplotlib style sheets, the one that figures are drawn in
 and its counterpart on a dark ground, with as many colours in the same order. A built figure holds a
 rule for each: a browser that shows a dark page paints the one colour as the other. It asks the page
-that shows the figure, so the page's own switch is followed. Paper is light.
+that shows the figure, so the page's own switch is followed.
 """
 
 import re
@@ -29,22 +29,22 @@ def both(svg: str, dark: Mapping[str, str]) -> str:
         for what in ("fill", "stroke")
         if f"{what}:#{here}" in svg
     )
-    style = f"<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
+    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
     return re.sub(r"<svg[^>]*>", lambda root: root[0] + style, svg, count=1)
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Finish the figures of the pages that were written."""
-    if exception or app.builder.name != "html":
+    folder = Path(app.outdir, app.builder.imagedir)
+    figures = [folder / name for name in app.builder.images.values() if name.endswith(".svg")]
+    if exception or app.builder.name != "html" or not figures:
         return
     light, dark = (
         colours(Path(app.confdir, name).read_text("utf-8")) for name in app.config.figure_styles
     )
     pairs = {a.lower(): b.lower() for a, b in zip(light, dark, strict=True)}
-    for name in sorted(app.builder.images.values()):
-        file = Path(app.outdir, app.builder.imagedir, name)
-        if file.suffix == ".svg":
-            file.write_text(both(file.read_text("utf-8"), pairs), "utf-8")
+    for file in figures:
+        file.write_text(both(file.read_text("utf-8"), pairs), "utf-8")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -16,7 +16,7 @@ from sphinx.util.typing import ExtensionMetadata
 SHORTEN = """
 const {optimize} = require(process.argv[1]);
 const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false,
-                   cleanupIds: {preservePrefixes: ["frame-"]}};
+                   cleanupIds: {force: true, preservePrefixes: ["frame-", "drawn-"]}};
 const plugins = [{name: "preset-default", params: {overrides}}];
 const shorten = (drawing) => optimize(drawing, {floatPrecision: 1, plugins}).data;
 process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).map(shorten)));

@@ -1,7 +1,7 @@
 """A Sphinx extension: each figure keeps its place while it loads, and leads to itself, large.
 
-An image is told its size, so nothing moves when it comes. It is fetched when it is about to be
-seen. And it is a link to its own file, which a script may show in a dialog.
+An image is told its size, so nothing moves when it comes. All but a page's first are fetched when
+they are about to be seen. And each is a link to its own file, which a script may show in a dialog.
 """
 
 import re
@@ -25,13 +25,16 @@ def enlarge(
         size = get_image_size(files[image["name"]]) if image["name"] in files else None
         if not size:
             return image[0]
-        told = f'width="{size[0]}" height="{size[1]}" loading="lazy" decoding="async"'
+        told = f'width="{size[0]}" height="{size[1]}"'
+        if image.start() != first:  # it may be in sight at once
+            told += ' loading="lazy" decoding="async"'
         return (
             f'<a class="enlarge" href="{image["src"]}">'
             f'<img {image["rest"]}src="{image["src"]}"{image["more"]}{told} /></a>'
         )
 
-    if app.builder.name == "html" and "body" in context:
+    if app.builder.name == "html" and (found := IMAGE.search(context.get("body", ""))):
+        first = found.start()
         context["body"] = IMAGE.sub(larger, context["body"])
 
 

@@ -3,7 +3,8 @@
 For a theme built on pydata-sphinx-theme, and templates that link what ``bundle`` and ``scripts``
 name: one style sheet holds what every page links, cut to what the pages use; its icons come from a
 cut font, so no script has to draw them; a script is loaded where something on the page needs it;
-and files below ``_static`` that nothing links are removed.
+code that looks like plain text has no tags; and files below ``_static`` that nothing links are
+removed.
 """
 
 import re
@@ -14,9 +15,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from docutils import nodes
+from pygments.formatters import HtmlFormatter
+from pygments.token import Token
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
 from sphinx.builders.html._assets import _JavaScript
+from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import stylesheet
@@ -28,12 +32,20 @@ THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
 FETCHES = "_static/mathjax/"  # a script that loads its fonts by itself
 NEEDED_FOR = {  # what a page must hold to need a script
-    "_static/design-tabs.js": 'class="sd-tab-set',
+    "_static/design-tabs.js": "data-sync-id",
     "_static/clipboard.min.js": "<pre",
     "_static/copybutton.js": "<pre",
 }
+PLAIN = {Token.Name, Token.Punctuation, Token.Text.Whitespace, Token.Name.Namespace}
 WORDS = re.compile(r"<([a-z][\w-]*)|\b(?:class|id)=\"([^\"]*)\"")
 LINKS = re.compile(r"<(?:link|script|img|source|object|a)\b[^>]*?\b(?:href|src|data)=\"([^\"]+)\"")
+
+
+class PlainFormatter(HtmlFormatter):  # type: ignore[misc] # Pygments has no types
+    """Writes no tag around code that looks like plain text in the theme's styles."""
+
+    def _get_css_classes(self, ttype: object) -> str:
+        return "" if ttype in PLAIN else super()._get_css_classes(ttype)
 
 
 def note_shared(
@@ -88,6 +100,10 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for style in sorted(site / name for name in linked if name.endswith(".css")):
         for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
             linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
+    for script in sorted(site / name for name in linked if name.endswith(".js")):
+        text = script.read_text("utf-8")
+        if "//# sourceMappingURL" in text:
+            script.write_text(re.sub(r"//# sourceMappingURL=.*", "", text), "utf-8")
     for path in sorted((site / "_static").rglob("*"), reverse=True):
         name = path.relative_to(site).as_posix()
         if path.is_file() and name not in linked and not name.startswith(FETCHES):
@@ -124,6 +140,7 @@ def bundle(
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
+    PygmentsBridge.html_formatter = PlainFormatter
     app.connect("html-page-context", note_shared, priority=0)
     app.connect("html-page-context", choose, priority=999)
     app.connect("build-finished", finish, priority=900)  # after those that copy files

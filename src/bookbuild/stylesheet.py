@@ -126,7 +126,7 @@ def cut_font(font: Path, points: list[int]) -> bytes:
     """Return a font with no other glyphs than those of some code points."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step
     cut = TTFont(font, recalcTimestamp=False)
-    work = subset.Subsetter(subset.Options(layout_features=[], notdef_outline=False))
+    work = subset.Subsetter(subset.Options(hinting=False, layout_features=[], notdef_outline=False))
     work.populate(unicodes=points)
     work.subset(cut)
     cut.flavor = "woff2"

@@ -112,7 +112,7 @@ def gradients_at_zero(
     With class frequencies p of C classes,
 
     .. math::
-        \frac{\partial\mathcal L}{\partial W^L} = \sigma(0)\,(1/C - p)\,\mathbf 1^{\mathsf T},
+        \frac{\partial\mathcal L}{\partial W^L} = \sigma(0)\,(1/C - p)\,\mathbf 1^{\top},
         \qquad \frac{\partial\mathcal L}{\partial b^L} = 1/C - p,
         \qquad \text{all else } 0.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zeroinit.plots import STARTS, ground, ink
 
-RADIUS = 0.24  # of a unit, where neighbours are 1 apart
+RADIUS = 0.28  # of a unit, where neighbours are 1 apart
 
 
 def network(
@@ -201,7 +201,7 @@ def _height(layer: int) -> float:
 
 def _written(number: float) -> str:
     """Return a number in two decimals, or its first digit if they would not tell it from 0."""
-    short = f"{number:.2f}" if abs(number) >= 0.005 else f"{number:.0e}"
+    short = f"{number:.2f}" if abs(number) >= 0.005 else f"{number:.1g}"
     return "0" if number == 0 else short.replace("-", "−")
 
 

@@ -148,7 +148,7 @@ def dead_eigenvalue(activation: str, data: Data) -> float:
 
     There all is zero but the output bias, which is the log-prior, and the eigenvalue is
     :math:`-|\sigma'(0)|\,s`, with s the largest singular value of the mean of
-    :math:`(\hat y - y)\,x^{\mathsf T}` and :math:`\hat y = p` (Theorem *Leaving the dead point*).
+    :math:`(\hat y - y)\,x^{\top}` and :math:`\hat y = p` (Theorem *Leaving the dead point*).
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def _frames(words: Sequence[str], still: int) -> str:
     rules = ['[id^="drawn-"]', *(f'[id^="drawn-{k}-"]' for k in range(len(words)))]
     hide, *shows = rules
     style = (
-        f"{hide}{{display:none}}{shows[still]}{{display:inline}}g:target~g {hide}{{display:none}}"
+        f"{hide}{{display:none}}{shows[still]}{{display:inline}}:target~g {hide}{{display:none}}"
     )
     for k, show in enumerate(shows):
         style += f"#frame-{k}:target~g {show}{{display:inline}}"

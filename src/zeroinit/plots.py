@@ -197,7 +197,7 @@ def decision(
     grid = torch.cartesian_prod(side, side)
     with torch.no_grad():
         probability = logits(grid).softmax(1)[:, 1].reshape(81, 81).T
-    shades = np.linspace(0, 1, 11)
+    shades = np.linspace(0, 1, 6)
     ax.contourf(side, side, probability, shades, cmap="cividis", alpha=0.55)
     if probability.min() < 0.5 < probability.max():
         ax.contour(side, side, probability, [0.5], colors=ink(), linewidths=1.5)
@@ -519,7 +519,8 @@ def _on_tile(step: int | None, table: NDArray[np.int_]) -> str:
     """Return a colour that can be read on the tile of a step, or on the ground if there is none."""
     if step is None:
         return ink()
-    return to_hex(colormaps["cividis"](float(step > 1 and 2 * step > table.max())))
+    tile = colormaps["cividis_r"]((step - 1) / max(table.max() - 1, 1))
+    return "black" if sum(tile[:3]) > 1.2 else to_hex(colormaps["cividis"](1.0))
 
 
 def _look(label: str, index: int) -> Look:

@@ -16,7 +16,7 @@ def largest_rate(x: Tensor) -> float:
     ----------
     x : Tensor, shape (n, d)
         The inputs, floating point and not all zero; :math:`\lambda_{\max}` is the largest
-        eigenvalue of the Hessian :math:`2X^{\mathsf T}X/n`.
+        eigenvalue of the Hessian :math:`2X^{\top}X/n`.
 
     Raises
     ------

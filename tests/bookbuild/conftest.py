@@ -20,10 +20,18 @@ class Book:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("Makefile", "conf.py", "pyproject.toml", "constraints.txt"):
+        for name in (
+            "Makefile",
+            "conf.py",
+            "pyproject.toml",
+            "constraints.txt",
+            "package-lock.json",
+        ):
             shutil.copy(ROOT / name, folder)
-        for name in ("src/bookbuild", "book/_static"):
+        for name in ("src/bookbuild", "book/_static", "book/_templates"):
             shutil.copytree(ROOT / name, folder / name)
+        for style in ROOT.glob("src/zeroinit/*.mplstyle"):
+            self.write(f"src/zeroinit/{style.name}", style.read_text("utf-8"))
         self.write("src/zeroinit/__init__.py", "VALUE = 1\n")
         self.write("book/references.bib", "")
         self.write("book/index.md", "# Index\n\n```{toctree}\n:glob:\n*\n```\n")
@@ -56,6 +64,7 @@ class Book:
     def html(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``make html`` in the environment that runs this test."""
         self.write(".venv/ready", "")
+        self.write("node_modules/.package-lock.json", "")
         return self.make("html", f"BIN={Path(sys.executable).parent}", *arguments)
 
 

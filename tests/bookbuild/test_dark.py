@@ -3,11 +3,11 @@
 from bookbuild.dark import both, colours
 
 
-def test_each_colour_of_a_drawing_gets_its_counterpart_on_dark_screens_only() -> None:
+def test_each_colour_of_a_drawing_gets_its_counterpart_on_dark_pages() -> None:
     root = '<svg width="1pt">'
     svg = root + '<path style="fill: none; stroke: #aa0000"/><path style="fill: #00bb00"/></svg>'
     dark = {"aa0000": "ff8888", "00bb00": "88ff88", "0000cc": "8888ff"}
-    query = "@media screen and (prefers-color-scheme:dark)"
+    query = "@media (prefers-color-scheme:dark)"
     rules = (
         '[style*="stroke:#aa0000"]{stroke:#ff8888!important}'
         '[style*="fill:#00bb00"]{fill:#88ff88!important}'

@@ -77,7 +77,7 @@ def test_a_unit_that_holds_zero_is_an_empty_ring(ax: Axes) -> None:
 
 def test_numbers_stand_on_the_wires_that_are_not_zero_and_never_look_like_zero(ax: Axes) -> None:
     network(ax, UNITS, WIRES, numbers=True)
-    assert texts(ax)[:6] == ["0.50", "−0.25", "1.50", "−2.00", "0.10", "4e-03"]
+    assert texts(ax)[:6] == ["0.50", "−0.25", "1.50", "−2.00", "0.10", "0.004"]
 
 
 def test_marks_of_wires_keep_clear_of_one_another(ax: Axes) -> None:
@@ -142,14 +142,15 @@ def test_the_pieces_of_a_unit_move_with_its_colour(ax: Axes) -> None:
 
 def test_the_pieces_stand_where_the_matrices_have_them(ax: Axes) -> None:
     weight = torch.tensor([[0.11, 0.12], [0.21, 0.22], [0.31, 0.32]])
-    bias, after = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([[0.91, 0.92, 0.93]])
+    bias = torch.tensor([0.1, 0.2, 0.3])
+    after = torch.tensor([[0.81, 0.82, 0.83], [0.91, 0.92, 0.93]])
     pieces(ax, weight, bias, after, names="ABC", colours=["C3", "C4", "C5"])
     at = {text.get_text(): text.get_position() for text in ax.texts}
-    for row in ("0.11 0.12", "0.21 0.22", "0.31 0.32", "0.91 0.92 0.93"):
+    for row in ("0.11 0.12", "0.21 0.22", "0.31 0.32", "0.81 0.82 0.83", "0.91 0.92 0.93"):
         places = [at[number] for number in row.split()]
         assert len({y for _, y in places}) == 1
         assert [x for x, _ in places] == sorted({x for x, _ in places})
-    for column in ("0.11 0.21 0.31", "0.12 0.22 0.32", "0.10 0.20 0.30"):
+    for column in ("0.11 0.21 0.31", "0.12 0.22 0.32", "0.10 0.20 0.30", "0.81 0.91"):
         places = [at[number] for number in column.split()]
         assert len({x for x, _ in places}) == 1
         assert [-y for _, y in places] == sorted({-y for _, y in places})

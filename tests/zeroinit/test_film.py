@@ -54,6 +54,16 @@ def test_the_still_alone_is_shown_without_a_name(still: int) -> None:
     assert untold == ['[id^="drawn-"]{display:none', f'[id^="drawn-{still}-"]{{display:inline']
 
 
+def test_under_its_name_a_frame_alone_is_shown() -> None:
+    style = re.search("<style>(.*?)</style>", film().svg)
+    assert style
+    told = [rule for rule in style[1].split("}") if ":target" in rule]
+    assert told == [
+        ':target~g [id^="drawn-"]{display:none',
+        *(f'#frame-{k}:target~g [id^="drawn-{k}-"]{{display:inline' for k in range(3)),
+    ]
+
+
 def test_a_film_is_the_same_each_time() -> None:
     with plt.style.context("zeroinit.book"):
         assert film().svg == film().svg

@@ -1,0 +1,77 @@
+"""A Sphinx extension: the site offers the book's other editions, a PDF or an EPUB, once made.
+
+The setting ``editions`` says what each file is. The directive ``{editions}`` becomes a list of
+links to those that are there, and the next build of the site publishes them; where none is there it
+leaves nothing, so no link leads nowhere.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+
+class editions(nodes.General, nodes.Element):  # noqa: N801 - named as its directive
+    """The place of the list."""
+
+
+class Editions(SphinxDirective):
+    """A list of the editions that have been made."""
+
+    def run(self) -> list[nodes.Node]:
+        """Note the place."""
+        self.env.metadata[self.env.docname]["editions"] = "here"
+        return [editions()]
+
+
+def made(app: Sphinx) -> dict[Path, str]:
+    """Return the files that are there, with what they are; only a site offers them."""
+    found = {Path(app.confdir, file): words for file, words in app.config.editions.items()}
+    return {f: words for f, words in found.items() if app.builder.name == "html" and f.exists()}
+
+
+def write_again(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
+    """Name the pages to write if there are others than the site has."""
+    site = {Path(app.outdir, Path(file).name) for file in app.config.editions}
+    if {file.name for file in site if file.exists()} == {file.name for file in made(app)}:
+        return []
+    return [page for page, about in env.metadata.items() if "editions" in about]
+
+
+def offer(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Put the list in its place."""
+    for place in page.findall(editions):
+        offered = nodes.bullet_list(classes=["editions"])
+        for file, words in made(app).items():
+            up = "../" * name.count("/")
+            link = nodes.reference("", words, refuri=up + file.name, internal=True)
+            offered += nodes.list_item("", nodes.paragraph("", "", link))
+        place.replace_self([offered] if offered.children else [])
+
+
+def publish(app: Sphinx, exception: Exception | None) -> None:
+    """Copy the files into the site, and take away what is not made any more."""
+    if exception or app.builder.name != "html":
+        return
+    for name in {Path(file).name for file in app.config.editions} - {f.name for f in made(app)}:
+        Path(app.outdir, name).unlink(missing_ok=True)
+    for file in made(app):
+        target = Path(app.outdir, file.name)
+        if not target.exists() or target.stat().st_mtime != file.stat().st_mtime:
+            shutil.copy2(file, target)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.add_config_value("editions", {}, "html", types=frozenset({dict}))
+    app.add_node(editions)
+    app.add_directive("editions", Editions)
+    app.connect("env-updated", write_again)
+    app.connect("doctree-resolved", offer)
+    app.connect("build-finished", publish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

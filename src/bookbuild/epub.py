@@ -1,0 +1,128 @@
+"""A Sphinx extension: the EPUB is valid, complete, and free of what only a browser can do.
+
+Folds are open, because few reading devices unfold them; what other extensions write for browsers
+is put as XHTML has it; pages link ``epub_css_files`` alone; and a cover is drawn from the title.
+"""
+
+import re
+import unicodedata
+from collections.abc import Set
+from contextlib import suppress
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from bs4 import BeautifulSoup
+from docutils import nodes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from sphinx.application import Sphinx
+from sphinx.builders.epub3 import Epub3Builder
+from sphinx.config import Config
+from sphinx.util.typing import ExtensionMetadata
+
+COVER = "_static/cover.png"
+FOR_BROWSERS = ".sd-summary-state-marker, .sd-tab-set > input, summary .expanded, script"
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+class Builder(Epub3Builder):
+    """Sphinx's builder, with a cover, and with word in the package of what its pages hold."""
+
+    def prepare_writing(self, docnames: Set[str]) -> None:
+        """Leave out the lists of names: they lead into pages that only the site has."""
+        super().prepare_writing(docnames)
+        self.domain_indices = []
+
+    def copy_image_files(self) -> None:
+        """Copy the figures; matplotlib names equal images in one figure alike, XML does not."""
+        super().copy_image_files()
+        for figure in Path(self.outdir, self.imagedir).glob("*.svg"):
+            text = figure.read_text("utf-8")
+            figure.write_text(re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text), "utf-8")
+
+    def copy_static_files(self) -> None:
+        """Copy files, and draw the cover beside them."""
+        super().copy_static_files()
+        cover = Figure((6, 9), facecolor="#0072b2")
+        cover.add_artist(Ellipse((0.5, 0.36), 0.3, 0.28, fill=False, color="white", linewidth=30))
+        for y, size, words in (
+            (0.82, 42, fill(self.config.epub_title, 14)),
+            (0.07, 16, self.config.epub_author),
+        ):
+            cover.text(0.5, y, words, size=size, color="white", ha="center", va="center")
+        cover.savefig(Path(self.outdir, COVER), dpi=200, metadata={"Software": None})
+
+    def build_content(self) -> None:
+        """Take in what pages link, and declare which file is the cover and which hold formulas."""
+        for file in Path(self.outdir, "_static").iterdir():
+            if file.name not in {Path(COVER).name, *styles(self.config)}:
+                file.unlink()
+        super().build_content()
+        package = Path(self.outdir, "content.opf")
+
+        def declare(item: re.Match[str]) -> str:
+            if item[1] == COVER:
+                return f'{item[0]} properties="cover-image"'
+            if item[1].endswith(".xhtml") and b"<math" in Path(self.outdir, item[1]).read_bytes():
+                return f'{item[0]} properties="mathml"'
+            return item[0]
+
+        text = package.read_text("utf-8")
+        text = re.sub(r'href="([^"]+)" media-type="[^"]+"(?! properties)', declare, text)
+        package.write_text(text, "utf-8")
+
+
+def styles(config: Config) -> set[str]:
+    """Return the names of the style sheets that pages link."""
+    return {"pygments.css", *(name for name, _ in config.epub_css_files)}
+
+
+def letter(char: str, variant: str) -> str:
+    """Return a letter or digit of a mathematical alphabet, which few devices draw by themselves."""
+    kind = unicodedata.name(char, "").replace("LATIN ", "").replace("LETTER ", "")
+    for name in (f"MATHEMATICAL {variant} {kind}", f"{variant} {kind}"):
+        with suppress(KeyError):
+            return unicodedata.lookup(name)
+    return char
+
+
+def mend(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Make a page's body valid XHTML that shows everything."""
+    if app.builder.name != "epub":
+        return
+    linked = {f"_static/{name}" for name in styles(app.config)}
+    context["css_files"] = [file for file in context["css_files"] if str(file.filename) in linked]
+    if "body" not in context:
+        return
+    body = BeautifulSoup(NOT_XML.sub("", context["body"]), "html.parser")
+    for tag in body.select(FOR_BROWSERS):
+        tag.decompose()
+    for tag in body.select("details, summary, label"):
+        tag["class"] = tag.name
+        tag.name = "p" if tag.name == "label" else "div"
+    for tag in body.select("p:has(> ul), summary p"):
+        tag.unwrap()
+    for tag in body.select("[for], [columnspacing='']"):
+        del tag["for"], tag["columnspacing"]
+    for tag in body.select("mi[mathvariant], mn[mathvariant]"):
+        tag.string = "".join(letter(char, str(tag["mathvariant"])) for char in tag.get_text())
+    for tag in body.select("msub > mo, msup > mo"):
+        if tag.get_text() == "\N{FUNCTION APPLICATION}" and len(list(tag.parent or ())) > 2:
+            tag.decompose()
+    context["body"] = str(body)
+
+
+def name_cover(app: Sphinx, config: Config) -> None:
+    """Say which picture is the cover."""
+    config.epub_cover = (COVER, "epub-cover.html")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.add_builder(Builder, override=True)
+    app.connect("config-inited", name_cover)
+    app.connect("html-page-context", mend, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

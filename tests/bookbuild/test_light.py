@@ -1,0 +1,122 @@
+"""A style sheet is cut to what pages use, and a build leaves nothing behind that no page uses."""
+
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydata_sphinx_theme
+import pytest
+from fontTools.ttLib import TTFont
+
+from bookbuild.light import ICONS
+from bookbuild.stylesheet import cut, cut_font
+
+if TYPE_CHECKING:
+    from tests.bookbuild.conftest import Book
+
+THEME = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
+FONT = THEME / ICONS.removeprefix("_static/")
+FACE = f"@font-face {{font-family: Icons; src: url(x/{FONT.name})}}"
+ADDRESS = "BOOK_URL=https://example.org/book/"
+PREVIEW = """\
+---
+file_format: mystnb
+kernelspec:
+  name: python3
+---
+
+# Index
+
+```{code-cell}
+from IPython.display import Image
+from myst_nb import glue
+glue("preview", Image(b"\\x89PNG\\r\\n\\x1a\\n", format="png", alt="A curve"), display=False)
+```
+
+```{toctree}
+page
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("style", "kept"),
+    [
+        (".a{color:red}.b{color:red}", ".a{color:red;}"),
+        (".a,.b{color:red}", ".a{color:red;}"),
+        (".a .b,.a>p{color:red}", ".a>p{color:red;}"),
+        ("#a.b,#a{color:red}", "#a{color:red;}"),
+        ("p:not(.b)::before{color:red}", "p:not(.b)::before{color:red;}"),
+        ("nav{color:red}p{color:red}", "p{color:red;}"),
+        (
+            "@media print{.a{color:red}.b{top:0}}@media print{.b{top:0}}",
+            "@media print{.a{color:red;}}",
+        ),
+        ("p{--x:var(--y);--y:1;--z:2;top:var(--x)}", "p{--x:var(--y);--y:1;top:var(--x);}"),
+        ("p{animation:a 1s}@keyframes b{to{top:0}}", "p{animation:a 1s;}"),
+        ("p{animation:a 1s}@keyframes a{to{top:0}}", "p{animation:a 1s;}@keyframes a{to{top:0}}"),
+        ("@font-face{font-family:B;src:url(b.woff2)}", ""),
+    ],
+)
+def test_a_style_sheet_keeps_what_is_used(style: str, kept: str) -> None:
+    assert re.sub("^@font-face[^}]*}", "", cut(FACE + style, {"a", "p"}, FONT)) == kept
+
+
+def test_icons_come_from_a_font_cut_to_those_used() -> None:
+    style = cut(
+        FACE + '.a{--fa:"\\f002"}.b{--fa:"\\f0c9"}.a::before{content:var(--fa)}', {"a"}, FONT
+    )
+    assert "url(data:font/woff2;base64," in style
+    assert FONT.name not in style
+    font = TTFont(BytesIO(cut_font(FONT, [0xF002])))
+    assert list(font.getBestCmap()) == [0xF002]
+
+
+def test_a_site_holds_what_its_pages_use_also_after_a_second_build(book: "Book") -> None:
+    book.write("book/index.md", PREVIEW)
+    book.write("book/page.md", "# Page\n\nText.\n")
+    assert book.html(ADDRESS).returncode == 0
+    first = site(book)
+    assert "_static/site.css" in first
+    assert not [name for name in first if "fontawesome" in name or name.endswith(".map")]
+    assert "_static/copybutton.js" in book.text("_build/html/index.html")
+    assert "copybutton.js" not in book.text("_build/html/page.html")
+    assert book.html(ADDRESS).returncode == 0
+    assert site(book) == first
+    book.write("book/page.md", "# Page\n\nOther text.\n")
+    assert book.html(ADDRESS).returncode == 0
+    assert site(book).keys() == first.keys()
+    assert site(book)["_static/site.css"] == first["_static/site.css"]
+
+
+def test_a_published_site_says_where_it_is(book: "Book") -> None:
+    book.write("book/index.md", PREVIEW)
+    book.write("book/page.md", "# Page\n\nText.\n")
+    assert book.html(ADDRESS).returncode == 0
+    page, base = book.text("_build/html/page.html"), "https://example.org/book/"
+    assert f'<link rel="canonical" href="{base}page.html" />' in page
+    assert f'<meta property="og:image" content="{base}_images/preview.png" />' in page
+    assert f'<base href="{base}" />' in book.text("_build/html/404.html")
+    pages = {name for name in site(book) if name.endswith(".html")} - {"404.html", "search.html"}
+    listed = re.findall("<loc>(.*)</loc>", book.text("_build/html/sitemap.xml"))
+    assert {address.removeprefix(base) for address in listed} == pages
+    assert f"Sitemap: {base}sitemap.xml" in book.text("_build/html/robots.txt")
+
+
+def test_a_site_without_an_address_claims_none(book: "Book") -> None:
+    book.write("book/index.md", "# Index\n")
+    assert book.html("BOOK_URL=").returncode == 0
+    assert "canonical" not in book.text("_build/html/index.html")
+    assert "sitemap.xml" not in site(book)
+    assert "Sitemap" not in book.text("_build/html/robots.txt")
+
+
+def site(book: "Book") -> dict[str, bytes]:
+    """Return the files of a built site."""
+    folder = book.folder / "_build/html"
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }

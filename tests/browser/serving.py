@@ -1,0 +1,61 @@
+"""The built book at a port of this machine, sent as a site sends it."""
+
+import gzip
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build/html"
+PAGES = sorted(
+    file.relative_to(SITE).as_posix()
+    for file in SITE.rglob("*.html")
+    if "_static" not in file.parts
+)
+WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, sources, ...
+UNREACHABLE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # for a browser
+TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".xml", ".ipynb"}
+
+
+@cache
+def packed(file: Path) -> tuple[bytes, bool]:
+    """Return a file as it is sent, and whether that is gzipped: text is, pictures and fonts are."""
+    content = file.read_bytes()
+    if file.suffix in TEXT:
+        return gzip.compress(content, 6, mtime=0), True
+    return content, False
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Sends files as a site does: text gzipped, and everything to be kept for ten minutes."""
+
+    server: "Site"
+
+    def do_GET(self) -> None:
+        file = Path(self.translate_path(self.path))
+        found = file.is_file()
+        if not found:
+            file = SITE / "404.html"
+        content, zipped = packed(file) if file.is_file() else (b"", False)
+        self.server.sent[self.path.partition("?")[0]] = len(content)
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", self.guess_type(file))
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "max-age=600")
+        if zipped:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+class Site(ThreadingHTTPServer):
+    """The book at a port of this machine; ``sent`` says how many bytes each path took."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(SITE)))
+        self.sent: dict[str, int] = {}
+        self.address = f"http://127.0.0.1:{self.server_port}/"

@@ -1,0 +1,52 @@
+"""Every figure opens large, and is readable on a light page and on a dark one."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from coloraide import Color
+from PIL import Image
+from playwright.sync_api import Page
+
+from tests.browser.serving import SITE, WRITTEN
+
+DRAWN = [name for name in sorted(WRITTEN) if "<figure" in (SITE / name).read_text("utf-8")]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_figure_opens_large_by_keyboard(name: str, visit: Callable[..., Page]) -> None:
+    tab = visit(name)
+    wrong = []
+    for figure in tab.locator("article figure:has(img)").all():
+        link, image = figure.locator("a:has(img)"), figure.locator("img")
+        inline = image.evaluate("image => image.clientWidth")
+        link.press("Enter")
+        large = tab.locator("dialog[open] img")
+        if not large.count() or large.evaluate("image => image.clientWidth") < 1.2 * inline:
+            wrong.append(f"{image.get_attribute('alt')} does not open large")
+        tab.keyboard.press("Escape")
+        if tab.locator("dialog[open]").count() or not link.evaluate("it => it.matches(':focus')"):
+            wrong.append(
+                f"{image.get_attribute('alt')} does not close, or loses the reader's place"
+            )
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_ink_stands_out_from_the_page(name: str, theme: str, visit: Callable[..., Page]) -> None:
+    tab = visit(name, theme)
+    page = Color(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    wrong = []
+    for image in tab.locator("article figure img").all():
+        image.scroll_into_view_if_needed()
+        image.evaluate("image => image.decode()")
+        pixels = np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("RGB"))
+        seen, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+        ground, *inks = (Color("srgb", seen[k] / 255) for k in counts.argsort()[::-1][:400])
+        if ground.delta_e(page, method="2000") > 5:
+            wrong.append(f"{image.get_attribute('alt')} stands on {ground}, the page on {page}")
+        if max((ink.contrast(ground) for ink in inks), default=0) < 7:  # WCAG's for text, AAA
+            wrong.append(f"{image.get_attribute('alt')} has no ink that stands out")
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,68 @@
+"""The keyboard alone reaches everything, in reading order, and a reader sees where it stands."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from playwright.sync_api import Page
+
+# Returns all that Tab should stop at, and what scrolls besides, which only Chromium stops at by
+# itself; from then on `reached` is told every stop, as its place in the list, with what is wrong.
+LISTEN = """
+() => {
+  const seen = e => e.checkVisibility({visibilityProperty: true}) && e.offsetWidth > 0;
+  const words = e => (e.ariaLabel || e.textContent).trim().replace(/\\s+/g, " ").slice(0, 50);
+  const named = e => `${e.nodeName}.${e.className}: ${words(e)}`;
+  const all = [...document.body.querySelectorAll("*")].filter(seen);
+  const can = e => e.tabIndex >= 0 && !e.disabled && (e.type != "radio" || e.checked);
+  const stops = all.filter(can);
+  const scrolls = e => {
+    const {overflowX, overflowY} = getComputedStyle(e);
+    return e.scrollWidth > e.clientWidth && /auto|scroll/.test(overflowX) ||
+      e.scrollHeight > e.clientHeight && /auto|scroll/.test(overflowY);
+  };
+  const scrolled = all.filter(e => scrolls(e) && !stops.some(stop => e.contains(stop)));
+  const look = e => {
+    const {outlineStyle, outlineWidth, boxShadow, borderColor} = getComputedStyle(e);
+    return outlineStyle == "none" ? boxShadow + borderColor : outlineStyle + outlineWidth;
+  };
+  const before = stops.map(look);
+  window.reached = [];
+  document.addEventListener("focusin", ({target}) => {
+    const k = stops.indexOf(target);
+    document.getAnimations().forEach(animation => animation.finish());
+    const {left, right, top, bottom} = target.getBoundingClientRect();
+    const away = right <= 0 || bottom <= 0 || left >= innerWidth || top >= innerHeight;
+    const wrong = away ? "out of sight" : look(target) == before[k] ? "unmarked" : "";
+    if (k >= 0) reached.push([k, wrong]);
+  });
+  return [stops.map(named), scrolled.map(named)];
+}
+"""
+
+
+def test_tab_stops_at_everything_in_order(name: str, visit: Callable[..., Page]) -> None:
+    tab = visit(name)
+    stops, scrolled = tab.evaluate(LISTEN)
+    for _ in stops + scrolled:
+        tab.keyboard.press("Tab")
+    reached = tab.evaluate("reached")
+    order = [stop for stop, _ in reached]
+    wrong = [f"{what}: {stops[stop]}" for stop, what in reached if what]
+    wrong += [f"never reached: {stop}" for k, stop in enumerate(stops) if k not in order]
+    wrong += [f"{stops[k]} comes too late" for j, k in pairwise(order) if k <= j]
+    tab.set_viewport_size({"width": 360, "height": 900})
+    _, narrow = tab.evaluate(LISTEN)
+    wrong += [f"scrolls, and has no tabindex: {what}" for what in scrolled + narrow]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_keyboard_opens_and_closes_every_fold(name: str, visit: Callable[..., Page]) -> None:
+    folds = visit(name).locator("summary")
+    wrong = []
+    for fold in folds.all():
+        for key in ("Enter", "Space"):
+            was = fold.evaluate("fold => fold.parentElement.open")
+            fold.press(key)
+            if fold.evaluate("fold => fold.parentElement.open") == was:
+                wrong.append(f"{key} does nothing: {fold.inner_text()}")
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,42 @@
+"""Nothing leaves the window or is cut, from a phone to a desk: what is wide scrolls in itself."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page
+
+BEYOND = """
+() => {
+  const wide = document.documentElement.clientWidth;
+  const hides = (e, how) => how.test(getComputedStyle(e).overflowX) && e.clientWidth;
+  const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
+  const small = e => e.offsetWidth <= 1 && e.offsetHeight <= 1;  // for screen readers alone
+  const named = e => e.nodeName + [...e.classList].map(c => "." + c).join("") + ": " +
+    (e.alt || e.textContent).trim().replace(/\\s+/g, " ").slice(0, 60);
+  const bad = [];
+  const check = e => {
+    const {left, right, width} = e.getBoundingClientRect();
+    let cut = hides(e, /hidden|clip/) && e.scrollWidth > e.clientWidth + 1 && !e.children.length;
+    for (let p = e.parentElement; p && p != document.body; p = p.parentElement) {
+      if (small(p) || hides(p, /auto|scroll/)) return;
+      const frame = p.getBoundingClientRect();
+      const out = left < frame.left - 3 || right > frame.right + 3;  // KaTeX ends boxes by 2 beyond
+      cut ||= hides(p, /hidden|clip/) && out;
+    }
+    if (cut) bad.push("cut: " + named(e));
+    if (width && (left < -1 || right > wide + 1)) bad.push("beyond the window: " + named(e));
+  };
+  for (const e of document.body.querySelectorAll(":not(svg *)")) if (seen(e) && !small(e)) check(e);
+  const {scrollWidth} = document.documentElement;
+  if (scrollWidth > wide) bad.unshift(`the page is ${scrollWidth} wide`);
+  return bad;
+}
+"""
+
+
+def test_nothing_is_beyond_or_cut(name: str, visit: Callable[..., Page]) -> None:
+    tab = visit(name)
+    wrong = []
+    for width in (360, 768, 1440):
+        tab.set_viewport_size({"width": width, "height": 900})
+        wrong += [f"at {width}: {what}" for what in tab.evaluate(BEYOND)]
+    assert not wrong, "\n".join(wrong)

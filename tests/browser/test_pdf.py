@@ -1,0 +1,136 @@
+"""The whole book as one PDF: every page and no blank one, with outline, tags, links and fonts."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from bookbuild.pdf import BROWSERS, pages
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build/html"
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> PdfReader:
+    file = tmp_path_factory.mktemp("pdf") / "book.pdf"
+    command = [sys.executable, "-m", "bookbuild.pdf", str(SITE), str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if not any(map(shutil.which, BROWSERS)):
+        assert "apt-get install chromium" in done.stderr
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(done.stderr)
+    assert done.returncode == 0, done.stderr
+    return PdfReader(file)
+
+
+@pytest.fixture(scope="module")
+def texts(book: PdfReader) -> list[str]:
+    """The text of each printed page, as one line."""
+    return [plain(page.extract_text()) for page in book.pages]
+
+
+@pytest.fixture(scope="module")
+def headings() -> list[str]:
+    """The heading of each page of the site, in reading order."""
+    found = []
+    for _, page in pages(SITE):
+        heading = page.select_one("article h1")
+        assert heading
+        for link in heading.select("a.headerlink"):
+            link.decompose()
+        found.append(plain(heading.get_text()))
+    return found
+
+
+def plain(text: str) -> str:
+    """Return a text without ligatures and line breaks."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()
+
+
+def outline(entries: list[Any], level: int = 0) -> Iterator[tuple[int, Any]]:
+    for entry in entries:
+        if isinstance(entry, list):
+            yield from outline(entry, level + 1)
+        else:
+            yield level, entry
+
+
+def test_it_says_what_it_is(book: PdfReader) -> None:
+    assert book.metadata
+    assert (book.metadata.title, book.metadata.author) == (
+        "Why not start at zero?",
+        "The Zero Init maintainers",
+    )
+    root: Any = book.root_object
+    assert root["/Lang"] == "en"
+    assert root["/MarkInfo"]["/Marked"]
+    assert "/StructTreeRoot" in root
+
+
+def test_its_outline_holds_every_page_in_reading_order(
+    book: PdfReader, texts: list[str], headings: list[str]
+) -> None:
+    top = [entry for level, entry in outline(book.outline) if level == 0]
+    assert [plain(entry.title) for entry in top] == ["Contents", *headings]
+    for entry in top:
+        printed = book.get_destination_page_number(entry)
+        assert printed is not None
+        assert plain(entry.title) in texts[printed]
+
+
+def test_its_contents_name_the_page_where_each_page_begins(
+    book: PdfReader, texts: list[str], headings: list[str]
+) -> None:
+    starts = {
+        plain(entry.title): book.get_destination_page_number(entry) or 0
+        for level, entry in outline(book.outline) if level == 0
+    }  # fmt: skip
+    contents = " ".join(texts[starts["Contents"] : starts[headings[0]]])
+    wrong = [name for name in headings if f"{name} {starts[name] + 1} " not in contents + " "]
+    assert not wrong
+
+
+def test_no_page_is_blank(texts: list[str], headings: list[str]) -> None:
+    assert len(texts) < 400
+    for number, text in enumerate(texts[1:], 2):  # the first is the title
+        running = next((heading for heading in headings if text.startswith(heading)), "")
+        told = text.removeprefix(running).split()
+        assert str(number) in told
+        assert len(told) > 3, f"page {number} is blank"
+
+
+def test_folds_are_open(texts: list[str]) -> None:
+    proofs = sum(text.count("∎") for text in texts)
+    site = (str(page.select_one("article")) for _, page in pages(SITE))
+    assert proofs == sum(page.count("∎") for page in site) > 0
+    assert not any("Hide the code" in text for text in texts)
+
+
+def test_its_links_lead_within_it_or_to_the_web(book: PdfReader) -> None:
+    links = [a.get_object() for page in book.pages for a in page.get("/Annots", [])]
+    inner = {link["/Dest"] for link in links if "/Dest" in link}
+    assert inner
+    assert inner <= set(book.named_destinations)
+    outer = {link["/A"]["/URI"] for link in links if "/A" in link}
+    assert not [address for address in outer if not address.startswith("https://")]
+
+
+def test_its_fonts_are_in_it(book: PdfReader) -> None:
+    resources: list[Any] = [page["/Resources"] for page in book.pages]
+    fonts = {str(f): f.get_object() for found in resources for f in found["/Font"].values()}
+    missing = [
+        font["/BaseFont"]
+        for font in fonts.values()
+        for kind in font.get("/DescendantFonts", [font])
+        if "/FontFile2" not in kind.get_object()["/FontDescriptor"]
+    ]
+    assert fonts
+    assert not missing

@@ -1,0 +1,53 @@
+"""On paper stands the document alone: folds open, dark on white, whatever the screen showed."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+from playwright.sync_api import Page
+from pypdf import PdfReader
+
+PAPER = """
+() => {
+  const seen = e => e.checkVisibility({visibilityProperty: true}) && e.offsetWidth > 1;
+  const named = e => `${e.nodeName}.${e.className}: ${e.textContent.trim().slice(0, 50)}`;
+  const light = colour => {
+    const [r, g, b, alpha = 1] = colour.match(/[\\d.]+/g).map(Number);
+    const [x, y, z] = [r, g, b].map(c => (c / 255) ** 2.2);
+    return 1 - alpha + alpha * (0.2126 * x + 0.7152 * y + 0.0722 * z);
+  };
+  const bad = [];
+  const screen = "nav, button, input, dialog, .bd-header, .bd-sidebar, .prev-next-area, .skip-link";
+  for (const e of document.querySelectorAll(screen)) if (seen(e)) bad.push("shown: " + named(e));
+  const folds = document.querySelectorAll("details:not([open])");
+  for (const e of folds) bad.push("closed: " + named(e));
+  for (const e of document.querySelectorAll("html, body, body *")) {
+    if (!seen(e)) continue;
+    const {color, backgroundColor} = getComputedStyle(e);
+    if (light(backgroundColor) < 0.8) bad.push(`${backgroundColor} ground: ` + named(e));
+    const words = [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim());
+    if (words && light(color) > 0.18) bad.push(`${color} words: ` + named(e));  // 4.5 to white
+  }
+  return bad;
+}
+"""
+
+
+def test_paper_shows_the_document_alone(name: str, visit: Callable[..., Page]) -> None:
+    tab = visit(name, "dark")
+    tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = false)")
+    tab.emulate_media(media="print", color_scheme="dark")
+    wrong = tab.evaluate(PAPER)
+    tab.emulate_media(media="screen", color_scheme="dark")
+    if tab.locator("details[open]").count():
+        wrong.append("folds stay open on the screen")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_pdf_holds_what_is_folded(visit: Callable[..., Page]) -> None:
+    tab = visit("symmetry.html")
+    folded = tab.locator("details p").all_inner_texts()
+    tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = false)")
+    printed = "".join(page.extract_text() for page in PdfReader(BytesIO(tab.pdf())).pages)
+    words = {word for text in folded for word in text.split() if word.isalpha()}
+    assert words
+    assert not {word for word in words if word not in printed}

@@ -50,8 +50,7 @@ def test_tab_stops_at_everything_in_order(name: str, visit: Callable[..., Page])
     wrong = [f"{what}: {stops[stop]}" for stop, what in reached if what]
     wrong += [f"never reached: {stop}" for k, stop in enumerate(stops) if k not in order]
     wrong += [f"{stops[k]} comes too late" for j, k in pairwise(order) if k <= j]
-    tab.set_viewport_size({"width": 360, "height": 900})
-    _, narrow = tab.evaluate(LISTEN)
+    _, narrow = visit(name, width=360).evaluate(LISTEN)
     wrong += [f"scrolls, and has no tabindex: {what}" for what in scrolled + narrow]
     assert not wrong, "\n".join(wrong)
 

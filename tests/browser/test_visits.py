@@ -41,10 +41,10 @@ def visits(site: Site, browser: Browser) -> Visits:
         said: list[ConsoleMessage] = []
         with browser.new_context() as context:
             tab = context.new_page()
-            tab.on("request", requests.append)
-            tab.on("response", answers.append)
-            tab.on("pageerror", errors.append)
-            tab.on("console", said.append)
+            tab.on("request", lambda it: requests.append(it))
+            tab.on("response", lambda it: answers.append(it))
+            tab.on("pageerror", lambda it: errors.append(it))
+            tab.on("console", lambda it: said.append(it))
             site.sent.clear()
             tab.goto(site.address + name)
             # a picture that waits to be scrolled to is read in the end

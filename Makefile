@@ -8,6 +8,7 @@ KATEX := node_modules/.package-lock.json
 WHOLE := _build/whole
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NODE_USE_SYSTEM_CA := 1 # npm trusts whom the machine trusts, as pip does
 
 .DEFAULT_GOAL := help
 .PHONY: help html pdf epub test lint doctest serve bench lighthouse clean

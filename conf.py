@@ -81,6 +81,7 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 html_theme = "sphinx_book_theme"
 html_title = project
 html_baseurl = os.environ.get("BOOK_URL", "")  # where the site is published, if it is
+html_domain_indices = False  # the modules stand in order on the page of the API
 html_additional_pages = {"404": "404.html"}
 templates_path = ["book/_templates"]  # the theme adds to it, and would add to Sphinx's own list
 html_static_path = ["book/_static"]

@@ -17,13 +17,20 @@ MENDED = {
 }
 
 
+TABLE = '<div class="pst-scrollable-table-container">'
+
+
 def mend(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, str], doctree: nodes.Node
 ) -> None:
-    """Mend the body of a page."""
+    """Mend the body of a page, and name the regions of its tables, which may scroll."""
+    body = context.get("body", "")
     for pattern, better in MENDED.items():
-        if "body" in context:
-            context["body"] = re.sub(pattern, better, context["body"])
+        body = re.sub(pattern, better, body)
+    for number in range(1, body.count(TABLE) + 1):
+        body = body.replace(TABLE, f'{TABLE[:-1]} role="region" aria-label="Table {number}">', 1)
+    if body:
+        context["body"] = body
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -13,7 +13,7 @@ PAGES = sorted(
     for file in SITE.rglob("*.html")
     if "_static" not in file.parts
 )
-WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, sources, ...
+WRITTEN = sorted(f"{page.stem}.html" for page in ROOT.glob("book/*.md"))  # by hand
 UNREACHABLE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # for a browser
 TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".xml", ".ipynb"}
 

@@ -22,7 +22,7 @@ from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DMod
 from torch import Tensor, nn
 
 from benchmarks.table import audited
-from zeroinit.audit import audit
+from zeroinit.auditing import audit
 
 FAULTS = (
     "layer zeroed twice over",

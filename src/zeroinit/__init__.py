@@ -1,6 +1,6 @@
 """Starts of neural networks, all-zero and other, and what gradient descent makes of them."""
 
-from zeroinit.audit import Audit, Finding, assert_trainable, audit
+from zeroinit.auditing import Audit, Finding, assert_trainable, audit
 from zeroinit.data import Data, half_plane, xor
 from zeroinit.initialization import (
     angles_,

@@ -32,7 +32,7 @@ from zeroinit import (
     units,
     zeros_,
 )
-from zeroinit.audit import Audit, assert_trainable, audit
+from zeroinit.auditing import Audit, assert_trainable, audit
 from zeroinit.networks import ACTIVATIONS
 
 Loss = Callable[[nn.Module], Tensor]

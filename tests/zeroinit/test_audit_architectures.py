@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks.audit import FAULTS, TABLE, Architecture, architectures, examine, repeat_expert
-from zeroinit.audit import audit
+from zeroinit.auditing import audit
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, about itself
 

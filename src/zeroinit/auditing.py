@@ -66,6 +66,21 @@ class Finding:
         that no step gave a gradient.
     kind : str
         "fine", "zero on purpose", "dead", "twins", "not used by this loss" or "frozen".
+
+    Examples
+    --------
+    A last layer of zeros moves at the first step, and the layer behind it at the second:
+
+    >>> import torch.nn.functional as F
+    >>> from zeroinit import MLP, half_plane
+    >>> data, model = half_plane(), MLP([2, 16, 2])
+    >>> nn.init.zeros_(model.layers[1].weight).shape
+    torch.Size([2, 16])
+    >>> found = audit(model, lambda m: F.cross_entropy(m(data.x), data.y))
+    >>> for finding in found.findings[::2]:
+    ...     finding.name, finding.wakes, finding.verdict
+    ('layers.0.weight', 2, 'zero on purpose (wakes at step 2)')
+    ('layers.1.weight', 1, 'zero on purpose (wakes at step 1)')
     """
 
     name: str
@@ -100,6 +115,22 @@ class Audit:
         In the order of the model's parameters.
     steps : int
         How many steps were taken.
+
+    Examples
+    --------
+    >>> import torch.nn.functional as F
+    >>> from zeroinit import MLP, half_plane, zeros_
+    >>> data = half_plane()
+    >>> found = audit(zeros_(MLP([2, 16, 2])), lambda m: F.cross_entropy(m(data.x), data.y))
+    >>> [finding.name for finding in found.faults], found["layers.1.bias"].verdict
+    (['layers.0.weight', 'layers.0.bias', 'layers.1.weight'], 'fine')
+
+    There is no finding for a name that no parameter has:
+
+    >>> found["layers.2.bias"]
+    Traceback (most recent call last):
+        ...
+    KeyError: "there is no parameter 'layers.2.bias': see model.named_parameters()"
     """
 
     findings: tuple[Finding, ...]
@@ -219,7 +250,7 @@ class _Layer:
         self.parameter: Tensor = getattr(module, own)
         self.weight: _Layer | None = None  # of a bias, the weights of the same units
         rows = self.rows(self.parameter)
-        self.group = groups_of_equal(rows)
+        self.group = _groups_of_equal(rows)
         self.distinct = len(self.group.unique())
         _, inverse, size = self.group.unique(return_inverse=True, return_counts=True)
         self.watched = ((size[inverse] > 1) | (self.group == 0)).nonzero().flatten()
@@ -250,7 +281,7 @@ class _Layer:
     def join(self, weight: "_Layer") -> None:
         """Join a bias to the weights of its units: twins are equal in both."""
         self.weight = weight
-        mine = groups_of_equal(self.rows(self.parameter))[weight.watched]
+        mine = _groups_of_equal(self.rows(self.parameter))[weight.watched]
         pairs = torch.stack([weight.group, mine], 1)
         weight.group = pairs.unique(dim=0, return_inverse=True)[1]
 
@@ -276,7 +307,7 @@ class _Layer:
         if len(self.watched):
             rows = self.rows(gradient)[self.watched]
             self.moved |= rows.any(1)
-            self.group = split(self.group, rows)
+            self.group = _split(self.group, rows)
         self.parameter.sub_(gradient, alpha=0.01 * self.size / steepest)
 
     def act_as(self) -> int:
@@ -316,14 +347,14 @@ class _Layer:
             wakes=self.wakes,
             units=self.units,
             distinct=self.distinct,
-            distinct_after=len(groups_of_equal(self.rows(self.parameter)).unique()),
+            distinct_after=len(_groups_of_equal(self.rows(self.parameter)).unique()),
             act_as=act_as,
             dead=self.units if self.wakes is None else asleep,
             kind=kind,
         )
 
 
-def groups_of_equal(rows: Tensor) -> Tensor:
+def _groups_of_equal(rows: Tensor) -> Tensor:
     """Return a number for every row, the same for rows that are equal to the last bit.
 
     Most rows differ in some of sixteen columns; only those that do not are compared whole.
@@ -331,15 +362,15 @@ def groups_of_equal(rows: Tensor) -> Tensor:
     if not rows.numel():
         return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
     columns = torch.linspace(0, rows.shape[1] - 1, 16, device=rows.device).long()
-    group = fingerprints(rows[:, columns])
+    group = _fingerprints(rows[:, columns])
     _, inverse, size = group.unique(return_inverse=True, return_counts=True)
     alike = (size[inverse] > 1).nonzero().flatten()
     for some in alike.split(1 + 2**22 // rows.shape[1]):
-        group[some] = fingerprints(rows[some])
+        group[some] = _fingerprints(rows[some])
     return group
 
 
-def fingerprints(rows: Tensor) -> Tensor:
+def _fingerprints(rows: Tensor) -> Tensor:
     """Return for every row the sum of its bits with random factors, 64 bits wide; −0 is 0."""
     bits = (rows + 0.0).view(BITS[rows.element_size()]).long()
     generator = torch.Generator(rows.device).manual_seed(rows.shape[1])
@@ -348,7 +379,7 @@ def fingerprints(rows: Tensor) -> Tensor:
     return (bits * (2 * factors + 1)).sum(1)
 
 
-def split(group: Tensor, rows: Tensor) -> Tensor:
+def _split(group: Tensor, rows: Tensor) -> Tensor:
     """Split groups where the rows of their members differ by more than rounding.
 
     Along a random direction equal rows are neighbours; neighbours are compared whole.

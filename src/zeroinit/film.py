@@ -74,10 +74,9 @@ def _frames(words: Sequence[str], still: int) -> str:
     """Return the frames' names and words, and the rules that show one and hide the others."""
     rules = ['[id^="drawn-"]', *(f'[id^="drawn-{k}-"]' for k in range(len(words)))]
     hide, *shows = rules
-    style = (
-        f"{hide}{{display:none}}{shows[still]}{{display:inline}}:target~g {hide}{{display:none}}"
-    )
+    style = f"{hide}{{display:none}}{shows[still]}{{display:inline}}"
+    style += f":target~{hide},:target~* {hide}{{display:none}}"
     for k, show in enumerate(shows):
-        style += f"#frame-{k}:target~g {show}{{display:inline}}"
+        style += f"#frame-{k}:target~{show},#frame-{k}:target~* {show}{{display:inline}}"
     names = (f'<g id="frame-{k}"><title>{escape(w)}</title></g>' for k, w in enumerate(words))
     return f"<style>{style}</style>{''.join(names)}"

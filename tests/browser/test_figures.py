@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Page
 
 from tests.browser.serving import SITE, WRITTEN
 
+FILMED = [name for name in WRITTEN if 'class="film"' in (SITE / name).read_text("utf-8")]
 DRAWN = [name for name in WRITTEN if "<figure" in (SITE / name).read_text("utf-8")]
 
 
@@ -50,3 +52,18 @@ def test_ink_stands_out_from_the_page(name: str, theme: str, visit: Callable[...
         if max((ink.contrast(ground) for ink in inks), default=0) < 7:  # WCAG's for text, AAA
             wrong.append(f"{image.get_attribute('alt')} has no ink that stands out")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", FILMED)
+def test_each_step_of_a_film_shows_another_frame(name: str, visit: Callable[..., Page]) -> None:
+    tab = visit(name)
+    image = tab.locator("article figure:has(.film) img")
+    step = tab.locator(".film").get_by_role("button", name="Step")
+    frames = int(tab.locator(".film input").get_attribute("max") or 0) + 1
+    assert frames > 2
+    shown = []
+    for _ in range(frames):
+        tab.wait_for_timeout(200)  # to draw the frame
+        shown.append(image.screenshot())
+        step.click()
+    assert all(one != other for one, other in pairwise(shown))

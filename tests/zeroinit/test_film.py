@@ -59,8 +59,11 @@ def test_under_its_name_a_frame_alone_is_shown() -> None:
     assert style
     told = [rule for rule in style[1].split("}") if ":target" in rule]
     assert told == [
-        ':target~g [id^="drawn-"]{display:none',
-        *(f'#frame-{k}:target~g [id^="drawn-{k}-"]{{display:inline' for k in range(3)),
+        ':target~[id^="drawn-"],:target~* [id^="drawn-"]{display:none',
+        *(
+            f"#frame-{k}:target~{mine},#frame-{k}:target~* {mine}{{display:inline"
+            for k, mine in enumerate(f'[id^="drawn-{k}-"]' for k in range(3))
+        ),
     ]
 
 

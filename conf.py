@@ -23,7 +23,7 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
-    "bookbuild.dark",  # before drawings are shortened
+    "bookbuild.dark",
     "bookbuild.drawings",
     "bookbuild.editions",
     "bookbuild.epub",

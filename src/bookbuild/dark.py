@@ -22,7 +22,7 @@ def colours(style: str) -> list[str]:
 
 def both(svg: str, dark: Mapping[str, str]) -> str:
     """Return a drawing that takes, on dark pages, for each of its colours the one named."""
-    svg = re.sub(r"\b(fill|stroke): #", r"\1:#", svg)  # as what shortens drawings writes it, too
+    svg = re.sub(r"\b(fill|stroke): #", r"\1:#", svg)
     rules = "".join(
         f'[style*="{what}:#{here}"]{{{what}:#{there}!important}}'
         for here, there in dark.items()
@@ -50,5 +50,6 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_config_value("figure_styles", (), "html", [tuple])
-    app.connect("build-finished", finish)
+    # when drawings are short: the rules make it slow to look through them
+    app.connect("build-finished", finish, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

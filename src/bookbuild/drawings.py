@@ -14,9 +14,11 @@ from sphinx.util.typing import ExtensionMetadata
 from bookbuild import node
 
 # Styles stay where they are: they may depend on the reader's theme. Paths that overlap stay two.
+# Matplotlib writes little that is hidden or a default: to look for it would take most of the time.
 SHORTEN = """
 const {optimize} = require(process.argv[1]);
 const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false,
+                   removeHiddenElems: false, removeUnknownsAndDefaults: false,
                    cleanupIds: {force: true, preservePrefixes: ["frame-", "drawn-"]}};
 const plugins = [{name: "preset-default", params: {overrides}}];
 const shorten = (drawing) => optimize(drawing, {floatPrecision: 1, plugins}).data;
@@ -25,7 +27,7 @@ process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).ma
 
 
 def shorten(app: Sphinx, exception: Exception | None) -> None:
-    """Shorten the drawings of the built pages, each once: the results are kept by their digests."""
+    """Shorten the drawings of the pages that were written, each once: what it gives is kept."""
     package = Path(app.confdir, "node_modules/svgo")
     if exception or app.builder.name != "html" or not package.exists():
         return
@@ -36,20 +38,18 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
     def place(drawing: str) -> Path:
         return kept / sha256((made_by + drawing).encode()).hexdigest()
 
-    drawings = {
-        file: file.read_text("utf-8") for file in sorted(Path(app.outdir).glob("_images/*.svg"))
-    }
+    folder = Path(app.outdir, app.builder.imagedir)
+    files = sorted(folder / name for name in app.builder.images.values() if name.endswith(".svg"))
+    drawings = {file: file.read_text("utf-8") for file in files}
     new = [drawing for drawing in drawings.values() if not place(drawing).exists()]
     if new:
         shorter = node.run(SHORTEN, package / "dist/svgo-node.cjs", new)
         for drawing, short in zip(new, shorter, strict=True):
-            for file in (place(drawing), place(short)):  # the next build finds the short one
-                draft = file.with_suffix(".draft")
-                draft.write_text(short, "utf-8")
-                draft.replace(file)
+            draft = place(drawing).with_suffix(".draft")
+            draft.write_text(short, "utf-8")
+            draft.replace(place(drawing))
     for file, drawing in drawings.items():
-        if (short := place(drawing).read_text("utf-8")) != drawing:
-            file.write_text(short, "utf-8")
+        file.write_text(place(drawing).read_text("utf-8"), "utf-8")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -33,7 +33,7 @@ from myst_nb.core.execute.direct import NotebookClientDirect
 from nbclient.exceptions import DeadKernelError
 from nbformat import from_dict
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -216,11 +216,19 @@ def needed(packages: Iterable[str]) -> set[str]:
         if package in found or version(package) is None:
             continue
         found.add(package)
-        for text in metadata.requires(package) or []:
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                rest.append(canonicalize_name(requirement.name))
+        rest += required(package)
     return found
+
+
+@cache
+def required(package: str) -> list[NormalizedName]:
+    """Return the packages that a package itself needs here."""
+    requirements = map(Requirement, metadata.requires(package) or [])
+    return [
+        canonicalize_name(requirement.name)
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
 
 
 def note_environment(app: Sphinx, config: Config) -> None:

@@ -30,8 +30,8 @@ nb_kernel_rgx_aliases = {}
 NotebookClient.shutdown_kernel.default_value = "graceful"
 """
 NBSPHINX = """
-ours = ("myst_nb", "bookbuild.freshness", "bookbuild.warm")
-extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in ours)]
+of_myst_nb = {"myst_nb", *(f"bookbuild.{e}" for e in ("freshness", "notebooks", "sharing", "warm"))}
+extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in of_myst_nb)]
 """
 # jupyter-book's program, and what it reads in place of conf.py.
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"

@@ -7,7 +7,15 @@ from playwright.sync_api import Page
 BEYOND = """
 () => {
   const wide = document.documentElement.clientWidth;
-  const hides = (e, how) => how.test(getComputedStyle(e).overflowX) && e.clientWidth;
+  const known = new Map();  // every box is asked by all that stands in it
+  const box = e => {
+    if (!known.has(e)) {
+      const overflow = e.clientWidth ? getComputedStyle(e).overflowX : "";
+      known.set(e, {overflow, small: small(e), frame: e.getBoundingClientRect()});
+    }
+    return known.get(e);
+  };
+  const hides = (e, how) => how.test(box(e).overflow);
   const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
   const small = e => e.offsetWidth <= 1 && e.offsetHeight <= 1;  // for screen readers alone
   const named = e => e.nodeName + [...e.classList].map(c => "." + c).join("") + ": " +
@@ -17,8 +25,8 @@ BEYOND = """
     const {left, right, width} = e.getBoundingClientRect();
     let cut = hides(e, /hidden|clip/) && e.scrollWidth > e.clientWidth + 1 && !e.children.length;
     for (let p = e.parentElement; p && p != document.body; p = p.parentElement) {
-      if (small(p) || hides(p, /auto|scroll/)) return;
-      const frame = p.getBoundingClientRect();
+      if (box(p).small || hides(p, /auto|scroll/)) return;
+      const {frame} = box(p);
       const out = left < frame.left - 3 || right > frame.right + 3;  // KaTeX ends boxes by 2 beyond
       cut ||= hides(p, /hidden|clip/) && out;
     }

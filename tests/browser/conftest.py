@@ -6,12 +6,12 @@ The tests look at ``_build/html``, which ``make html`` builds; ``make test`` doe
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from threading import Thread
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.serving import PAGES, UNREACHABLE, Site
+from tests.browser.serving import PAGES, UNREACHABLE, Site, serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -32,12 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     assert PAGES, "run `make html` first: _build/html holds no page"
-    with Site() as server:
-        thread = Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="package")
@@ -58,22 +54,31 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def contexts(browser: Browser) -> dict[str, BrowserContext]:
-    """Two readers, one of the light and one of the dark theme; each keeps a tab and a cache."""
-    themes: dict[str, BrowserContext] = {}
-    for theme in ("light", "dark"):
-        themes[theme] = browser.new_context(color_scheme=theme, reduced_motion="reduce")
-        themes[theme].set_default_timeout(5000)
-        themes[theme].new_page()
-    return themes
+def tab(browser: Browser) -> Page:
+    """The tab of a reader, who keeps what was sent before."""
+    context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(5000)
+    return context.new_page()
 
 
 @pytest.fixture
-def visit(site: Site, contexts: dict[str, BrowserContext]) -> Callable[..., Page]:
+def turn(tab: Page) -> Callable[..., None]:
+    """Return a function that turns the open page to a theme, as a reader's machine does."""
+
+    def turn(theme: Literal["light", "dark"]) -> None:
+        tab.emulate_media(color_scheme=theme)
+        tab.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme)
+        tab.evaluate("document.getAnimations().forEach(animation => animation.finish())")
+
+    return turn
+
+
+@pytest.fixture
+def visit(site: Site, tab: Page) -> Callable[..., Page]:
     """Return a function that opens a page, every fold of it open."""
 
-    def visit(name: str, theme: str = "light", width: int = 1440) -> Page:
-        (tab,) = contexts[theme].pages
+    def visit(name: str, theme: Literal["light", "dark"] = "light", width: int = 1440) -> Page:
+        tab.emulate_media(color_scheme=theme)
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto(site.address + name)
         tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")

@@ -1,9 +1,12 @@
 """The built book at a port of this machine, sent as a site sends it."""
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +62,14 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(SITE)))
         self.sent: dict[str, int] = {}
         self.address = f"http://127.0.0.1:{self.server_port}/"
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    """Serve the book while the block runs."""
+    with Site() as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page
 
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
@@ -21,10 +20,16 @@ async () => {
 """
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(name: str, theme: str, visit: Callable[..., Page]) -> None:
-    tab = visit(name, theme)
-    assert tab.evaluate("document.documentElement.dataset.theme") == theme
-    tab.evaluate(AXE.read_text("utf-8"))
-    found = tab.evaluate(RUN)
+def test_axe_finds_nothing(
+    name: str, visit: Callable[..., Page], turn: Callable[..., None]
+) -> None:
+    tab = visit(name)
+    found = []
+    for theme in ("light", "dark"):
+        if name == "404.html":  # it asks which theme as it opens, and no more
+            visit(name, theme)
+        turn(theme)
+        if not tab.evaluate("'axe' in window"):
+            tab.evaluate(AXE.read_text("utf-8"))
+        found += [f"{theme}: {what}" for what in tab.evaluate(RUN)]
     assert not found, "\n".join(found)

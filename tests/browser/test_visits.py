@@ -6,13 +6,13 @@ read the first page before. The tests measure them and write them to ``_build/we
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response
 
-from tests.browser.serving import PAGES, ROOT, WRITTEN, Site
+from tests.browser.serving import PAGES, ROOT, WRITTEN, Site, serving
 
 FIRST, NEXT = 220_000, 60_000  # what a page of the book may take
 TABLE = ROOT / "tests/browser/weights.json"
@@ -29,40 +29,61 @@ class Visit(NamedTuple):
 Visits = Callable[[str], Visit]
 
 
-@pytest.fixture(scope="module")
-def visits(site: Site, browser: Browser) -> Visits:
-    """Return a function that opens a page in a browser that knows nothing of the site yet."""
+class Arrival:
+    """A page as it opens in a browser that knows nothing of the site yet, with a server of its own.
 
-    @cache
-    def visit(name: str) -> Visit:
-        requests: list[Request] = []
-        answers: list[Response] = []
-        errors: list[Error] = []
-        said: list[ConsoleMessage] = []
-        with browser.new_context() as context:
-            tab = context.new_page()
-            tab.on("request", lambda it: requests.append(it))
-            tab.on("response", lambda it: answers.append(it))
-            tab.on("pageerror", lambda it: errors.append(it))
-            tab.on("console", lambda it: said.append(it))
-            site.sent.clear()
-            tab.goto(site.address + name)
-            # a picture that waits to be scrolled to is read in the end
-            tab.evaluate("for (const image of document.images) image.loading = 'eager'")
-            tab.wait_for_load_state("networkidle")
-            sent = dict(site.sent)
-            asked = [it.url for it in requests]
-            wrong = [url for url in asked if not url.startswith((site.address, "data:"))]
-            wrong += [f"{it.url}: {it.failure}" for it in requests if it.failure]
-            wrong += [f"{it.url}: {it.status}" for it in answers if not it.ok]
-            wrong += [str(error) for error in errors]
-            wrong += [it.text for it in said if it.type in {"error", "warning"}]
-            bare = tab.locator(".math:not(:has(.katex, math, mjx-container))")
-            wrong += [f"a formula is not drawn: {text}" for text in bare.all_inner_texts()]
-            wrong += tab.evaluate(
-                "[...document.fonts].filter(it => it.status == 'error').map(it => it.family)"
-            )
+    It loads while others open: only ``seen`` waits until nothing has been asked for half a second.
+    """
+
+    def __init__(self, name: str, browser: Browser, stack: ExitStack) -> None:
+        self.site = stack.enter_context(serving())
+        self.requests: list[Request] = []
+        self.answers: list[Response] = []
+        self.errors: list[Error] = []
+        self.said: list[ConsoleMessage] = []
+        self.tab = stack.enter_context(browser.new_context()).new_page()
+        self.tab.on("request", lambda it: self.requests.append(it))
+        self.tab.on("response", lambda it: self.answers.append(it))
+        self.tab.on("pageerror", lambda it: self.errors.append(it))
+        self.tab.on("console", lambda it: self.said.append(it))
+        self.tab.goto(self.site.address + name)
+        read_pictures(self.tab)
+
+    def seen(self) -> Visit:
+        self.tab.wait_for_load_state("networkidle")
+        sent = dict(self.site.sent)
+        asked = [it.url for it in self.requests]
+        wrong = [url for url in asked if not url.startswith((self.site.address, "data:"))]
+        wrong += [f"{it.url}: {it.failure}" for it in self.requests if it.failure]
+        wrong += [f"{it.url}: {it.status}" for it in self.answers if not it.ok]
+        wrong += [str(error) for error in self.errors]
+        wrong += [it.text for it in self.said if it.type in {"error", "warning"}]
+        bare = self.tab.locator(".math:not(:has(.katex, math, mjx-container))")
+        wrong += [f"a formula is not drawn: {text}" for text in bare.all_inner_texts()]
+        wrong += self.tab.evaluate(
+            "[...document.fonts].filter(it => it.status == 'error').map(it => it.family)"
+        )
         return Visit(sent, wrong)
+
+
+def read_pictures(tab: Page) -> None:
+    """Have the pictures read that wait to be scrolled to."""
+    tab.evaluate("for (const image of document.images) image.loading = 'eager'")
+
+
+@pytest.fixture(scope="module")
+def visits(browser: Browser) -> Visits:
+    """Return a function that tells of the first visit of a page; it opens eight side by side."""
+    known: dict[str, Visit] = {}
+
+    def visit(name: str) -> Visit:
+        if name not in known:
+            start = PAGES.index(name) // 8 * 8
+            with ExitStack() as stack:
+                group = PAGES[start : start + 8]
+                arrivals = {page: Arrival(page, browser, stack) for page in group}
+                known.update({page: arrival.seen() for page, arrival in arrivals.items()})
+        return known[name]
 
     return visit
 
@@ -114,6 +135,6 @@ def test_a_second_page_takes_only_what_the_first_did_not(
         tab.goto(site.address + "index.html", wait_until="networkidle")
         site.sent.clear()
         tab.goto(site.address + name)
-        tab.evaluate("for (const image of document.images) image.loading = 'eager'")
+        read_pictures(tab)
         tab.wait_for_load_state("networkidle")
     assert site.sent == expected

@@ -25,9 +25,9 @@ LOOP = 32  # a sample: each seed of a loop costs the same
 
 
 def main(rounds: int) -> None:
-    """Measure, print and write."""
+    """Measure and print; what is measured is written after every round."""
     results: dict[str, Any] = {
-        "machine": machine(rounds),
+        "machine": machine(),
         "users": {f"edit of {name}.py": users(name) for name in ("plots", "escape")},
         "builds": {name: {} for name in VARIANTS},
         "saves": [],
@@ -48,11 +48,17 @@ def main(rounds: int) -> None:
         tell(f"round {k + 1} of {rounds}: audit")
         for what, taken in results["audit"].items():
             taken.append(fresh("audit_cost", what))
+        results["machine"]["rounds"] = str(k + 1)
+        write(results)
+    print("\n\n".join(results["tables"].values()))
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write the results with their tables, whole or not at all."""
     results["tables"] = tables(results)
     draft = RESULTS.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     draft.replace(RESULTS)
-    print("\n\n".join(results["tables"].values()))
 
 
 def build(name: str, results: dict[str, Any]) -> None:
@@ -97,7 +103,7 @@ def users(module: str) -> int:
     return sum(bool(line.search("\n".join(code(notebook)))) for _, notebook in pages)
 
 
-def machine(rounds: int) -> dict[str, str]:
+def machine() -> dict[str, str]:
     """Return what this run is measured on and with."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [
@@ -111,7 +117,7 @@ def machine(rounds: int) -> dict[str, str]:
         peers[name] = f"{pins[name]} on Sphinx {pins['Sphinx']}"
     return {
         "date": date.today().isoformat(),
-        "rounds": str(rounds),
+        "rounds": "0",
         "processor": (models or [platform.processor()])[0],
         "processors": str(os.cpu_count()),
         "system": platform.platform(),

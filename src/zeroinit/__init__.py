@@ -1,7 +1,7 @@
 """Starts of neural networks, all-zero and other, and what gradient descent makes of them."""
 
 from zeroinit.auditing import Audit, Finding, assert_trainable, audit
-from zeroinit.data import Data, half_plane, xor
+from zeroinit.data import Data, half_plane, moons, xor
 from zeroinit.initialization import (
     angles_,
     constant_,
@@ -35,6 +35,7 @@ __all__ = [
     "kaiming_normal_",
     "linear_layers",
     "log_prior_",
+    "moons",
     "normal_",
     "permute",
     "tied_",

@@ -1,8 +1,9 @@
-"""Small labelled point sets, generated: the lesson's half-plane, and XOR.
+"""Small labelled point sets, generated: the lesson's half-plane, XOR, and two moons.
 
 A data set is a pair (x, y); what a network that cannot see x can learn of it is the entropy of y.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -177,13 +178,65 @@ def xor(
     >>> bool((data.x.abs() == 1).all()), bool(((data.x.prod(1) < 0) == data.y.bool()).all())
     (True, True)
     """
-    if not noise >= 0:
-        raise ValueError(f"noise must be at least 0, got {noise}")
+    _check_noise(noise)
     generator = torch.Generator().manual_seed(seed)
     corners = torch.randint(0, 2, (_count(n), 2), generator=generator)
     shifts = torch.randn(n, 2, generator=generator, dtype=torch.float32)
     x = 2 * corners - 1 + noise * shifts
     return Data(x.to(dtype or torch.get_default_dtype()), corners[:, 0] ^ corners[:, 1])
+
+
+def moons(
+    n: int = 128, *, noise: float = 0.12, seed: int = 0, dtype: torch.dtype | None = None
+) -> Data:
+    r"""Return points about two half circles that reach into each other, labelled by which.
+
+    No line can tell the classes apart. Points of the classes alternate, so they are balanced if
+    ``n`` is even.
+
+    Parameters
+    ----------
+    n : int, at least 2
+        Number of points.
+    noise : float, at least 0, default 0.12
+        Standard deviation of the points about their half circle, whose radius is 1.
+    seed : int, default 0
+        Seed of the angles and the noise.
+    dtype : torch.dtype, optional
+        Of the points, which are the same in each; PyTorch's default if not given.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is below 2, or ``noise`` is negative.
+
+    Examples
+    --------
+    Without noise each point is at distance 1 from the centre of its half circle:
+
+    >>> data = moons(64, noise=0)
+    >>> centres = torch.tensor([[-0.5, -0.25], [0.5, 0.25]])[data.y]
+    >>> torch.allclose((data.x - centres).norm(dim=1), torch.ones(64))
+    True
+
+    Balanced classes leave the all-zero network nothing to learn:
+
+    >>> data.frequencies
+    tensor([0.5000, 0.5000])
+    """
+    _check_noise(noise)
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(_count(n)) % 2
+    angles = math.pi * torch.rand(n, generator=generator, dtype=torch.float32)
+    side = 1 - 2 * y  # the lower moon is the upper one, turned by half a circle about the origin
+    arc = torch.stack([angles.cos() - 0.5, angles.sin() - 0.25], dim=1) * side[:, None]
+    shifts = torch.randn(n, 2, generator=generator, dtype=torch.float32)
+    return Data((arc + noise * shifts).to(dtype or torch.get_default_dtype()), y)
+
+
+def _check_noise(noise: float) -> None:
+    if not noise >= 0:
+        raise ValueError(f"noise must be at least 0, got {noise}")
 
 
 def _count(n: int) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 from torch.distributions import Categorical
 
-from zeroinit import Data, half_plane, xor
+from zeroinit import Data, half_plane, moons, xor
 
 LABELS = st.lists(st.integers(0, 4), min_size=2, max_size=30).filter(lambda y: len(set(y)) > 1)
 
@@ -49,14 +49,25 @@ def test_xor_labels_whether_the_signs_differ(n: int, seed: int, noise: float) ->
     assert (data.x.abs() - 1).abs().max() < 0.6
 
 
-def test_noise_is_a_deviation() -> None:
-    clean, noisy = (xor(4000, noise=noise, dtype=torch.float64) for noise in (0, 0.3))
+@given(n=st.integers(2, 60), seed=st.integers(0, 10**6))
+def test_moons_are_two_half_circles(n: int, seed: int) -> None:
+    data = moons(n, noise=0, seed=seed, dtype=torch.float64)
+    upper = data.y == 0
+    assert len(data) - 1 <= 2 * int(upper.sum()) <= len(data) + 1
+    for side, moon in ((1, data.x[upper]), (-1, data.x[~upper])):
+        across, up = (side * moon + torch.tensor([0.5, 0.25])).T  # from its centre, the bow up
+        assert torch.allclose(across**2 + up**2, torch.ones_like(up), atol=1e-6)
+        assert (up > -1e-6).all()
+
+
+@pytest.mark.parametrize("points", [xor, moons])
+def test_noise_is_a_deviation(points: Callable[..., Data]) -> None:
+    clean, noisy = (points(4000, noise=noise, dtype=torch.float64) for noise in (0, 0.3))
     assert torch.equal(clean.y, noisy.y)
-    assert (clean.x.abs() == 1).all()
     assert float((noisy.x - clean.x).std()) == pytest.approx(0.3, rel=0.05)
 
 
-@pytest.mark.parametrize("points", [half_plane, xor])
+@pytest.mark.parametrize("points", [half_plane, xor, moons])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_points_are_a_function_of_the_seed_alone(
     points: Callable[..., Data], dtype: torch.dtype
@@ -69,6 +80,19 @@ def test_points_are_a_function_of_the_seed_alone(
     assert one.y.dtype == torch.int64
     assert not torch.equal(one.x, other.x.to(dtype))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_no_line_parts_the_moons() -> None:
+    """The best line of logistic regression, which is convex, leaves points on the wrong side."""
+    data = moons(dtype=torch.float64)
+    x = torch.cat([data.x, torch.ones(len(data), 1, dtype=torch.float64)], dim=1)
+    w = torch.zeros(3, dtype=torch.float64)
+    for _ in range(30):  # Newton's method
+        p = torch.sigmoid(x @ w)
+        hessian = (x.T * (p * (1 - p))) @ x
+        w -= torch.linalg.solve(hessian, x.T @ (p - data.y))
+    wrong = int((((x @ w) > 0).long() != data.y).sum())
+    assert wrong > 5
 
 
 def test_data_are_frozen() -> None:
@@ -118,15 +142,16 @@ def test_what_are_no_data_is_refused(
 
 
 def test_points_that_cannot_be_drawn_are_refused() -> None:
-    for points in (half_plane, xor):
+    for points in (half_plane, xor, moons):
         with pytest.raises(
             ValueError, match="n must be at least 2, one point for each class, got 1"
         ):
             points(1)
-    with pytest.raises(ValueError, match=r"noise must be at least 0, got -0.1"):
-        xor(8, noise=-0.1)
-    with pytest.raises(ValueError, match="noise must be at least 0, got nan"):
-        xor(8, noise=math.nan)
+    for noisy in (xor, moons):
+        with pytest.raises(ValueError, match=r"noise must be at least 0, got -0.1"):
+            noisy(8, noise=-0.1)
+        with pytest.raises(ValueError, match="noise must be at least 0, got nan"):
+            noisy(8, noise=math.nan)
 
 
 def test_a_draw_of_one_class_is_refused() -> None:

@@ -1,0 +1,74 @@
+"""The starts of the lab are those that the package and PyTorch know under their names."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, nn
+
+from zeroinit import gap, kaiming_normal_, normal_, twins, units, xavier_normal_
+from zeroinit.lab import DATA, DEPTHS, STARTS, WIDTHS, network, start_
+from zeroinit.networks import MLP, linear_layers
+
+LAST_BITS = 2.0**-22  # a product rounded twice, or once
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("start", "fill"),
+    [
+        ("normal", lambda model, generator: normal_(model, 0.3, generator=generator)),
+        ("xavier", lambda model, generator: xavier_normal_(model, generator=generator)),
+        ("kaiming", lambda model, generator: kaiming_normal_(model, generator=generator)),
+    ],
+)
+def test_a_random_start_is_the_one_of_its_name(
+    start: str, fill: Callable[[MLP, Generator], MLP], width: int, depth: int
+) -> None:
+    ours = start_(network("relu", depth, width), start, size=0.3, seed=5)
+    theirs = fill(network("relu", depth, width), Generator().manual_seed(5))
+    torch.testing.assert_close(flat(ours), flat(theirs), rtol=LAST_BITS, atol=0)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_tied_units_differ_by_the_size(depth: int) -> None:
+    for layer in range(1, depth + 1):
+        model = network("tanh", depth, 8)
+        assert twins(start_(model, "tied", size=0.0, seed=2), layer) == [list(range(8))]
+        apart = gap(units(start_(model, "kaiming", seed=2), layer))
+        near = gap(units(start_(model, "tied", size=1e-3, seed=2), layer))
+        assert near == pytest.approx(1e-3 * apart, rel=1e-3)
+
+
+def test_what_is_zero_is_zero() -> None:
+    for layer in linear_layers(start_(network("tanh", 3, 8), "zeros", seed=1)):
+        assert not layer.weight.any()
+        assert not layer.bias.any()
+    *hidden, last = linear_layers(start_(network("tanh", 3, 8), "zero-last", seed=1))
+    assert not last.weight.any()
+    assert all(layer.weight.all() for layer in hidden)
+    *hidden, last = linear_layers(start_(network("tanh", 3, 8), "biases", size=0.5, seed=1))
+    assert not any(layer.weight.any() for layer in (*hidden, last))
+    assert all(layer.bias.all() for layer in hidden)
+    assert not last.bias.any()
+    assert (flat(start_(network("tanh", 3, 8), "constant", size=0.25)) == 0.25).all()
+
+
+def test_a_seed_decides() -> None:
+    for start in STARTS:
+        one, same = (flat(start_(network("tanh", 2, 8), start, seed=3)) for _ in range(2))
+        assert torch.equal(one, same)
+    he = [flat(start_(network("tanh", 2, 8), "kaiming", seed=seed)) for seed in (3, 4)]
+    assert not torch.equal(*he)
+
+
+def test_the_points_fit_the_networks() -> None:
+    for make in DATA.values():
+        data = make()
+        assert data.x.shape[1] == 2
+        assert set(data.y.tolist()) == {0, 1}

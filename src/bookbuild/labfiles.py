@@ -1,0 +1,136 @@
+"""What the lab's page loads: compiled steps, drawn numbers, points, and what npm brought.
+
+``python -m bookbuild.labfiles _build/lab node_modules 2`` makes the files, with two processes, if
+what they are made from has changed.
+"""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from bookbuild import compiled
+from zeroinit import functional, lab, networks
+
+ACTIVATIONS = "relu", "tanh", "sigmoid", "gelu"
+ORT = "onnxruntime-web/dist/"
+FROM_NPM = {  # what is taken of the packages, and where it goes
+    f"{ORT}ort.wasm.min.mjs": "ort/ort.wasm.min.mjs",
+    f"{ORT}ort-wasm-simd-threaded.mjs": "ort/ort-wasm-simd-threaded.mjs",
+    f"{ORT}ort-wasm-simd-threaded.wasm": "ort/ort-wasm-simd-threaded.wasm.gz",
+    "uplot/dist/uPlot.esm.js": "uplot/uPlot.esm.js",
+    "uplot/dist/uPlot.min.css": "uplot/uPlot.min.css",
+    "uplot/LICENSE": "uplot/LICENSE",
+}
+NPM = "onnxruntime-web", "uplot"
+UNITS, POINTS = 7, 61  # sizes of the example, which nothing else in a step has
+
+
+def step(activation: str, depth: int) -> bytes:
+    """Return the compiled step of the lab's networks of an activation and a depth."""
+    model = lab.network(activation, depth, UNITS).requires_grad_(False)
+    state = functional.beginning(dict(model.named_parameters()))
+    names = list(state.parameters)
+    groups = {"": state.parameters, "mean.": state.mean, "square.": state.square}
+    carried = {f"{group}{name}": t for group, by in groups.items() for name, t in by.items()}
+    carried["weights"] = state.weights
+    data = lab.DATA["half-plane"]()
+    x, y = data.x[:POINTS], F.one_hot(data.y[:POINTS]).float()
+    inputs = carried | {"x": x, "y": y, "settings": functional.settings("adam", 0.1)}
+    once = functional.functional_step(model)
+
+    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+        *numbers, weights, x, y, settings = tensors
+        by_group = [numbers[k : k + len(names)] for k in range(0, len(numbers), len(names))]
+        point, mean, square = (dict(zip(names, part, strict=True)) for part in by_group)
+        new, seen = once(functional.State(point, mean, square, weights), x, y, settings)
+        return (
+            *new.parameters.values(), *new.mean.values(), *new.square.values(), new.weights, *seen
+        )  # fmt: skip
+
+    outputs = [f"{name}'" for name in carried] + list(functional.Seen._fields)
+    return compiled.compiled(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
+
+
+def draws(seed: int) -> bytes:
+    """Return the numbers of every network for a seed, as float32."""
+    parts = []
+    for depth, width in product(lab.DEPTHS, lab.WIDTHS):
+        model = lab.draw_(lab.network("relu", depth, width), Generator().manual_seed(seed))
+        layers = networks.linear_layers(model)
+        parts += [layer.weight.flatten() for layer in layers] + [layer.bias for layer in layers]
+    return torch.cat(parts).detach().numpy().astype("<f4").tobytes()
+
+
+def choices() -> bytes:
+    """Return the points and what can be chosen, as JSON."""
+    sets = {name: make() for name, make in lab.DATA.items()}
+    told = {
+        "widths": lab.WIDTHS,
+        "depths": lab.DEPTHS,
+        "seeds": len(lab.SEEDS),
+        "optimizers": functional.OPTIMIZERS,
+        "data": {n: {"x": d.x.tolist(), "y": d.y.tolist()} for n, d in sets.items()},
+    }
+    return json.dumps(told, default=dict).encode()
+
+
+def licence(packages: Path) -> str:
+    """Return the licence of ONNX Runtime Web, whose package names it and does not hold its text."""
+    head = (packages / ORT / "ort.wasm.min.mjs").read_text("utf-8").partition("*/")[0]
+    (holder,) = re.findall("Copyright .*? Corporation", head)
+    text = (packages / "uplot/LICENSE").read_text("utf-8")
+    if "Licensed under the MIT License" not in head or "MIT License" not in text:
+        raise ValueError(f"{ORT} or uPlot is no longer under the MIT License: see what it asks for")
+    return re.sub("Copyright .*", f"{holder}. All rights reserved.", text)
+
+
+def made_from(packages: Path) -> str:
+    """Return a digest of the sources and versions that decide what the files hold."""
+    sources = [Path(str(m.__file__)) for m in (functional, networks, lab, compiled)]
+    sources += [Path(__file__), *(packages / name / "package.json" for name in NPM)]
+    parts = [file.read_bytes() for file in sources]
+    parts += [version(package).encode() for package in ("torch", "onnx", "onnxscript")]
+    return sha256(b"\0".join(parts)).hexdigest()
+
+
+def make(folder: Path, packages: Path, jobs: int) -> None:
+    """Make the files in a folder, all of them or none, if they are not what they should be."""
+    note, digest = folder / "made-from", made_from(packages)
+    if note.exists() and note.read_text("utf-8") == digest:
+        return
+    print("Compiling the training steps of the lab ...", flush=True)
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
+    for name in ("graphs", "ort", "uplot"):
+        (draft / name).mkdir(parents=True)
+    kinds = list(product(ACTIVATIONS, lab.DEPTHS))
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = {kind: pool.submit(step, *kind) for kind in kinds}
+        for (activation, depth), graph in waiting.items():
+            (draft / f"graphs/{activation}-{depth}.onnx").write_bytes(graph.result())
+    for seed in lab.SEEDS:
+        (draft / f"draws-{seed}.bin").write_bytes(draws(seed))
+    for source, target in FROM_NPM.items():
+        content = (packages / source).read_bytes()
+        packed = gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content
+        (draft / target).write_bytes(packed)
+    (draft / "ort/LICENSE").write_text(licence(packages), "utf-8")
+    (draft / "lab.json").write_bytes(choices())
+    (draft / "made-from").write_text(digest, "utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

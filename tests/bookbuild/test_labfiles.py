@@ -1,0 +1,205 @@
+"""What the lab's page loads computes what PyTorch computes, and is made once."""
+
+import json
+import os
+from collections.abc import Callable
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Generator
+from torch.optim import Optimizer
+
+from bookbuild.labfiles import ACTIVATIONS, choices, draws, make, step
+from zeroinit import functional, lab
+
+ROOT = Path(__file__).parents[2]
+MADE = ROOT / "_build/lab"
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.9),
+    "adam": torch.optim.Adam,
+}
+Arrays = dict[str, NDArray[np.float32]]
+
+needs_npm = pytest.mark.skipif(
+    not MADE.exists() and not os.environ.get("CI"), reason="npm brought no runtime for the lab"
+)
+
+
+@cache
+def graph(activation: str, depth: int) -> bytes:
+    return (MADE / f"graphs/{activation}-{depth}.onnx").read_bytes()
+
+
+def run(graph: bytes, inputs: Arrays) -> Arrays:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def mid_run(activation: str, depth: int, width: int, optimizer: str) -> tuple[Arrays, Arrays]:
+    """Return inputs in the midst of a run, and what torch.optim makes of them."""
+    model = lab.start_(lab.network(activation, depth, width), "kaiming", seed=1)
+    data = lab.DATA["moons"]()
+    names = [name for name, _ in model.named_parameters()]
+    update = OPTIMIZERS[optimizer](model.parameters(), lr=0.03)
+
+    def descend() -> tuple[torch.Tensor, torch.Tensor]:
+        logits = model(data.x)
+        loss = F.cross_entropy(logits, data.y)
+        update.zero_grad()
+        loss.backward()
+        update.step()
+        return loss.detach(), logits.detach()
+
+    def carried() -> Arrays:
+        of = {name: update.state[p] for name, p in model.named_parameters()}
+        zero = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        key = "exp_avg" if optimizer == "adam" else "momentum_buffer"
+        groups = {
+            "": dict(model.named_parameters()),
+            "mean.": {n: of[n].get(key) for n in names},
+            "square.": {n: of[n].get("exp_avg_sq", zero[n]) for n in names},
+        }
+        return {
+            group + name: (zero[name] if t is None else t).detach().numpy().copy()
+            for group, by_name in groups.items()
+            for name, t in by_name.items()
+        }
+
+    for _ in range(3):
+        descend()
+    inputs = carried()
+    weights = [1 - 0.9**3, 1 - 0.999**3] if optimizer == "adam" else [1.0, 1.0]
+    inputs |= {
+        "weights": np.array(weights, np.float32),
+        "x": data.x.numpy(),
+        "y": F.one_hot(data.y).float().numpy(),
+        "settings": functional.settings(optimizer, 0.03).numpy(),
+    }
+    loss, logits = descend()
+    norms = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None])
+    outputs = {f"{name}'": after for name, after in carried().items()}
+    if optimizer != "adam":  # SGD keeps no square, and plain SGD no mean
+        kept = "mean." if optimizer == "momentum" else "layers."
+        outputs = {name: a for name, a in outputs.items() if name.startswith((kept, "layers."))}
+    outputs |= {"loss": loss.numpy(), "logits": logits.numpy(), "norms": norms.numpy()}
+    return inputs, outputs
+
+
+def differences(graph: bytes, inputs: Arrays, expected: Arrays) -> list[str]:
+    """Return the names of the outputs that are further off than rounding explains."""
+    found = run(graph, inputs)
+    close = partial(np.allclose, rtol=2e-6, atol=2e-6)
+    return [name for name, array in expected.items() if not close(found[name], array)]
+
+
+@needs_npm
+@pytest.mark.parametrize("width", [2, 16, 17])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("activation", "depth"), list(product(ACTIVATIONS, lab.DEPTHS)))
+def test_a_compiled_step_is_the_step_of_torch_optim(
+    activation: str, depth: int, optimizer: str, width: int
+) -> None:
+    inputs, expected = mid_run(activation, depth, width, optimizer)
+    assert not differences(graph(activation, depth), inputs, expected)
+
+
+@needs_npm
+def test_another_operator_is_noticed() -> None:
+    inputs, expected = mid_run("tanh", 2, 8, "adam")
+    for old, new in (("Tanh", "Sin"), ("Mul", "Add"), ("Sqrt", "Abs")):
+        model = onnx.load_from_string(graph("tanh", 2))
+        node = next(node for node in model.graph.node if node.op_type == old)
+        node.op_type = new
+        assert differences(model.SerializeToString(), inputs, expected), f"{new} in place of {old}"
+
+
+@needs_npm
+def test_another_process_compiles_the_same_bytes() -> None:
+    assert step("relu", 2) == graph("relu", 2)
+
+
+@needs_npm
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_zeros_are_exact(activation: str) -> None:
+    """At the all-zero start what theorem *dead-start* says is zero is zero to the last bit."""
+    model = lab.start_(lab.network(activation, 3, 8), "zeros")
+    state = functional.beginning(dict(model.named_parameters()))
+    data = lab.DATA["half-plane"]()
+    inputs = {k: t.numpy() for k, t in state.parameters.items()}
+    inputs |= {f"mean.{k}": t.numpy() for k, t in state.mean.items()}
+    inputs |= {f"square.{k}": t.numpy() for k, t in state.square.items()}
+    inputs |= {
+        "weights": np.zeros(2, np.float32),
+        "x": data.x.numpy(),
+        "y": F.one_hot(data.y).float().numpy(),
+        "settings": functional.settings("sgd", 0.1).numpy(),
+    }
+    moved = run(graph(activation, 3), inputs)["norms"] != 0
+    alive = ["layers.3.weight", "layers.3.bias"] if activation == "sigmoid" else ["layers.3.bias"]
+    assert [name for name, m in zip(state.parameters, moved, strict=True) if m] == alive
+
+
+def test_draws_hold_the_numbers_of_every_network() -> None:
+    numbers, at = np.frombuffer(draws(2), "<f4"), 0
+    for depth, width in product(lab.DEPTHS, lab.WIDTHS):
+        model = lab.draw_(lab.network("tanh", depth, width), Generator().manual_seed(2))
+        for kind in ("weight", "bias"):
+            for layer in model.layers:
+                due = getattr(layer, kind).detach().numpy().ravel()
+                assert (numbers[at : at + due.size] == due).all()
+                at += due.size
+    assert at == numbers.size
+
+
+def test_points_survive_as_text() -> None:
+    told = json.loads(choices())
+    for name, load in lab.DATA.items():
+        assert torch.equal(torch.tensor(told["data"][name]["x"]), load().x)
+
+
+@needs_npm
+def test_nothing_is_made_again_unless_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, int]] = []
+
+    class Pool:
+        """Stands for the processes that compile."""
+
+        def __init__(self, jobs: int) -> None: ...
+        def __enter__(self) -> "Pool":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+        def submit(self, function: object, activation: str, depth: int) -> "Pool":
+            made.append((activation, depth))
+            return self
+
+        def result(self) -> bytes:
+            return b"graph"
+
+    monkeypatch.setattr("bookbuild.labfiles.ProcessPoolExecutor", Pool)
+    folder = tmp_path / "lab"
+    make(folder, ROOT / "node_modules", 1)
+    assert len(made) == len(ACTIVATIONS) * len(lab.DEPTHS)
+    assert (folder / "graphs/gelu-4.onnx").read_bytes() == b"graph"
+    assert {file.name for file in folder.rglob("LICENSE")} == {"LICENSE"}
+    made.clear()
+    make(folder, ROOT / "node_modules", 1)
+    assert not made
+    monkeypatch.setattr("bookbuild.labfiles.version", lambda package: "another")
+    make(folder, ROOT / "node_modules", 1)
+    assert made
+    assert [file.name for file in tmp_path.iterdir()] == ["lab"]

@@ -30,6 +30,8 @@ extensions = [
     "bookbuild.figures",
     "bookbuild.films",
     "bookbuild.freshness",
+    "bookbuild.lab",
+    "bookbuild.lablinks",
     "bookbuild.light",
     "bookbuild.mathematics",
     "bookbuild.notebooks",

@@ -5,6 +5,7 @@ is put as XHTML has it; pages link ``epub_css_files`` alone; and a cover is draw
 """
 
 import re
+import shutil
 import unicodedata
 from collections.abc import Set
 from contextlib import suppress
@@ -56,7 +57,9 @@ class Builder(Epub3Builder):
     def build_content(self) -> None:
         """Take in what pages link, and declare which file is the cover and which hold formulas."""
         for file in Path(self.outdir, "_static").iterdir():
-            if file.name not in {Path(COVER).name, *styles(self.config)}:
+            if file.is_dir():
+                shutil.rmtree(file)
+            elif file.name not in {Path(COVER).name, *styles(self.config)}:
                 file.unlink()
         super().build_content()
         package = Path(self.outdir, "content.opf")

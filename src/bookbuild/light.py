@@ -30,7 +30,7 @@ BUNDLE = "_static/site.css"
 THEME_STYLES = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
 THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
-FETCHES = "_static/mathjax/"  # a script that loads its fonts by itself
+FETCHES = ("_static/mathjax/", "_static/lab/")  # what scripts load by themselves
 NEEDED_FOR = {  # what a page must hold to need a script
     "_static/design-tabs.js": "data-sync-id",
     "_static/clipboard.min.js": "<pre",

@@ -103,6 +103,11 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
             raise nodes.SkipNode
         super().visit_bullet_list(node)
 
+    def visit_raw(self, node: nodes.Element) -> None:
+        """Leave out the lab, which runs on the site."""
+        if node.get("lab"):
+            raise nodes.SkipNode
+
     def visit_dropdown_main(self, node: nodes.Element) -> None:
         """Fold what the page folds."""
         self.add("<details>", 2, 1)

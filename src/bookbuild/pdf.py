@@ -67,7 +67,8 @@ def article(site: Path, name: str, page: BeautifulSoup, names: set[str]) -> Tag:
     for link in told.select("a[href]"):
         parts = urlsplit(urljoin(name, str(link["href"])))
         if not parts.netloc and parts.path in names:
-            link["href"] = "#" + anchor(parts.path, parts.fragment)
+            state = "=" in parts.fragment  # of the lab, which is not printed
+            link["href"] = "#" + anchor(parts.path, "" if state else parts.fragment)
         elif not parts.scheme:
             link.unwrap()  # it leads to a file of the site
     told["id"] = anchor(name)

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 
+from bookbuild.lablinks import wrong
+
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
 WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, search, ...
@@ -135,6 +137,8 @@ def test_each_link_leads_somewhere(pages: Pages) -> None:
         for file, anchor in links(name, page):
             if not (SITE / file).is_file():
                 bad.append(f"{name}: there is no {file}")
+            elif file == "lab.html" and "=" in anchor:  # a state
+                bad += [f"{name}: {complaint}" for complaint in wrong(anchor)]
             elif anchor and anchor not in anchors[file]:
                 bad.append(f"{name}: {file} has no #{anchor}")
     assert not bad

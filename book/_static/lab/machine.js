@@ -1,0 +1,197 @@
+// What runs in the lab: the book's training step, compiled from PyTorch, and what it starts from.
+// Loaded when it is first needed. A module that failed to load fails for ever under its address, so
+// the query of this one's, by which it is tried again, is passed on.
+
+const at = (name) => new URL(name, import.meta.url).href;
+const module = (name) => at(name) + new URL(import.meta.url).search;
+
+const get = async (name) => {
+  const answer = await fetch(at(name));
+  if (!answer.ok) throw new Error(`${name} is not there`);
+  return answer.arrayBuffer();
+};
+
+// The runtime of onnxruntime-web and the line charts of uPlot, both made ready.
+const load = async () => {
+  const [ort, { default: uPlot }, packed] = await Promise.all([
+    import(module("ort/ort.wasm.min.mjs")),
+    import(module("uplot/uPlot.esm.js")),
+    get("ort/ort-wasm-simd-threaded.wasm.gz"),
+  ]);
+  // Some servers send a .gz file as what is in it.
+  const zipped = new Uint8Array(packed, 0, 2).join() === "31,139";
+  const stream = () => new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  ort.env.wasm.wasmBinary = zipped ? await new Response(stream()).arrayBuffer() : packed;
+  ort.env.wasm.wasmPaths = { mjs: module("ort/ort-wasm-simd-threaded.mjs") };
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
+  return { ort, uPlot };
+};
+export const { ort, uPlot } = await load();
+
+// One thing at a time: the runtime keeps its place in memory that two runs would share.
+let last = Promise.resolve();
+const alone = (work) => (last = last.then(work, work));
+const answer = (graph, feeds, wanted) => alone(() => graph.run(feeds, wanted));
+
+// Files are fetched once, and a graph is read once.
+const kept = new Map();
+const once = (name, make) => {
+  if (!kept.has(name)) kept.set(name, get(name).then(make));
+  return kept.get(name).catch((error) => {
+    kept.delete(name);
+    throw error;
+  });
+};
+
+// Starting values ---------------------------------------------------------------------------------
+
+const sizes = (depth, width) => [2, ...Array(depth).fill(width), 2];
+
+// The shapes of a network's parameters: a weight and a bias for every layer.
+const shapes = (depth, width) =>
+  sizes(depth, width)
+    .slice(1)
+    .flatMap((out, layer) => [[out, sizes(depth, width)[layer]], [out]]);
+
+const count = (shape) => shape.reduce((a, b) => a * b);
+
+// The normal numbers that PyTorch drew for a network: {weights, biases}, an array for every layer.
+const drawn = (numbers, { depths, widths }, depth, width) => {
+  let from = 0;
+  for (const d of depths)
+    for (const w of widths) {
+      const arrays = [0, 1].map((kind) =>
+        shapes(d, w)
+          .filter((_, i) => i % 2 === kind)
+          .map((shape) => numbers.slice(from, (from += count(shape)))),
+      );
+      if (d === depth && w === width) return { weights: arrays[0], biases: arrays[1] };
+    }
+};
+
+// The first parameters, in float32: an array of that type rounds what is put into it.
+export const begin = async ({ start, size, depth, width, seed }, offered) => {
+  const numbers = await once(`draws-${seed}.bin`, (bytes) => new Float32Array(bytes));
+  const { weights, biases } = drawn(numbers, offered, depth, width);
+  const last = depth;
+  const to = Math.fround(size);
+  const std = {
+    normal: () => size,
+    xavier: (layer) => Math.sqrt(2 / (layer[0] + layer[1])),
+  }[start] ?? ((layer) => Math.sqrt(2 / layer[1]));
+
+  return shapes(depth, width).map((shape, i) => {
+    const layer = i >> 1;
+    const z = i % 2 ? biases[layer] : weights[layer];
+    if (start === "zeros" || start === "constant") return z.fill(start === "constant" ? to : 0);
+    if (start === "biases") return i % 2 && layer < last ? z.map((v) => v * to) : z.fill(0);
+    if (i % 2 || (start === "zero-last" && layer === last)) return z.fill(0);
+    const scale = Math.fround(std(shape));
+    const random = z.map((v) => v * scale);
+    if (start !== "tied") return random;
+    const twin = (n) => {
+      const [row, column] = [layer < last ? 0 : Math.floor(n / shape[1]), layer ? 0 : n % shape[1]];
+      return random[row * shape[1] + column];
+    };
+    return random.map((v, n) => twin(n) + Math.fround(to * Math.fround(v - twin(n))));
+  });
+};
+
+// Training ----------------------------------------------------------------------------------------
+
+// A network at a step of its training. `run` looks at it there, and holds what the step leads to.
+export class Machine {
+  static async at({ activation, depth, width, optimizer, lr }, arrays, points, offered) {
+    const machine = new Machine();
+    const open = (bytes) => alone(() => ort.InferenceSession.create(bytes, { logSeverityLevel: 3 }));
+    machine.graph = await once(`graphs/${activation}-${depth}.onnx`, open);
+    machine.shapes = shapes(depth, width);
+    machine.names = machine.graph.inputNames.slice(0, -3); // of the state
+    machine.fixed = {
+      ...machine.labelled(points.x, points.y),
+      settings: new ort.Tensor(Float32Array.of(lr, ...offered.optimizers[optimizer]), [6]),
+    };
+    const zeros = arrays.map((array) => new Float32Array(array.length));
+    machine.put([...arrays, ...zeros, ...zeros, new Float32Array(2)]);
+    return machine;
+  }
+
+  labelled(x, y) {
+    const tensor = (rows) => new ort.Tensor(Float32Array.from(rows.flat()), [rows.length, 2]);
+    return { x: tensor(x), y: tensor(y.map((label) => [1 - label, +label])) };
+  }
+
+  put(arrays) {
+    const dims = [...this.shapes, ...this.shapes, ...this.shapes, [2]];
+    this.state = arrays.map((array, i) => new ort.Tensor(Float32Array.from(array), dims[i]));
+  }
+
+  get parameters() {
+    return this.state.slice(0, this.shapes.length).map((tensor) => tensor.data);
+  }
+
+  // Whether momentum still moves one of the first parameters, whatever their gradients are.
+  coasts(count) {
+    const means = this.state.slice(this.shapes.length, this.shapes.length + count);
+    return this.fixed.settings.data[1] > 0 && means.some((tensor) => tensor.data.some(Boolean));
+  }
+
+  feeds(more) {
+    const state = Object.fromEntries(this.names.map((name, i) => [name, this.state[i]]));
+    return { ...state, ...this.fixed, ...more };
+  }
+
+  async run() {
+    const out = await answer(this.graph, this.feeds());
+    this.next = this.names.map((name) => out[`${name}'`]);
+    return { loss: out.loss.data[0], norms: out.norms.data, logits: out.logits.data };
+  }
+
+  step() {
+    this.state = this.next;
+    return this.run();
+  }
+
+  // The network's logits at other points.
+  async logits(grid) {
+    const out = await answer(this.graph, this.feeds(grid), ["logits"]);
+    return out.logits.data;
+  }
+
+  // All that one step gives from another state, in the graph's order.
+  async from(arrays) {
+    const other = Object.assign(new Machine(), this);
+    other.put(arrays);
+    const out = await answer(other.graph, other.feeds());
+    return other.graph.outputNames.map((name) => out[name].data);
+  }
+}
+
+// What makes the units of a hidden layer: weights, bias, outgoing weights, each for every unit.
+const pieces = (parameters, layer) => {
+  const [weight, bias, after] = parameters.slice(2 * layer, 2 * layer + 3);
+  const width = bias.length;
+  const into = weight.length / width;
+  return [
+    ...Array.from({ length: into }, (_, i) => bias.map((_, unit) => weight[unit * into + i])),
+    bias,
+    ...Array.from({ length: after.length / width }, (_, i) => after.subarray(i * width, (i + 1) * width)),
+  ];
+};
+
+// The groups of twins of a hidden layer: units whose weights, bias and outgoing weights are equal.
+export const twins = (parameters, layer) => {
+  const each = pieces(parameters, layer);
+  const groups = [];
+  for (let unit = 0; unit < each[0].length; unit++) {
+    const group = groups.find(([first]) => each.every((numbers) => numbers[first] === numbers[unit]));
+    if (group) group.push(unit);
+    else groups.push([unit]);
+  }
+  return groups;
+};
+
+// How far apart the units of a hidden layer are, in their most different number.
+export const gap = (parameters, layer) =>
+  Math.max(...pieces(parameters, layer).map((each) => Math.fround(Math.max(...each) - Math.min(...each))));

@@ -1,0 +1,77 @@
+"""A Sphinx extension: the directive ``{lab}`` puts a laboratory on a page, on the site alone.
+
+Its markup is ``lab.html`` beside this file, its script ``lab.js`` among the static files. What the
+script loads is made before by ``bookbuild.labfiles``, in the folder ``_build/lab``; without that
+folder a sentence stands in its place.
+"""
+
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+LOG = logging.getLogger(__name__)
+MARKUP = Path(__file__).with_suffix(".html")
+MISSING = (
+    "This copy of the book was built without the lab, because npm's registry could not be reached. "
+    "The next build tries again."
+)
+
+
+def made(app: Sphinx) -> Path:
+    """Return the folder of what the script loads."""
+    return Path(app.confdir, "_build/lab")
+
+
+class LabDirective(SphinxDirective):
+    """The place of the laboratory."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return its markup, or a sentence that says why it is not there."""
+        note = made(self.env.app) / "made-from"
+        self.env.note_dependency(note)
+        self.env.note_dependency(MARKUP)
+        if not note.exists():
+            LOG.info("the lab is left out: %s is not there", note)
+            return [nodes.note("", nodes.paragraph("", MISSING))]
+        return [nodes.raw("", MARKUP.read_text("utf-8"), format="html", lab=True)]
+
+
+def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Keep the laboratory on the site only."""
+    if app.builder.name != "html":
+        for raw in list(doctree.findall(nodes.raw)):
+            if raw.get("lab"):
+                raw.parent.remove(raw)
+
+
+def add_script(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, object],
+    doctree: nodes.document | None,
+) -> None:
+    """Load the script where there is a laboratory."""
+    if 'class="lab"' in str(context.get("body")):
+        app.add_js_file("lab.js", loading_method="defer")
+
+
+def copy(app: Sphinx, exception: Exception | None) -> None:
+    """Put what the script loads beside it."""
+    if not exception and app.builder.name == "html" and made(app).exists():
+        ours = shutil.ignore_patterns("made-from")
+        shutil.copytree(made(app), Path(app.outdir, "_static/lab"), ignore=ours, dirs_exist_ok=True)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.add_directive("lab", LabDirective)
+    app.connect("doctree-resolved", choose)
+    app.connect("html-page-context", add_script)
+    app.connect("build-finished", copy)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

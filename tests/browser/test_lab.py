@@ -1,0 +1,431 @@
+"""The lab does in a browser what PyTorch does, says what is true of it, and fails well.
+
+Runs start from the lab's own links. Where rounding decides what a run becomes, each of its steps is
+compared, from PyTorch's own state.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from time import monotonic
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from playwright.sync_api import Browser, Page, Route
+from torch.optim import Optimizer
+
+from tests.browser.serving import SITE, Site
+from zeroinit import Data, gap, twins, units
+from zeroinit.lab import DATA, network, start_
+from zeroinit.networks import MLP, linear_layers
+
+pytestmark = pytest.mark.skipif(
+    not (SITE / "_static/lab/lab.json").exists(), reason="the book was built without the lab"
+)
+
+# What a careful host lets a page do; the hashes are of the scripts within the page.
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; script-src 'self' 'wasm-unsafe-eval' {hashes}"
+)
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.9),
+    "adam": torch.optim.Adam,
+}
+STEPS = 500
+
+
+class Setting(NamedTuple):
+    """What the lab's controls say; names are those of its links."""
+
+    activation: str = "tanh"
+    start: str = "zeros"
+    size: float = 1.0
+    depth: int = 1
+    width: int = 8
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    data: str = "xor"
+    seed: int = 0
+
+    def link(self, **more: object) -> str:
+        sized = self.start in {"constant", "tied", "normal", "biases"}
+        told = {k: v for k, v in self._asdict().items() if k != "size" or sized}
+        return "#" + urlencode({**told, "steps": STEPS, **more}, safe=":,")
+
+    def model(self) -> MLP:
+        model = network(self.activation, self.depth, self.width)
+        return start_(model, self.start, size=self.size, seed=self.seed)
+
+
+SETTINGS = [
+    *(Setting(a, "zeros", depth=2, data="half-plane") for a in ("relu", "tanh", "sigmoid", "gelu")),
+    *(Setting(a, "constant", 0.5, depth=2) for a in ("relu", "tanh", "sigmoid", "gelu")),
+    *(Setting(a, "xavier", depth=2, width=16, data="moons") for a in ("relu", "tanh", "gelu")),
+    *(Setting(a, "kaiming", 1.0, 1, 32, "adam", 0.01, seed=3) for a in ("relu", "sigmoid", "gelu")),
+    *(Setting("tanh", "tied", size, width=4) for size in (1e-7, 1e-3, 1.0)),
+    Setting("gelu", "tied", 0.1, depth=3, width=17, optimizer="momentum", lr=0.01, data="moons"),
+    Setting("tanh", "normal", 0.01, data="half-plane"),
+    Setting("sigmoid", "normal", 1.0, depth=4, width=16, optimizer="adam", lr=0.01, seed=1),
+    Setting("relu", "zero-last", width=16, optimizer="adam", lr=0.01, seed=5),
+    Setting("gelu", "zero-last", depth=3, optimizer="momentum", lr=0.02, data="half-plane"),
+    Setting("sigmoid", "biases", 1.0, depth=2, data="moons", seed=2),
+    Setting("tanh", "biases", 0.5, width=2, optimizer="momentum", lr=0.02),
+    Setting("relu", "kaiming", depth=4, width=2, data="half-plane", lr=0.05, seed=4),
+]  # fmt: skip
+# The rate is so high that the last bits of a step decide where the run goes.
+CHAOTIC = [
+    Setting("relu", "kaiming", depth=3, width=32, optimizer="adam", lr=0.1),
+    Setting("tanh", "normal", 1.5, depth=4, width=16, lr=1.0, data="moons"),
+]
+
+
+def guard(route: Route) -> None:
+    """Answer with the page, under a policy."""
+    answer = route.fetch()
+    inline = re.findall(r"<script>(.*?)</script>", answer.text(), re.S)
+    digests = (b64encode(sha256(script.encode()).digest()).decode() for script in inline)
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
+    policy = {"Content-Security-Policy": POLICY.format(hashes=hashes)}
+    route.fulfill(response=answer, headers={**answer.headers, **policy})
+
+
+@contextmanager
+def lab_page(site: Site, browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """Open the lab, and note what goes wrong and who else is asked."""
+    with browser.new_context(reduced_motion="reduce") as context:
+        tab = context.new_page()
+        tab.set_default_timeout(30_000)
+        wrong: list[str] = []
+
+        def note(bad: bool, text: str) -> None:
+            if bad:
+                wrong.append(text)
+
+        tab.on("pageerror", lambda it: wrong.append(str(it)))
+        tab.on("console", lambda it: note(it.type in {"error", "warning"}, it.text))
+        ours = (site.address, "data:")
+        tab.on("request", lambda it: note(not it.url.startswith(ours), it.url))
+        tab.route("**/lab.html", guard)
+        tab.goto(f"{site.address}lab.html")
+        yield tab, wrong
+
+
+@pytest.fixture(scope="module")
+def tab(site: Site, browser: Browser) -> Iterator[Page]:
+    """Return a page that holds the lab; in the end nothing may have gone wrong on it."""
+    with lab_page(site, browser) as (tab, wrong):
+        tab.click(".lab-step")
+        until(tab, "document.querySelector('.lab').lab.state().step == 1")
+        yield tab
+        assert not wrong, "\n".join(wrong)
+
+
+def until(tab: Page, true: str, arg: object = None) -> None:
+    """Wait until JavaScript says true; Playwright's own wait needs what the policy forbids."""
+    end = monotonic() + 30
+    while not tab.evaluate(true, arg):
+        assert monotonic() < end, f"waited in vain for {true} {arg}"
+        tab.wait_for_timeout(20)
+
+
+def state(tab: Page) -> dict[str, Any]:
+    found: dict[str, Any] = tab.evaluate("document.querySelector('.lab').lab.state()")
+    return found
+
+
+def train(tab: Page, link: str, steps: int = STEPS) -> dict[str, Any]:
+    """Open a link of the lab, train to the end, and return what the lab shows."""
+    tab.evaluate("link => { location.hash = link }", link)
+    tab.evaluate("() => new Promise(requestAnimationFrame)")
+    tab.click(".lab-train")
+    until(
+        tab,
+        "steps => { const s = document.querySelector('.lab').lab.state();"
+        " return s.step >= steps || /^Diverged/.test(s.sentence) }",
+        steps,
+    )
+    until(tab, "document.querySelector('.lab-train').textContent == 'Train'")
+    return state(tab)
+
+
+class Reference(NamedTuple):
+    """A run of torch.optim: the loss at each step, the gradient norm of each
+    layer, and how far apart the units of the first are."""
+
+    model: MLP
+    losses: list[float]
+    norms: list[list[float]]
+    gaps: list[float]
+
+
+def reference(setting: Setting, data: Data, steps: int = STEPS) -> Reference:
+    model = setting.model()
+    optimizer = OPTIMIZERS[setting.optimizer](model.parameters(), lr=setting.lr)
+    losses, norms, gaps = [], [], []
+    layers = linear_layers(model)
+    for step in range(steps + 1):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(data.x), data.y)
+        loss.backward()
+        losses.append(loss.item())
+        gaps.append(gap(units(model, 1)))
+        slopes = [[p.grad for p in layer.parameters() if p.grad is not None] for layer in layers]
+        norms.append([float(torch.cat([g.flatten() for g in each]).norm()) for each in slopes])
+        if step < steps:
+            optimizer.step()
+    return Reference(model, losses, norms, gaps)
+
+
+def check_sentence(shown: dict[str, Any]) -> None:
+    """Check what the sentence claims against the numbers shown."""
+    said, norms, width = shown["sentence"], shown["norms"][-1], shown["settings"]["width"]
+    loss, entropy = shown["losses"][-1], shown["entropy"]
+    collapsed = [k for k in shown["distinct"] if k < width]
+    if said.startswith("Coasting"):
+        assert not any(norms[:-1])
+    elif said.startswith("At rest"):
+        assert not any(norms)
+    elif said.startswith("Dead"):
+        assert not any(norms[:-1])
+        assert norms[-1] > 0
+    elif said.startswith("Collapsed"):
+        assert re.findall(r"of layer (\d+) act as (\d+)", said) == [
+            (str(i + 1), str(k)) for i, k in enumerate(shown["distinct"]) if k < width
+        ]
+        assert any(norms[:-1])
+    elif said.startswith("Nearly collapsed"):
+        assert shown["parted"] is None
+        assert not collapsed
+    elif said.startswith("Parted"):
+        assert f"at step {shown['parted']}" in said
+        assert not collapsed
+    elif said.startswith("Learning"):
+        assert loss < entropy
+        assert not collapsed
+    else:
+        assert said.startswith("All units differ")
+        assert loss >= entropy - 1e-4
+        assert not collapsed
+    assert all(
+        float(x) == pytest.approx(loss, rel=1e-3) for x in re.findall(r"the loss is ([\d.]+)", said)
+    )
+    assert all(
+        float(x) == pytest.approx(entropy, rel=1e-3)
+        for x in re.findall(r"H\(p\) = ([\d.]+\d)", said)
+    )
+
+
+def name(setting: Setting) -> str:
+    return "-".join(map(str, setting))
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=name)
+def test_a_run_is_that_of_torch_optim(tab: Page, setting: Setting) -> None:
+    shown = train(tab, setting.link())
+    data = DATA[setting.data]()
+    due = reference(setting, data)
+    np.testing.assert_allclose(shown["losses"], due.losses, rtol=0, atol=1e-5)
+    assert shown["entropy"] == pytest.approx(data.entropy, abs=1e-12)
+    zero = np.array(due.norms) == 0
+    assert (np.array(shown["norms"])[zero] == 0).all()
+    for layer in range(1, setting.depth + 1):
+        if twins(due.model, layer) == [list(range(setting.width))]:
+            assert shown["distinct"][layer - 1] == 1
+    if setting.start == "tied":
+        apart = [step for step, width in enumerate(due.gaps) if width > 0.1]
+        assert shown["parted"] == (apart[0] if apart else None)
+    check_sentence(shown)
+
+
+@pytest.mark.parametrize(
+    "start", ["zeros", "constant", "tied", "normal", "xavier", "kaiming", "zero-last", "biases"]
+)
+def test_a_start_is_pytorchs_to_the_last_bit(tab: Page, start: str) -> None:
+    for depth, width in ((1, 2), (3, 17)):
+        setting = Setting(start=start, size=0.3, depth=depth, width=width, seed=4)
+        tab.evaluate("link => { location.hash = link }", setting.link())
+        until(
+            tab,
+            "([start, depth]) => { const s = document.querySelector('.lab').lab.state(); return"
+            " s.distinct?.length == depth && s.settings.start == start && s.losses.length == 1 }",
+            [start, depth],
+        )
+        shown = tab.evaluate("document.querySelector('.lab').lab.parameters()")
+        for p, found in zip(setting.model().parameters(), shown, strict=True):
+            assert torch.equal(p.detach().flatten(), torch.tensor(found))
+
+
+@pytest.mark.parametrize("setting", CHAOTIC, ids=name)
+def test_where_rounding_decides_each_step_is_pytorchs(tab: Page, setting: Setting) -> None:
+    train(tab, setting.link(steps=1), 1)
+    data, model = DATA[setting.data](), setting.model()
+    optimizer = OPTIMIZERS[setting.optimizer](model.parameters(), lr=setting.lr)
+    adam = setting.optimizer == "adam"
+    for step in range(30):
+        ps = list(model.parameters())
+        means = [optimizer.state[p].get("exp_avg", torch.zeros_like(p)) for p in ps]
+        squares = [optimizer.state[p].get("exp_avg_sq", torch.zeros_like(p)) for p in ps]
+        weights = [1 - 0.9**step, 1 - 0.999**step] if adam else [1.0 * (step > 0)] * 2
+        before = [t.detach().flatten().tolist() for t in (*ps, *means, *squares)] + [weights]
+        found = tab.evaluate("state => document.querySelector('.lab').lab.step(state)", before)
+        loss = F.cross_entropy(model(data.x), data.y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert found[3 * len(ps) + 1][0] == pytest.approx(loss.item(), rel=1e-5, abs=1e-6)
+        for p, after in zip(ps, found, strict=False):
+            bound = 1e-5 * (float(p.detach().abs().max()) + setting.lr)
+            np.testing.assert_allclose(after, p.detach().flatten(), rtol=0, atol=bound)
+
+
+def says(tab: Page, pattern: str) -> str:
+    """Wait until the lab's sentence fits a pattern, and return it."""
+    until(
+        tab,
+        "p => new RegExp(p, 's').test(document.querySelector('.lab-says').textContent)",
+        pattern,
+    )
+    return tab.inner_text(".lab-says")
+
+
+@pytest.mark.parametrize(
+    ("link", "noted", "name", "taken"),
+    [
+        ("#lr=-1", r"lr=-1.*0\.5 is taken", "lr", 0.5),
+        ("#lr=fast", r"lr=fast.*0\.5 is taken", "lr", 0.5),
+        ("#width=7", r"width=7.*8 is taken", "width", 8),
+        ("#start=ones", r"start=ones.*zeros is taken", "start", "zeros"),
+        ("#start=tied&size=2", r"size=2.*0\.001 is taken", "size", 0.001),
+        ("#steps=1.5", r"steps=1\.5.*1000 is taken", "steps", 1000),
+        ("#colour=red", "colour.*left out", "start", "zeros"),
+        ("#data=own&points=0:0:7,9:9:1", "Points left out: 2", "data", "own"),
+    ],
+)
+def test_a_wrong_link_falls_back_and_says_so(
+    tab: Page, link: str, noted: str, name: str, taken: object
+) -> None:
+    tab.evaluate("link => { location.hash = link }", link)
+    says(tab, noted)
+    assert state(tab)["settings"][name] == taken
+    assert str(tab.locator(f".lab [name={name}]").input_value()) == str(taken)
+
+
+def test_points_of_both_classes_are_asked_for(tab: Page) -> None:
+    tab.evaluate("location.hash = 'data=own'")
+    says(tab, "place points of both classes")
+    tab.click(".lab-train")
+    says(tab, "place points of both classes")
+    tab.evaluate("location.hash = 'data=own&points=1:1:0,2:1:0'")
+    says(tab, "place a point of class B")
+    tab.click(".lab-step")
+    assert state(tab)["step"] == 0
+
+
+def test_own_points_are_placed_by_keyboard_and_by_click_and_come_back_by_link(tab: Page) -> None:
+    tab.evaluate("location.hash = 'data=own&start=kaiming'")
+    until(tab, "document.querySelector('.lab').lab.state().settings.data == 'own'")
+    tab.click(".lab-remove")
+    answer = tab.locator(".lab-answer")
+    answer.focus()
+    for key in (*["ArrowRight"] * 3, "Enter", *["ArrowUp"] * 2, "Enter", "Delete"):
+        tab.keyboard.press(key)
+    tab.check(".lab [name=class][value='1']")
+    box = answer.bounding_box()
+    assert box
+    answer.click(position={"x": box["width"] / 4, "y": box["height"] / 4})
+    until(tab, "/points=0.3:0:0,-1.[45]\\d*:1.[45]\\d*:1$/.test(location.hash)")
+    x, y = re.findall(r"(-?1\.[45]\d*)", tab.evaluate("location.hash"))
+    shown = train(tab, tab.evaluate("location.hash") + "&steps=5", 5)
+    data = Data(torch.tensor([[0.3, 0.0], [float(x), float(y)]]), torch.tensor([0, 1]))
+    setting = Setting(start="kaiming", lr=0.5, data="own")
+    np.testing.assert_allclose(shown["losses"], reference(setting, data, 5).losses, atol=1e-5)
+
+
+def test_a_rate_that_diverges_stops_the_run_with_its_step(tab: Page) -> None:
+    setting = Setting("relu", "kaiming", lr=1000.0, depth=4, width=32)
+    shown = train(tab, setting.link(steps=100_000), 100_000)
+    assert f"Diverged at step {shown['step']}" in shown["sentence"]
+    assert not np.isfinite(shown["losses"][-1])
+    assert np.isfinite(shown["losses"][:-1]).all()
+    tab.click(".lab-reset")
+    until(tab, "document.querySelector('.lab').lab.state().step == 0")
+
+
+def test_a_link_brings_a_state_back(tab: Page) -> None:
+    there = train(tab, Setting("gelu", "kaiming", depth=2, seed=2).link(steps=37), 37)
+    link = tab.evaluate("location.hash")
+    train(tab, Setting().link(steps=3), 3)
+    back = train(tab, link, 37)
+    assert back == there
+
+
+def test_the_table_holds_the_numbers(tab: Page) -> None:
+    shown = train(tab, Setting("relu", "kaiming", depth=2).link(steps=37), 37)
+    body = tab.evaluate(
+        "[...document.querySelectorAll('.lab-table tbody tr')]"
+        ".map(row => [...row.cells].map(cell => +cell.textContent))"
+    )
+    assert [int(row[0]) for row in body] == [0, 1, 2, 5, 10, 20, 37]
+    for step, loss, *norms in ([*row[:5]] for row in body):
+        assert loss == pytest.approx(shown["losses"][int(step)], rel=1e-3)
+        assert norms == pytest.approx(shown["norms"][int(step)], rel=1e-3)
+    assert body[-1][5:] == shown["distinct"]
+
+
+def test_nothing_heavy_loads_before_the_first_press(site: Site, browser: Browser) -> None:
+    site.sent.clear()
+    with lab_page(site, browser) as (tab, wrong):
+        tab.wait_for_load_state("networkidle")
+        before = {path for path in site.sent if "/_static/lab/" in path}
+        assert before == {"/_static/lab/lab.json"}
+        tab.click(".lab-step")
+        until(tab, "document.querySelector('.lab').lab.state().step == 1")
+        loaded = {path: size for path, size in site.sent.items() if "/_static/lab/" in path}
+        assert sum(loaded.values()) <= 4_000_000, json.dumps(loaded, indent=1)
+        assert not wrong
+
+
+@pytest.mark.parametrize("name", ["*.wasm.gz", "*.onnx", "lab.json"])
+def test_a_blocked_load_leaves_the_still_and_says_why(
+    name: str, site: Site, browser: Browser
+) -> None:
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.route(f"**/{name}", lambda route: route.abort())
+        tab.goto(f"{site.address}lab.html")
+        tab.click(".lab-train")
+        says(tab, "did not load.*picture below")
+        assert tab.inner_text(".lab-train") == "Try again"
+        assert tab.locator("article figure img").first.is_visible()
+        tab.unroute(f"**/{name}")
+        tab.click(".lab-train")
+        until(tab, "document.querySelector('.lab').lab.state().step > 0")
+
+
+def test_from_disk_the_lab_says_how_to_see_it(browser: Browser) -> None:
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.goto((SITE / "lab.html").as_uri())
+        tab.click(".lab-train")
+        says(tab, "make serve")
+
+
+def test_without_javascript_a_still_and_a_sentence_stand_there(
+    site: Site, browser: Browser
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        tab.goto(f"{site.address}lab.html")
+        assert not tab.locator(".lab").is_visible()
+        assert tab.locator(".lab-without").is_visible()
+        assert tab.locator("article figure img").first.is_visible()

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from bookbuild import compiled
-from zeroinit import functional, lab, networks
+from zeroinit import data, functional, initialization, lab, networks
 
 ACTIVATIONS = "relu", "tanh", "sigmoid", "gelu"
 ORT = "onnxruntime-web/dist/"
@@ -45,8 +45,8 @@ def step(activation: str, depth: int) -> bytes:
     groups = {"": state.parameters, "mean.": state.mean, "square.": state.square}
     carried = {f"{group}{name}": t for group, by in groups.items() for name, t in by.items()}
     carried["weights"] = state.weights
-    data = lab.DATA["half-plane"]()
-    x, y = data.x[:POINTS], F.one_hot(data.y[:POINTS]).float()
+    points = lab.DATA["half-plane"]()
+    x, y = points.x[:POINTS], F.one_hot(points.y[:POINTS]).float()
     inputs = carried | {"x": x, "y": y, "settings": functional.settings("adam", 0.1)}
     once = functional.functional_step(model)
 
@@ -96,11 +96,16 @@ def licence(packages: Path) -> str:
     return re.sub("Copyright .*", f"{holder}. All rights reserved.", text)
 
 
+def sources(packages: Path) -> list[Path]:
+    """Return the files that decide what is made."""
+    modules = (data, functional, initialization, lab, networks, compiled)
+    own = [Path(str(module.__file__)) for module in modules]
+    return [*own, Path(__file__), *(packages / name / "package.json" for name in NPM)]
+
+
 def made_from(packages: Path) -> str:
-    """Return a digest of the sources and versions that decide what the files hold."""
-    sources = [Path(str(m.__file__)) for m in (functional, networks, lab, compiled)]
-    sources += [Path(__file__), *(packages / name / "package.json" for name in NPM)]
-    parts = [file.read_bytes() for file in sources]
+    """Return a digest of the sources, and of the versions of what compiles them."""
+    parts = [file.read_bytes() for file in sources(packages)]
     parts += [version(package).encode() for package in ("torch", "onnx", "onnxscript")]
     return sha256(b"\0".join(parts)).hexdigest()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 from itertools import product
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Generator
 from torch.optim import Optimizer
 
-from bookbuild.labfiles import ACTIVATIONS, choices, draws, make, step
+from bookbuild.labfiles import ACTIVATIONS, choices, draws, make, sources, step
 from zeroinit import functional, lab
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +168,23 @@ def test_points_survive_as_text() -> None:
     told = json.loads(choices())
     for name, load in lab.DATA.items():
         assert torch.equal(torch.tensor(told["data"][name]["x"]), load().x)
+
+
+def test_every_module_that_runs_is_a_source() -> None:
+    ran: set[str] = set()
+    model = lab.network("tanh", 1, 4)
+    state, x = functional.beginning(dict(model.named_parameters())), torch.zeros(2, 2)
+    sys.setprofile(lambda frame, event, argument: ran.add(frame.f_code.co_filename))
+    try:
+        choices()
+        draws(0)
+        functional.functional_step(model)(state, x, x, functional.settings("sgd", 0.1))
+    finally:
+        sys.setprofile(None)
+    own = {file for file in ran if Path(file).parent.name == "zeroinit"}
+    assert len(own) > 4
+    own = {file for file in own if Path(file).name != "training.py"}  # it checks a rate, no more
+    assert own <= {str(file) for file in sources(ROOT / "node_modules")}
 
 
 @needs_npm

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
@@ -32,13 +33,19 @@ class LabDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return its markup, or a sentence that says why it is not there."""
-        note = made(self.env.app) / "made-from"
-        self.env.note_dependency(note)
+        there = made(self.env.app).exists()
+        self.env.metadata[self.env.docname]["lab"] = there
         self.env.note_dependency(MARKUP)
-        if not note.exists():
-            LOG.info("the lab is left out: %s is not there", note)
+        if not there:
+            LOG.info("the lab is left out: %s is not there", made(self.env.app))
             return [nodes.note("", nodes.paragraph("", MISSING))]
         return [nodes.raw("", MARKUP.read_text("utf-8"), format="html", lab=True)]
+
+
+def outdated(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:
+    """Have the page read again when the folder has come or gone."""
+    there = made(app).exists()
+    return [page for page, about in env.metadata.items() if about.get("lab", there) != there]
 
 
 def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -71,6 +78,7 @@ def copy(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_directive("lab", LabDirective)
+    app.connect("env-get-outdated", outdated)
     app.connect("doctree-resolved", choose)
     app.connect("html-page-context", add_script)
     app.connect("build-finished", copy)

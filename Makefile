@@ -68,8 +68,8 @@ $(KATEX): package-lock.json | $(READY)
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
 # The lab's page loads these files. Without npm's packages the book is built without the lab.
-$(LAB): $(patsubst %,src/zeroinit/%.py,data functional initialization lab networks) src/bookbuild/compiled.py \
-  src/bookbuild/labfiles.py package-lock.json constraints.txt | $(READY) $(KATEX)
+$(LAB): $(wildcard $(addprefix src/zeroinit/,data.py functional.py initialization.py lab.py networks.py) \
+  src/bookbuild/compiled.py src/bookbuild/labfiles.py) package-lock.json constraints.txt | $(READY) $(KATEX)
 	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.labfiles _build/lab node_modules $(JOBS) \
 	  && touch $@; else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi
 

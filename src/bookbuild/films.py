@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.scripts import load_where
+
 PLAYER = """
 <div class="film" role="group" aria-label="Player" hidden>
 <button type="button">Play</button>
@@ -39,20 +41,8 @@ def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 )
 
 
-def add_script(
-    app: Sphinx,
-    page: str,
-    template: str,
-    context: dict[str, object],
-    doctree: nodes.document | None,
-) -> None:
-    """Load the player's script where there is a player."""
-    if 'class="film"' in str(context.get("body")):
-        app.add_js_file("film.js", loading_method="defer")
-
-
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.connect("doctree-resolved", add_players)
-    app.connect("html-page-context", add_script)
+    load_where(app, 'class="film"', "film.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,6 +15,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.scripts import load_where
+
 LOG = logging.getLogger(__name__)
 MARKUP = Path(__file__).with_suffix(".html")
 MISSING = (
@@ -56,18 +58,6 @@ def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 raw.parent.remove(raw)
 
 
-def add_script(
-    app: Sphinx,
-    page: str,
-    template: str,
-    context: dict[str, object],
-    doctree: nodes.document | None,
-) -> None:
-    """Load the script where there is a laboratory."""
-    if 'class="lab"' in str(context.get("body")):
-        app.add_js_file("lab.js", loading_method="defer")
-
-
 def copy(app: Sphinx, exception: Exception | None) -> None:
     """Put what the script loads beside it."""
     if not exception and app.builder.name == "html" and made(app).exists():
@@ -80,6 +70,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("lab", LabDirective)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-resolved", choose)
-    app.connect("html-page-context", add_script)
+    load_where(app, 'class="lab"', "lab.js")
     app.connect("build-finished", copy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

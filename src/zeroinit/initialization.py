@@ -174,7 +174,30 @@ def tied_(model: M, *, generator: Generator | None = None) -> M:
     >>> model.layers[0].weight.unique(dim=0).shape, model.layers[1].weight.unique(dim=1).shape
     (torch.Size([1, 2]), torch.Size([2, 1]))
     """
-    default_(model, generator=generator)
+    return tie_(default_(model, generator=generator))
+
+
+@torch.no_grad()
+def tie_(model: M) -> M:
+    """Make every hidden unit of ``model`` a twin of its layer's first.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A network whose linear layers follow one another; changed in place.
+
+    Examples
+    --------
+    >>> from zeroinit import MLP, twins
+    >>> twins(tie_(MLP([2, 4, 2])), 1)
+    [[0, 1, 2, 3]]
+
+    A network without a hidden layer has nothing to tie:
+
+    >>> weight = tie_(MLP([2, 2], seed=1)).layers[0].weight
+    >>> torch.equal(weight, MLP([2, 2], seed=1).layers[0].weight)
+    True
+    """
     for layer, after in pairwise(linear_layers(model)):
         layer.weight.copy_(layer.weight[:1].clone().expand_as(layer.weight))
         if layer.bias is not None:

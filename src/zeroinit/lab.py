@@ -12,7 +12,7 @@ import torch
 from torch import Generator, nn
 
 from zeroinit.data import Data, half_plane, moons, xor
-from zeroinit.initialization import constant_, normal_, zeros_
+from zeroinit.initialization import constant_, normal_, tie_, zeros_
 from zeroinit.networks import MLP, linear_layers, lookup
 
 #: The points of the lab, by name.
@@ -119,13 +119,10 @@ def _glorot(model: MLP, size: float) -> None:
 def _tied(model: MLP, size: float) -> None:
     _he(model, size)
     weights = [layer.weight for layer in linear_layers(model)]
-    tied = [weight.clone() for weight in weights]
-    for weight in tied[:-1]:
-        weight.copy_(weight[:1].clone().expand_as(weight))
-    for weight in tied[1:]:
-        weight.copy_(weight[:, :1].clone().expand_as(weight))
-    for weight, equal in zip(weights, tied, strict=True):
-        weight.copy_(equal + size * (weight - equal))
+    random = [weight.clone() for weight in weights]
+    tie_(model)
+    for equal, other in zip(weights, random, strict=True):
+        equal.add_(size * (other - equal))
 
 
 def _zero_last(model: MLP, size: float) -> None:

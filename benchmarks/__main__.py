@@ -27,7 +27,6 @@ LOOP = 32  # a sample: each seed of a loop costs the same
 def main(rounds: int) -> None:
     """Measure and print; what is measured is written after every round."""
     results: dict[str, Any] = {
-        "machine": machine(),
         "users": {f"edit of {name}.py": users(name) for name in ("plots", "escape")},
         "builds": {name: {} for name in VARIANTS},
         "saves": [],
@@ -48,7 +47,7 @@ def main(rounds: int) -> None:
         tell(f"round {k + 1} of {rounds}: audit")
         for what, taken in results["audit"].items():
             taken.append(fresh("audit_cost", what))
-        results["machine"]["rounds"] = str(k + 1)
+        results["machine"] = machine(k + 1)
         write(results)
     print("\n\n".join(results["tables"].values()))
 
@@ -103,7 +102,7 @@ def users(module: str) -> int:
     return sum(bool(line.search("\n".join(code(notebook)))) for _, notebook in pages)
 
 
-def machine() -> dict[str, str]:
+def machine(rounds: int) -> dict[str, str]:
     """Return what this run is measured on and with."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [
@@ -117,7 +116,7 @@ def machine() -> dict[str, str]:
         peers[name] = f"{pins[name]} on Sphinx {pins['Sphinx']}"
     return {
         "date": date.today().isoformat(),
-        "rounds": "0",
+        "rounds": str(rounds),
         "processor": (models or [platform.processor()])[0],
         "processors": str(os.cpu_count()),
         "system": platform.platform(),

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections.abc import Callable
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -15,19 +14,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from oracles import NAMED
 from torch import Generator
-from torch.optim import Optimizer
 
 from bookbuild.labfiles import ACTIVATIONS, choices, draws, make, sources, step
 from zeroinit import functional, lab
 
 ROOT = Path(__file__).parents[2]
 MADE = ROOT / "_build/lab"
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "momentum": partial(torch.optim.SGD, momentum=0.9),
-    "adam": torch.optim.Adam,
-}
 Arrays = dict[str, NDArray[np.float32]]
 
 needs_npm = pytest.mark.skipif(
@@ -53,7 +47,7 @@ def mid_run(activation: str, depth: int, width: int, optimizer: str) -> tuple[Ar
     model = lab.start_(lab.network(activation, depth, width), "kaiming", seed=1)
     data = lab.DATA["moons"]()
     names = [name for name, _ in model.named_parameters()]
-    update = OPTIMIZERS[optimizer](model.parameters(), lr=0.03)
+    update = NAMED[optimizer](model.parameters(), lr=0.03)
 
     def descend() -> tuple[torch.Tensor, torch.Tensor]:
         logits = model(data.x)
@@ -107,7 +101,7 @@ def differences(graph: bytes, inputs: Arrays, expected: Arrays) -> list[str]:
 
 @needs_npm
 @pytest.mark.parametrize("width", [2, 16, 17])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", NAMED)
 @pytest.mark.parametrize(("activation", "depth"), list(product(ACTIVATIONS, lab.DEPTHS)))
 def test_a_compiled_step_is_the_step_of_torch_optim(
     activation: str, depth: int, optimizer: str, width: int

@@ -7,9 +7,8 @@ compared, from PyTorch's own state.
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from hashlib import sha256
 from time import monotonic
 from typing import Any, NamedTuple
@@ -19,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import NAMED
 from playwright.sync_api import Browser, Page, Route
-from torch.optim import Optimizer
 
 from tests.browser.serving import SITE, Site
 from zeroinit import Data, gap, twins, units
@@ -36,11 +35,6 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; script-src 'self' 'wasm-unsafe-eval' {hashes}"
 )
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "momentum": partial(torch.optim.SGD, momentum=0.9),
-    "adam": torch.optim.Adam,
-}
 STEPS = 500
 
 
@@ -159,8 +153,7 @@ def train(tab: Page, link: str, steps: int = STEPS) -> dict[str, Any]:
 
 
 class Reference(NamedTuple):
-    """A run of torch.optim: the loss at each step, the gradient norm of each
-    layer, and how far apart the units of the first are."""
+    """A run of torch.optim: losses, gradient norms of layers, and the gap of the first, by step."""
 
     model: MLP
     losses: list[float]
@@ -170,7 +163,7 @@ class Reference(NamedTuple):
 
 def reference(setting: Setting, data: Data, steps: int = STEPS) -> Reference:
     model = setting.model()
-    optimizer = OPTIMIZERS[setting.optimizer](model.parameters(), lr=setting.lr)
+    optimizer = NAMED[setting.optimizer](model.parameters(), lr=setting.lr)
     losses, norms, gaps = [], [], []
     layers = linear_layers(model)
     for step in range(steps + 1):
@@ -269,7 +262,7 @@ def test_a_start_is_pytorchs_to_the_last_bit(tab: Page, start: str) -> None:
 def test_where_rounding_decides_each_step_is_pytorchs(tab: Page, setting: Setting) -> None:
     train(tab, setting.link(steps=1), 1)
     data, model = DATA[setting.data](), setting.model()
-    optimizer = OPTIMIZERS[setting.optimizer](model.parameters(), lr=setting.lr)
+    optimizer = NAMED[setting.optimizer](model.parameters(), lr=setting.lr)
     adam = setting.optimizer == "adam"
     for step in range(30):
         ps = list(model.parameters())

@@ -1,5 +1,8 @@
 """What the package is measured against: PyTorch's autograd, its optimizers, a plain loop."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +20,13 @@ OPTIMIZERS: list[type[Optimizer]] = [
     and issubclass(found, Optimizer)
     and name not in {"Optimizer", "LBFGS", "SparseAdam", "Muon"}
 ]
+
+#: The optimizers of :mod:`zeroinit.functional`, as PyTorch has them.
+NAMED: dict[str, Callable[..., Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.9),
+    "adam": torch.optim.Adam,
+}
 
 
 def autograd(model: nn.Module, data: Data) -> dict[str, Tensor]:

@@ -1,22 +1,13 @@
 """The functional step does what autograd and torch.optim do."""
 
-from collections.abc import Callable
-from functools import partial
-
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import NAMED
 from torch import Tensor
-from torch.optim import Optimizer
 
 from zeroinit import MLP, Data, half_plane, linear_layers, moons, xor, zeros_
 from zeroinit.functional import OPTIMIZERS, Seen, State, beginning, functional_step, settings
-
-TORCH: dict[str, Callable[..., Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "momentum": partial(torch.optim.SGD, momentum=0.9),
-    "adam": torch.optim.Adam,
-}
 
 
 def run(model: MLP, data: Data, how: Tensor, steps: int) -> tuple[State, list[Seen]]:
@@ -28,7 +19,7 @@ def run(model: MLP, data: Data, how: Tensor, steps: int) -> tuple[State, list[Se
     return state, seen
 
 
-@pytest.mark.parametrize("optimizer", TORCH)
+@pytest.mark.parametrize("optimizer", NAMED)
 @pytest.mark.parametrize("widths", [[2, 16, 2], [2, 5, 7, 2], [2, 4, 4, 4, 4, 2]])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "gelu"])
 def test_it_takes_the_steps_of_torch_optim(
@@ -42,7 +33,7 @@ def test_it_takes_the_steps_of_torch_optim(
     else:
         how[1] = OPTIMIZERS[optimizer][0]
     state, seen = run(model, data, how, 60)
-    update = TORCH[optimizer](model.parameters(), lr=how[0].item())
+    update = NAMED[optimizer](model.parameters(), lr=how[0].item())
     for saw in seen:
         logits = model(data.x)
         loss = F.cross_entropy(logits, data.y)
@@ -79,7 +70,7 @@ def test_a_norm_is_zero_only_where_every_number_is() -> None:
     assert (seen.norms != 0).all()
 
 
-@pytest.mark.parametrize("optimizer", TORCH)
+@pytest.mark.parametrize("optimizer", NAMED)
 def test_all_zero_with_balanced_classes_stays_to_the_last_bit(optimizer: str) -> None:
     model = zeros_(MLP([2, 8, 8, 2], "tanh"))
     state, seen = run(model, moons(), settings(optimizer, 0.1), 20)

@@ -1,5 +1,7 @@
 """How Sphinx builds the book: pages are in book/, our own extensions in src/bookbuild/."""
 
+import atexit
+import gc
 import os
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))
 os.environ["JUPYTER_PATH"] = str(ROOT / "src/bookbuild")
+gc.set_threshold(100_000)  # a build makes many objects, and few of them wait for the collector
+atexit.register(gc.freeze)  # the end of the process frees what is left
 
 project = "Why not start at zero?"
 author = "The Zero Init maintainers"

@@ -68,18 +68,20 @@ class Katex:
         style = (self.package / "dist/katex.min.css").read_text("utf-8")
         style = OTHER_FORMATS.sub(r"\1", style)
         html = "".join(formula.html.partition("</math>")[2] for formula in drawn)
-        characters = {  # of each font
-            file.name: "".join(sorted(set(shown(html, style, file.stem.partition("-")[0]))))
+        families = {
+            file.name: file.stem.partition("-")[0]
             for file in sorted(self.package.glob("dist/fonts/*.woff2"))
         }
-        fonts = self.kept("fonts", [self.version, characters])
+        shown = characters(html, style, set(families.values()))
+        needed = {name: shown[family] for name, family in families.items()}
+        fonts = self.kept("fonts", [self.version, needed])
         if fonts is None:
             cut = {
                 name: cut_font(self.package / "dist/fonts" / name, [ord(c) for c in text])
-                for name, text in characters.items()
+                for name, text in needed.items()
             }
             fonts = {f"fonts/{name}": base64.b64encode(font).decode() for name, font in cut.items()}
-            self.keep("fonts", [self.version, characters], fonts)
+            self.keep("fonts", [self.version, needed], fonts)
         for name in AT_ONCE:
             style = style.replace(name, f"data:font/woff2;base64,{fonts.pop(name)}")
         apart = {name: base64.b64decode(font) for name, font in fonts.items()}
@@ -101,14 +103,18 @@ class Katex:
         draft.replace(self.folder / f"{name}.json")
 
 
-def shown(html: str, style: str, family: str) -> str:
-    """Return what a family of fonts may show of formulas; a special one, its own classes' text."""
-    if re.match("KaTeX_(Main|Math|Size)", family):
-        return unescape(TAG.sub("", html))
-    rules = re.findall(rf"([^{{}}]*){{[^{{}}]*font-family:{family}\b", style)
-    classes = set(re.findall(r"\.([\w-]+)", " ".join(rules)))
-    parts = re.findall(r'<span class="([^"]*)"[^>]*>([^<]+)', html)
-    return "".join(unescape(words) for names, words in parts if classes & set(names.split()))
+def characters(html: str, style: str, families: set[str]) -> dict[str, str]:
+    """Return what each family of fonts shows of formulas; a special one, its own classes' text."""
+    everything = set(unescape(TAG.sub("", html)))
+    parts = set(re.findall(r'<span class="([^"]*)"[^>]*>([^<]+)', html))
+    found = {}
+    for family in families:
+        rules = re.findall(rf"([^{{}}]*){{[^{{}}]*font-family:{family}\b", style)
+        classes = set(re.findall(r"\.([\w-]+)", " ".join(rules)))
+        own = {c for names, text in parts if classes & set(names.split()) for c in unescape(text)}
+        general = re.match("KaTeX_(Main|Math|Size)", family)
+        found[family] = "".join(sorted(everything if general else own))
+    return found
 
 
 def visible(drawn: str) -> str:

@@ -174,7 +174,7 @@ def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
         if file.endswith(".py") and known  # a page may try a module that is not there
     ]
     texts += [TransformerManager().transform_cell(cell) for cell in cells]
-    modules = {module for text in texts for module in imported(text)} | {"ipykernel"}
+    modules = {"ipykernel"}.union(*map(imported, texts))
     opened = {line["package"] for line in lines if "package" in line}
     modules |= {entry.partition(".")[0] for entry in opened}
     asked = {entry.partition("-")[0] for entry in opened if entry.endswith(".dist-info")}
@@ -182,14 +182,17 @@ def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
     return {"files": files, "packages": {package: version(package) for package in packages}}
 
 
-def imported(code: str) -> Iterator[str]:
-    """Yield the first names of the modules that import statements name."""
+@cache  # pages import the same files
+def imported(code: str) -> set[str]:
+    """Return the first names of the modules that import statements name."""
+    names: set[str] = set()
     with suppress(SyntaxError):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Import):
-                yield from (alias.name.partition(".")[0] for alias in node.names)
+                names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module.partition(".")[0]
+                names.add(node.module.partition(".")[0])
+    return names
 
 
 @cache

@@ -13,14 +13,14 @@ from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import node
 
-# Styles stay where they are: they may depend on the reader's theme. Paths that overlap stay two.
-# Matplotlib writes little that is hidden or a default: to look for it would take most of the time.
+# What makes these drawings shorter. The rest of SVGO's defaults takes time and finds nothing, or it
+# touches styles, which may depend on the reader's theme, and paths that overlap, which stay two.
 SHORTEN = """
 const {optimize} = require(process.argv[1]);
-const overrides = {inlineStyles: false, mergePaths: false, minifyStyles: false,
-                   removeHiddenElems: false, removeUnknownsAndDefaults: false,
-                   cleanupIds: {force: true, preservePrefixes: ["frame-", "drawn-"]}};
-const plugins = [{name: "preset-default", params: {overrides}}];
+const ids = {name: "cleanupIds", params: {force: true, preservePrefixes: ["frame-", "drawn-"]}};
+const plugins = ["removeDoctype", "removeXMLProcInst", "removeComments", "removeMetadata", ids,
+                 "cleanupNumericValues", "cleanupEnableBackground", "collapseGroups",
+                 "convertPathData", "convertTransform"];
 const shorten = (drawing) => optimize(drawing, {floatPrecision: 1, plugins}).data;
 process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).map(shorten)));
 """

@@ -40,6 +40,7 @@ extensions = [
     "bookbuild.mathematics",
     "bookbuild.notebooks",
     "bookbuild.results",
+    "bookbuild.searchindex",
     "bookbuild.sharing",
     "bookbuild.templates",
     "bookbuild.warm",

@@ -31,7 +31,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client.kernelspec import KernelSpec, get_kernel_spec
 from myst_nb.core.execute.direct import NotebookClientDirect
 from nbclient.exceptions import DeadKernelError
-from nbformat import from_dict
+from nbformat import NotebookNode, from_dict
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from sphinx.application import Sphinx
@@ -78,6 +78,9 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
         for file in record["sources"]["files"]:
             self.env.note_dependency(self.root / file)
         self.env.note_dependency(Path(kernel.resource_dir, "kernel.json"))
+        if self.nb_config.merge_streams:
+            for cell in self.code:
+                cell.outputs = merged(cell.outputs)
 
     def key(self, kernel: KernelSpec) -> str:
         """Return a name for the cells, and for how they are run."""
@@ -135,6 +138,24 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
             "error": "DeadKernelError",
             "traceback": said,
         }
+
+
+def merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return a cell's outputs with what it printed in one piece, as it was printed.
+
+    A kernel cuts it where a clock says. MyST-NB would put the pieces together, but without the
+    blanks at their ends.
+    """
+    streams: dict[str, NotebookNode] = {}
+    kept = []
+    for output in outputs:
+        if output.output_type == "stream" and output.name in streams:
+            streams[output.name].text += output.text
+            continue
+        if output.output_type == "stream":
+            streams[output.name] = output
+        kept.append(output)
+    return kept
 
 
 def name(content: object) -> str:

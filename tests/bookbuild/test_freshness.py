@@ -172,6 +172,14 @@ def test_pages_follow_the_versions_of_what_they_use(book: "Book") -> None:
     assert shown(book, "asks") == "2"
 
 
+def test_what_is_printed_bit_by_bit_is_kept_as_printed(book: "Book") -> None:
+    slowly = 'import time\nfor word in ("two", " ", "words ", "\\n", "\\n", "more"):\n'
+    slowly += '    print(word, end="", flush=True); time.sleep(0.3)\nprint()'
+    write_page(book, "one", slowly, "1")
+    assert runs(book) == {"one"}
+    assert "two words \n\nmore\nthe value is" in book.text("_build/html/one.html")
+
+
 def test_a_file_that_changes_while_its_page_runs_is_seen(book: "Book") -> None:
     save = "with open('../src/zeroinit/__init__.py', 'w') as f: f.write('VALUE = 2\\n')"
     write_page(book, "one", f"import zeroinit\n{save}")

@@ -298,14 +298,15 @@
     if (!norms.slice(0, -1).some(Boolean)) {
       const zero = norms.at(-1) ? "every gradient but that of the output bias" : "every gradient";
       // What an optimizer still carries on, from gradients of before.
-      const coasts = machine.coasts(norms.length - (norms.at(-1) ? 1 : 0));
+      const coasts = machine.moves(norms.length - (norms.at(-1) ? 1 : 0));
       if (coasts) return `Coasting: ${zero} is exactly zero; momentum of earlier steps moves the rest.`;
       if (!norms.at(-1)) return "At rest: every gradient is exactly zero, so nothing moves.";
       const rest =
         +a > +b
           ? `The loss is ${a}; it can fall to H(p) = ${b} and no further.`
           : `The loss has fallen to H(p) = ${b}, as far as it can.`;
-      return `Dead: only the output bias has a gradient, so only it moves. ${rest}`;
+      if (machine.moves()) return `Dead: only the output bias has a gradient, so only it moves. ${rest}`;
+      return `Dead, and arrived: only the output bias has a gradient, too small to move it. ${rest}`;
     }
     const groups = distinct();
     const collapsed = groups.flatMap((k, i) => (k < settings.width ? `of layer ${i + 1} act as ${k}` : []));

@@ -137,6 +137,11 @@ def state(tab: Page) -> dict[str, Any]:
     return found
 
 
+def parameters(tab: Page) -> list[list[float]]:
+    found: list[list[float]] = tab.evaluate("document.querySelector('.lab').lab.parameters()")
+    return found
+
+
 def train(tab: Page, link: str, steps: int = STEPS) -> dict[str, Any]:
     """Open a link of the lab, train to the end, and return what the lab shows."""
     tab.evaluate("link => { location.hash = link }", link)
@@ -179,18 +184,26 @@ def reference(setting: Setting, data: Data, steps: int = STEPS) -> Reference:
     return Reference(model, losses, norms, gaps)
 
 
-def check_sentence(shown: dict[str, Any]) -> None:
-    """Check what the sentence claims against the numbers shown."""
+def check_sentence(tab: Page, shown: dict[str, Any]) -> None:
+    """Check what the sentence claims against the numbers shown, and what the next step changes."""
+    before = parameters(tab)
+    tab.click(".lab-step")
+    until(tab, "at => document.querySelector('.lab').lab.state().step > at", shown["step"])
+    after = parameters(tab)
     said, norms, width = shown["sentence"], shown["norms"][-1], shown["settings"]["width"]
     loss, entropy = shown["losses"][-1], shown["entropy"]
     collapsed = [k for k in shown["distinct"] if k < width]
     if said.startswith("Coasting"):
         assert not any(norms[:-1])
+        assert before != after
     elif said.startswith("At rest"):
         assert not any(norms)
+        assert before == after
     elif said.startswith("Dead"):
         assert not any(norms[:-1])
         assert norms[-1] > 0
+        assert before[:-1] == after[:-1]
+        assert (before[-1] == after[-1]) == said.startswith("Dead, and arrived")
     elif said.startswith("Collapsed"):
         assert re.findall(r"of layer (\d+) act as (\d+)", said) == [
             (str(i + 1), str(k)) for i, k in enumerate(shown["distinct"]) if k < width
@@ -237,7 +250,23 @@ def test_a_run_is_that_of_torch_optim(tab: Page, setting: Setting) -> None:
     if setting.start == "tied":
         apart = [step for step, width in enumerate(due.gaps) if width > 0.1]
         assert shown["parted"] == (apart[0] if apart else None)
-    check_sentence(shown)
+    check_sentence(tab, shown)
+
+
+@pytest.mark.parametrize(
+    ("setting", "steps", "said"),
+    [
+        (Setting("tanh", "zeros", data="half-plane", lr=0.5), 10, "Dead: "),
+        (Setting("tanh", "zeros", data="half-plane", lr=0.5), 1000, "Dead, and arrived: "),
+        (Setting("tanh", "zeros", data="moons"), 10, "At rest: "),
+    ],
+)
+def test_a_network_is_dead_arrived_or_at_rest_as_its_next_step_moves_it(
+    tab: Page, setting: Setting, steps: int, said: str
+) -> None:
+    shown = train(tab, setting.link(steps=steps), steps)
+    assert shown["sentence"].startswith(said)
+    check_sentence(tab, shown)
 
 
 @pytest.mark.parametrize(
@@ -253,8 +282,7 @@ def test_a_start_is_pytorchs_to_the_last_bit(tab: Page, start: str) -> None:
             " s.distinct?.length == depth && s.settings.start == start && s.losses.length == 1 }",
             [start, depth],
         )
-        shown = tab.evaluate("document.querySelector('.lab').lab.parameters()")
-        for p, found in zip(setting.model().parameters(), shown, strict=True):
+        for p, found in zip(setting.model().parameters(), parameters(tab), strict=True):
             assert torch.equal(p.detach().flatten(), torch.tensor(found))
 
 

@@ -131,10 +131,10 @@ export class Machine {
     return this.state.slice(0, this.shapes.length).map((tensor) => tensor.data);
   }
 
-  // Whether momentum still moves one of the first parameters, whatever their gradients are.
-  coasts(count) {
-    const means = this.state.slice(this.shapes.length, this.shapes.length + count);
-    return this.fixed.settings.data[1] > 0 && means.some((tensor) => tensor.data.some(Boolean));
+  // Whether the step from here changes one of the first parameters, by as little as their last bit.
+  moves(count = this.shapes.length) {
+    const changes = ({ data }, i) => data.some((value, k) => value !== this.next[i].data[k]);
+    return this.state.slice(0, count).some(changes);
   }
 
   feeds(more) {

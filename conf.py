@@ -27,6 +27,7 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "bookbuild.accessible",
+    "bookbuild.bibliography",
     "bookbuild.dark",
     "bookbuild.drawings",
     "bookbuild.editions",
@@ -48,7 +49,7 @@ extensions = [
 nitpicky = True
 numfig = True
 bibtex_bibfiles = ["book/references.bib"]
-bibtex_default_style = "alpha"
+bibtex_default_style = "alpha-kept"
 
 # the pages and their cells
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]

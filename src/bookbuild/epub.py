@@ -15,8 +15,6 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 from docutils import nodes
-from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
 from sphinx.application import Sphinx
 from sphinx.builders.epub3 import Epub3Builder
 from sphinx.config import Config
@@ -44,6 +42,9 @@ class Builder(Epub3Builder):
 
     def copy_static_files(self) -> None:
         """Copy files, and draw the cover beside them."""
+        from matplotlib.figure import Figure  # every build loads this file, and few draw a cover
+        from matplotlib.patches import Ellipse
+
         super().copy_static_files()
         cover = Figure((6, 9), facecolor="#0072b2")
         cover.add_artist(Ellipse((0.5, 0.36), 0.3, 0.28, fill=False, color="white", linewidth=30))

@@ -67,13 +67,17 @@ class Katex:
         """Return the style and the fonts that formulas need, by file name."""
         style = (self.package / "dist/katex.min.css").read_text("utf-8")
         style = OTHER_FORMATS.sub(r"\1", style)
-        html = "".join(formula.html.partition("</math>")[2] for formula in drawn)
+        html = "".join(sorted(formula.html.partition("</math>")[2] for formula in drawn))
         families = {
             file.name: file.stem.partition("-")[0]
             for file in sorted(self.package.glob("dist/fonts/*.woff2"))
         }
-        shown = characters(html, style, set(families.values()))
-        needed = {name: shown[family] for name, family in families.items()}
+        of = [self.version, sha256(html.encode()).hexdigest()]
+        needed = self.kept("characters", of)
+        if needed is None:
+            shown = characters(html, style, set(families.values()))
+            needed = {name: shown[family] for name, family in families.items()}
+            self.keep("characters", of, needed)
         fonts = self.kept("fonts", [self.version, needed])
         if fonts is None:
             cut = {

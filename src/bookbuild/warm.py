@@ -34,6 +34,15 @@ if TYPE_CHECKING:  # a client starts for every page, and imports little
     from sphinx.util.typing import ExtensionMetadata
 
 ADDRESS = "WARM_KERNELS"
+KERNEL = (  # what it imports before its first cell, but matplotlib_inline, which must find IPython
+    "ipykernel.kernelapp",
+    "ipykernel.debugger",
+    "tornado.platform.asyncio",
+    "psutil",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.extensions.storemagic",
+)
 
 
 class Wish(TypedDict):
@@ -197,7 +206,7 @@ def warm_up(modules: list[str], wish: Wish) -> dict[str, str]:
     os.environ.update(wish["environment"])
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel
     sys.path[:] = wish["path"]
-    for module in ("ipykernel.kernelapp", "ipykernel.debugger", *modules):
+    for module in (*KERNEL, *modules):
         import_module(module)
     gc.collect()
     gc.freeze()  # what is shared stays untouched, and so stays shared

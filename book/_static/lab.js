@@ -10,7 +10,7 @@
   const list = (count, make) => Array.from({ length: count }, (_, i) => make(i));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const SLICE = 8; // milliseconds of training in a frame
+  const SLICE = 12; // milliseconds of training in a task; what the reader does comes between two
   const MOST = 128; // points of one's own
   const REACH = 3; // of the square they are placed in
   const APART = 0.1; // the gap at which units that were tied have parted
@@ -117,7 +117,7 @@
     const told = location.hash.includes("="); // else it leads to a place of the page
     const chosen = choose(told ? given : {});
     own = told && given.points ? placed(given.points) : own;
-    if (told) lab.scrollIntoView();
+    if (told) part("view").scrollIntoView();
     return take(chosen);
   };
 
@@ -261,7 +261,7 @@
       do note(await machine.step());
       while (running === mine && step() < until && performance.now() - from < SLICE);
       await show(true);
-      await new Promise(requestAnimationFrame);
+      await new Promise(setTimeout);
     }
     if (running === mine || diverged !== null) [pause(), show()];
   };
@@ -393,7 +393,7 @@
     await drawAnswer();
     if (!training || from - said > 2000) say();
     const now = performance.now();
-    next = now + Math.max(3 * (now - from), calm.matches ? 500 : 0);
+    next = now + Math.max(3 * (now - from), calm.matches ? 500 : 100);
   };
 
   // A canvas as large as it is shown, with its pen, in units of CSS pixels.
@@ -518,7 +518,7 @@
       }));
       const options = {
         width: part(name).clientWidth,
-        height: Math.round(part(name).clientWidth * 0.8),
+        height: 200,
         cursor: { show: false },
         legend: { live: false, markers: { width: 3, dash: (_, i) => lines[i - 1]?.[1][2] } },
         scales: { x: { time: false, range: () => [0, Math.max(1, step())] }, y: { range } },
@@ -553,7 +553,7 @@
 
   const drawCharts = () => {
     if (!machine || !record.length) return;
-    const every = Math.ceil(record.length / 2000);
+    const every = Math.ceil(record.length / 500);
     const steps = list(Math.ceil(record.length / every), (i) => i * every);
     if (steps.at(-1) !== step()) steps.push(step());
     const bound = entropy();

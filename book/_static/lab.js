@@ -14,6 +14,7 @@
   const MOST = 128; // points of one's own
   const REACH = 3; // of the square they are placed in
   const APART = 0.1; // the gap at which units that were tied have parted
+  const LEFT = 0.9; // the part of H(p) below which the loss has left the plateau
   const LEAST = -12; // the lowest power of ten drawn
   const SIDE = 48; // of the grid on which the network is asked
 
@@ -23,7 +24,7 @@
   let settings;
   let own = []; // the reader's points: [x, y, class]
   let cross = [0, 0];
-  let record, rows, parted, diverged, seen; // of this training
+  let record, rows, parted, left, diverged, seen; // of this training
   let charts = {};
   let running = null; // an object of its own for every run
   let turn = 0; // counts the starts
@@ -42,6 +43,9 @@
     return options ? [...options].find((option) => option.defaultSelected).value : defaultValue;
   };
 
+  const DECIMAL = /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i;
+  const decimal = (text) => (DECIMAL.test(text) ? Number(text) : NaN);
+
   // What a value must be, if it is not that.
   const wanted = (name, text, start) => {
     const { options, step, min, max } = field(name);
@@ -50,7 +54,7 @@
       return values.includes(text) ? "" : `one of ${values.join(", ")}`;
     }
     const [low, high] = name === "size" ? [limits(start).min, limits(start).max] : [min, max];
-    const value = text.trim() ? Number(text) : NaN;
+    const value = decimal(text);
     if (value >= +low && value <= +high && (step === "any" || Number.isInteger(value))) return "";
     return `a ${step === "any" ? "" : "whole "}number from ${low} to ${high}`;
   };
@@ -72,12 +76,13 @@
   };
 
   const placed = (text) => {
-    const points = text.split(",").map((point) => point.split(":").map((t) => (t.trim() ? Number(t) : NaN)));
+    const points = text ? text.split(",").map((point) => point.split(":").map(decimal)) : [];
     const good = points.filter(
       (p) => p.length === 3 && Math.abs(p[0]) <= REACH && Math.abs(p[1]) <= REACH && [0, 1].includes(p[2]),
     );
     const left = points.length - Math.min(good.length, MOST);
     const rule = `One is x:y:class, from −${REACH} to ${REACH} and 0 or 1, and ${MOST} are the most`;
+    if (!text) notes.push(`“points” is empty. ${rule}.`);
     if (left) notes.push(`Points left out: ${left}. ${rule}.`);
     return good.slice(0, MOST);
   };
@@ -113,10 +118,16 @@
   };
 
   const fromLink = () => {
-    const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     const told = location.hash.includes("="); // else it leads to a place of the page
-    const chosen = choose(told ? given : {});
-    own = told && given.points ? placed(given.points) : own;
+    const pairs = [...new URLSearchParams(told ? location.hash.slice(1) : "")];
+    const given = Object.fromEntries(pairs);
+    const chosen = choose(given);
+    if (pairs.length > Object.keys(given).length) notes.push("A name is there twice: its last value is taken.");
+    if ("size" in given && !("size" in chosen)) notes.push(`“size” has no use with start=${chosen.start}: it is left out.`);
+    if ("points" in given) {
+      if (chosen.data === "own") own = placed(given.points);
+      else notes.push("“points” has no use without data=own: it is left out.");
+    }
     if (told) part("view").scrollIntoView();
     return take(chosen);
   };
@@ -160,7 +171,9 @@
     if (!Number.isFinite(seen.loss)) [diverged, running] = [step(), null];
     const told = settings.start === "tied" && parted === null;
     if (told && tools.gap(machine.parameters, 0) > APART) parted = step();
-    if (/^(0|[125]0*)$/.test(step())) rows.push([step(), distinct()]);
+    const leaves = left === null && seen.loss < LEFT * entropy();
+    if (leaves) left = step();
+    if (leaves || parted === step() || /^(0|[125]0*)$/.test(step())) rows.push([step(), distinct()]);
   };
 
   const run = (token) => {
@@ -173,7 +186,7 @@
     pause();
     machine = null;
     record = recorder(settings.depth + 2);
-    [rows, parted, diverged] = [[], null, null];
+    [rows, parted, left, diverged] = [[], null, null, null];
     turn++;
     clear();
     for (const name of ["loss", "norms", "units"]) label(name, "Empty: nothing is trained yet.");
@@ -197,6 +210,7 @@
       return fail(error);
     }
     failure = "";
+    part("plots").hidden = false;
     run(running);
     draftCharts();
     note(first);
@@ -211,7 +225,7 @@
         ? "A browser does not let a page on disk load it: make serve shows it"
         : !("WebAssembly" in window && "DecompressionStream" in window)
           ? "This browser lacks what it runs on (WebAssembly, DecompressionStream)"
-          : `What it runs on did not load (${error.message})`;
+          : `What it runs on did not load (${error.message.split(/[.:]\s|\n/)[0]})`;
     failure = `${why}. The picture below shows the four classic starts.`;
     pause();
     show();
@@ -252,7 +266,6 @@
     if (running) return [pause(), show()];
     const mine = {};
     run(mine);
-    notes = [];
     if (!(await ready())) return pause();
     const goal = settings.steps * (Math.floor(step() / settings.steps) + 1);
     const until = Math.min(goal, field("steps").max);
@@ -277,9 +290,20 @@
   // The sentence ----------------------------------------------------------------------------------
 
   const short = (value) => String(Number(value.toPrecision(4)));
+  // On an axis, a number of any size is a few signs wide.
+  const tick = (value) => {
+    const plain = !value || (Math.abs(value) < 1e4 && Math.abs(value) >= 1e-3);
+    return plain ? short(value) : Number(value.toPrecision(2)).toExponential().replace("+", "");
+  };
+  const plateau = () => (left ? ` It was first below nine tenths of H(p) at step ${left}.` : "");
   const compared = (a, b) => {
-    if (+a < +b) return `Learning: the loss is ${a}, below H(p) = ${b}, which no constant output can beat.`;
-    return `All units differ; the loss, ${a}, has not passed H(p) = ${b} yet.`;
+    const below = +a < +b;
+    if (!step()) {
+      const where = below ? "already below" : "not below";
+      return `Before training: all units differ; the loss is ${a}, ${where} H(p) = ${b}.`;
+    }
+    if (!below) return `All units differ; the loss, ${a}, is not below H(p) = ${b}.${plateau()}`;
+    return `Learning: the loss is ${a}, below H(p) = ${b}, which no constant output can beat.${plateau()}`;
   };
 
   const sentence = () => {
@@ -310,7 +334,7 @@
     }
     const groups = distinct();
     const collapsed = groups.flatMap((k, i) => (k < settings.width ? `of layer ${i + 1} act as ${k}` : []));
-    const bound = `The loss is ${a}, and H(p) = ${b}.`;
+    const bound = `The loss is ${a}, and H(p) = ${b}.${plateau()}`;
     if (collapsed.length) {
       return `Collapsed: the ${settings.width} units ${collapsed.join(", those ")}. ${bound}`;
     }
@@ -388,6 +412,8 @@
     const from = performance.now();
     if (training && from < next) return;
     part("count").textContent = step();
+    part("plots").hidden = failure !== "";
+    part("missed").hidden = !failure;
     drawUnits();
     drawCharts();
     await drawAnswer();
@@ -455,7 +481,7 @@
   };
 
   // Every unit of a layer at its weights from two units below. Dots in one place have one label:
-  // ×8 for twins, else how many they are and how many of them differ, if twins or all are there.
+  // ×8 for twins, else how many they are and how many of them differ.
   const drawUnits = () => {
     const { pen, side } = canvas("units");
     const layer = +part("layer").value;
@@ -473,7 +499,7 @@
     const weight = machine.parameters[2 * layer];
     const largest = weight.reduce((most, w, i) => (i % into < 2 ? Math.max(most, Math.abs(w)) : most), 0);
     const far = largest ? 2 ** Math.ceil(Math.log2(1.15 * largest)) : 1;
-    pen.fillText(far, side - 4, middle - 6);
+    pen.fillText(tick(far), side - 4, middle - 6);
     pen.textAlign = "left";
     const places = [];
     for (const group of tools.twins(machine.parameters, layer)) {
@@ -488,7 +514,7 @@
       pen.beginPath();
       pen.arc(left, top, 4 + Math.log2(units), 0, 7);
       pen.fill();
-      if (groups === units && units < settings.width) continue;
+      if (units === 1) continue;
       pen.fillStyle = colour(INK);
       const text = groups === 1 ? `×${units}` : `${units} here, ${groups} different`;
       pen.fillText(text, Math.min(left + 12, side - pen.measureText(text).width - 4), top - 8);
@@ -527,18 +553,21 @@
       };
       charts[name] = new tools.uPlot(options, [[], ...lines.map(() => [])], part(name));
     };
-    draft("loss", [["loss", LOOKS.loss], ["H(p)", LOOKS.bound]], (_, low, high) => [0, 1.08 * (high || 1)]);
+    const values = (_, marks) => marks.map(tick);
+    draft("loss", [["loss", LOOKS.loss], ["H(p)", LOOKS.bound]], () => [0, top], { values });
     const looks = [...LOOKS.layers.slice(0, settings.depth), LOOKS.output];
     const layers = looks.map((look, i) => [layerName(i), look]);
     draft("norms", layers, () => [powers.low - 0.3, powers.high + 0.3], {
       splits: () => powers.marks,
-      values: (_, marks) => marks.map((mark) => (mark === powers.foot ? "0" : `10${raised(mark)}`)),
+      values: (_, marks) => marks.map((mark) => (mark === powers.foot ? "0" : `${powers.below(mark)}10${raised(mark)}`)),
     });
   };
   const raised = (power) => String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]);
 
+  let top = 1; // of the axis of the loss
+
   // Powers of ten from the lowest to the highest norm; exact zeros have the line at the foot.
-  let powers = { low: -1, high: 0, marks: [-1, 0] };
+  let powers = { low: -1, high: 0, marks: [-1, 0], below: () => "" };
   const span = (norms) => {
     const found = norms.flat().filter(Number.isFinite);
     const logs = found.filter(Boolean).map(power);
@@ -547,7 +576,8 @@
     const every = Math.ceil((high - lowest) / 6);
     const foot = found.length > logs.length ? lowest - every : null;
     const marks = list(Math.floor((high - lowest) / every) + 1, (i) => lowest + i * every);
-    return { foot, low: foot ?? lowest, high, marks: foot === null ? marks : [foot, ...marks] };
+    const below = (mark) => (mark === LEAST && found.some((norm) => norm && norm < 10 ** LEAST) ? "≤" : "");
+    return { foot, low: foot ?? lowest, high, marks: foot === null ? marks : [foot, ...marks], below };
   };
   const power = (norm) => Math.max(LEAST, Math.log10(norm));
 
@@ -558,7 +588,12 @@
     if (steps.at(-1) !== step()) steps.push(step());
     const bound = entropy();
     const drawn = (value) => (Number.isFinite(value) ? value : null);
-    charts.loss.setData([steps, steps.map((at) => drawn(loss(at))), steps.map(() => bound)]);
+    const losses = steps.map((at) => drawn(loss(at)));
+    const most = losses.reduce((a, b) => Math.max(a, b), bound);
+    const limit = 3 * Math.max(losses[0], bound);
+    part("cut").textContent = most > limit ? `, drawn up to ${short(limit)}` : "";
+    top = 1.08 * Math.min(most, limit);
+    charts.loss.setData([steps, losses, steps.map(() => bound)]);
     const norms = steps.map((at) => layerNorms(at));
     powers = span(norms);
     const heights = norms.map((row) => row.map((norm) => (norm ? drawn(power(norm)) : powers.foot)));
@@ -643,6 +678,7 @@
       norms: list(record.length, (at) => layerNorms(at)),
       distinct: machine ? distinct() : null,
       parted,
+      left,
       entropy: entropy(),
       sentence: part("says").textContent,
     }),

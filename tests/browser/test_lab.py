@@ -215,6 +215,9 @@ def check_sentence(tab: Page, shown: dict[str, Any]) -> None:
     elif said.startswith("Parted"):
         assert f"at step {shown['parted']}" in said
         assert not collapsed
+    elif said.startswith("Before training"):
+        assert shown["step"] == 0
+        assert not collapsed
     elif said.startswith("Learning"):
         assert loss < entropy
         assert not collapsed
@@ -330,6 +333,12 @@ def says(tab: Page, pattern: str) -> str:
         ("#steps=1.5", r"steps=1\.5.*1000 is taken", "steps", 1000),
         ("#colour=red", "colour.*left out", "start", "zeros"),
         ("#data=own&points=0:0:7,9:9:1", "Points left out: 2", "data", "own"),
+        ("#data=own&points=", "“points” is empty", "data", "own"),
+        ("#data=own&points=0x1:0:0", "Points left out: 1", "data", "own"),
+        ("#points=0:0:1", "“points” has no use", "data", "xor"),
+        ("#size=0.5", "“size” has no use with start=zeros", "start", "zeros"),
+        ("#width=4&width=16", "twice: its last value", "width", 16),
+        ("#lr=0x10", r"lr=0x10.*0\.5 is taken", "lr", 0.5),
     ],
 )
 def test_a_wrong_link_falls_back_and_says_so(
@@ -339,6 +348,85 @@ def test_a_wrong_link_falls_back_and_says_so(
     says(tab, noted)
     assert state(tab)["settings"][name] == taken
     assert str(tab.locator(f".lab [name={name}]").input_value()) == str(taken)
+
+
+def test_a_wrong_value_that_enter_submits_falls_back_and_says_so(tab: Page) -> None:
+    tab.evaluate("location.hash = 'start=kaiming&steps=5'")
+    until(tab, "document.querySelector('.lab').lab.state().settings.steps == 5")
+    tab.fill(".lab [name=lr]", "-3")
+    tab.press(".lab [name=lr]", "Enter")
+    until(tab, "document.querySelector('.lab').lab.state().step == 5")
+    assert "lr=-3" in says(tab, r"0\.5 is taken")
+
+
+def test_before_the_first_step_nothing_is_said_to_learn(tab: Page) -> None:
+    tab.evaluate("location.hash = 'start=kaiming'")
+    said = says(tab, "^Before training: all units differ")
+    shown = state(tab)
+    assert ("already below" in said) == (shown["losses"][0] < shown["entropy"])
+
+
+@pytest.mark.parametrize("size", [1e-2, 1e-3])
+def test_the_step_that_leaves_the_plateau_is_said_and_listed(tab: Page, size: float) -> None:
+    setting = Setting("tanh", "normal", size, width=4, lr=0.4, data="half-plane")
+    shown = train(tab, setting.link(steps=100), 100)
+    left = next(k for k, x in enumerate(shown["losses"]) if x < 0.9 * shown["entropy"])
+    assert f"first below nine tenths of H(p) at step {left}." in shown["sentence"]
+    listed = tab.locator(".lab-table tbody th").all_text_contents()
+    assert str(left) in listed
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("width", [2, 4, 16, 17, 32])
+def test_twins_stay_equal_at_every_width_in_this_browser(
+    tab: Page, width: int, optimizer: str
+) -> None:
+    setting = Setting("tanh", "constant", 0.1, 1, width, optimizer, 0.05)
+    assert train(tab, setting.link(steps=1500), 1500)["distinct"] == [1]
+
+
+def test_units_in_one_place_are_counted(tab: Page) -> None:
+    tab.evaluate(
+        "() => { const { prototype } = CanvasRenderingContext2D, { fillText } = prototype;"
+        " window.drawn = []; prototype.fillText = function (text, ...at) {"
+        " drawn.push(String(text)); fillText.call(this, text, ...at) } }"
+    )
+    for link, label in (
+        ("start=constant&width=4", "×4"),
+        ("start=biases&width=4", "4 here, 4 different"),
+        ("start=tied&size=1e-7&width=4", "4 here, 4 different"),
+    ):
+        tab.evaluate("link => { drawn = []; location.hash = link }", link)
+        until(tab, "label => drawn.includes(label)", label)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (360, 740)])
+def test_what_is_pressed_and_said_stays_in_view(
+    site: Site, browser: Browser, width: int, height: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
+        tab = context.new_page()
+        tab.goto(f"{site.address}lab.html#start=kaiming&steps=20")
+        tab.click(".lab-train")
+        says(tab, "^(Learning|All units)")
+        for part in (".lab-view", ".lab-units", ".lab-controls"):
+            tab.evaluate("part => document.querySelector(part).scrollIntoView()", part)
+            tab.wait_for_timeout(500)
+            hidden = tab.evaluate(
+                "['train', 'count', 'says'].filter(name => {"
+                " const e = document.querySelector(`.lab-${name}`), r = e.getBoundingClientRect();"
+                " const at = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);"
+                " return !(e.contains(at) && r.top >= 0 && r.bottom <= innerHeight) })"
+            )
+            assert not hidden, part
+        if width > height:
+            tab.evaluate("document.querySelector('.lab-view').scrollIntoView()")
+            tab.wait_for_timeout(500)
+            lowest = tab.evaluate(
+                "Math.max(...[...document.querySelectorAll('.lab-plots > div')]"
+                ".map(e => e.getBoundingClientRect().bottom))"
+            )
+            assert lowest <= height
 
 
 def test_points_of_both_classes_are_asked_for(tab: Page) -> None:
@@ -396,7 +484,8 @@ def test_the_table_holds_the_numbers(tab: Page) -> None:
         "[...document.querySelectorAll('.lab-table tbody tr')]"
         ".map(row => [...row.cells].map(cell => +cell.textContent))"
     )
-    assert [int(row[0]) for row in body] == [0, 1, 2, 5, 10, 20, 37]
+    left = {shown["left"]} - {None}
+    assert [int(row[0]) for row in body] == sorted({0, 1, 2, 5, 10, 20, 37} | left)
     for step, loss, *norms in ([*row[:5]] for row in body):
         assert loss == pytest.approx(shown["losses"][int(step)], rel=1e-3)
         assert norms == pytest.approx(shown["norms"][int(step)], rel=1e-3)
@@ -428,9 +517,13 @@ def test_a_blocked_load_leaves_the_still_and_says_why(
         says(tab, "did not load.*picture below")
         assert tab.inner_text(".lab-train") == "Try again"
         assert tab.locator("article figure img").first.is_visible()
+        assert tab.locator(".lab-missed a[href='#fig-still']").is_visible()
+        assert not tab.locator(".lab-plots").is_visible()
+        assert "http" not in tab.inner_text(".lab-says")
         tab.unroute(f"**/{name}")
         tab.click(".lab-train")
         until(tab, "document.querySelector('.lab').lab.state().step > 0")
+        assert tab.locator(".lab-plots").is_visible()
 
 
 def test_from_disk_the_lab_says_how_to_see_it(browser: Browser) -> None:

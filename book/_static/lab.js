@@ -592,7 +592,7 @@
     const most = losses.reduce((a, b) => Math.max(a, b), bound);
     const limit = 3 * Math.max(losses[0], bound);
     part("cut").textContent = most > limit ? `, drawn up to ${short(limit)}` : "";
-    top = 1.08 * Math.min(most, limit);
+    top = Math.min(1.08 * most, limit);
     charts.loss.setData([steps, losses, steps.map(() => bound)]);
     const norms = steps.map((at) => layerNorms(at));
     powers = span(norms);

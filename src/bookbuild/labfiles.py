@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from importlib.metadata import version
@@ -37,27 +38,35 @@ NPM = "onnxruntime-web", "uplot"
 UNITS, POINTS = 7, 61  # sizes of the example, which nothing else in a step has
 
 
-def step(activation: str, depth: int) -> bytes:
-    """Return the compiled step of the lab's networks of an activation and a depth."""
-    model = lab.network(activation, depth, UNITS).requires_grad_(False)
+def chosen(number: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the activation function whose place in ``ACTIVATIONS`` is an input of the graph."""
+
+    def function(z: Tensor) -> Tensor:
+        h, *others = (networks.ACTIVATIONS[name].function(z) for name in ACTIVATIONS)
+        for place, other in enumerate(others, 1):
+            h = torch.where(number == place, other, h)
+        return h
+
+    return function
+
+
+def step(depth: int) -> bytes:
+    """Return the compiled step of the lab's networks of a depth. Their activation is an input."""
+    model = lab.network("relu", depth, UNITS).requires_grad_(False)
     state = functional.beginning(dict(model.named_parameters()))
-    names = list(state.parameters)
-    groups = {"": state.parameters, "mean.": state.mean, "square.": state.square}
-    carried = {f"{group}{name}": t for group, by in groups.items() for name, t in by.items()}
-    carried["weights"] = state.weights
+    carried = {**state.numbers, "weights": state.weights}
     points = lab.DATA["half-plane"]()
     x, y = points.x[:POINTS], F.one_hot(points.y[:POINTS]).float()
     inputs = carried | {"x": x, "y": y, "settings": functional.settings("adam", 0.1)}
+    inputs["activation"] = torch.zeros(())
     once = functional.functional_step(model)
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
-        *numbers, weights, x, y, settings = tensors
-        by_group = [numbers[k : k + len(names)] for k in range(0, len(numbers), len(names))]
-        point, mean, square = (dict(zip(names, part, strict=True)) for part in by_group)
-        new, seen = once(functional.State(point, mean, square, weights), x, y, settings)
-        return (
-            *new.parameters.values(), *new.mean.values(), *new.square.values(), new.weights, *seen
-        )  # fmt: skip
+        *numbers, weights, x, y, settings, activation = tensors
+        model.sigma = model.sigma._replace(function=chosen(activation))  # its slope: autograd's
+        now = functional.State(dict(zip(state.numbers, numbers, strict=True)), weights)
+        new, seen = once(now, x, y, settings)
+        return (*new.numbers.values(), new.weights, *seen)
 
     outputs = [f"{name}'" for name in carried] + list(functional.Seen._fields)
     return compiled.compiled(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
@@ -77,6 +86,7 @@ def choices() -> bytes:
     """Return the points and what can be chosen, as JSON."""
     sets = {name: make() for name, make in lab.DATA.items()}
     told = {
+        "activations": ACTIVATIONS,
         "widths": lab.WIDTHS,
         "depths": lab.DEPTHS,
         "seeds": len(lab.SEEDS),
@@ -119,11 +129,9 @@ def make(folder: Path, packages: Path, jobs: int) -> None:
     draft = folder.with_name(f"{folder.name}.{os.getpid()}")
     for name in ("graphs", "ort", "uplot"):
         (draft / name).mkdir(parents=True)
-    kinds = list(product(ACTIVATIONS, lab.DEPTHS))
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = {kind: pool.submit(step, *kind) for kind in kinds}
-        for (activation, depth), graph in waiting.items():
-            (draft / f"graphs/{activation}-{depth}.onnx").write_bytes(graph.result())
+        for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
+            (draft / f"graphs/{depth}.onnx").write_bytes(graph)
     for seed in lab.SEEDS:
         (draft / f"draws-{seed}.bin").write_bytes(draws(seed))
     for source, target in FROM_NPM.items():

@@ -69,10 +69,9 @@ class State(NamedTuple):
 
     Parameters
     ----------
-    parameters : dict of str to Tensor, shape \*shape
-        The network, by the names of its parameters.
-    mean, square : dict of str to Tensor, shape \*shape
-        Running means of the gradient (the momentum) and of its square.
+    numbers : dict of str to Tensor, shape (3, \*shape)
+        For each parameter, by its name: the parameter, the running mean of its gradient (the
+        momentum), and that of the gradient's square.
     weights : Tensor, shape (2,)
         What the two means weigh so far: 1 − βᵗ, by which Adam divides them.
 
@@ -89,10 +88,13 @@ class State(NamedTuple):
     (tensor([0., 0.]), tensor([0.1000, 0.0010]))
     """
 
-    parameters: Tensors
-    mean: Tensors
-    square: Tensors
+    numbers: Tensors
     weights: Tensor
+
+    @property
+    def parameters(self) -> Tensors:
+        r"""The network, by the names of its parameters; each of shape \*shape."""
+        return {name: t[0] for name, t in self.numbers.items()}
 
 
 class Seen(NamedTuple):
@@ -131,13 +133,12 @@ def beginning(parameters: Mapping[str, Tensor]) -> State:
     --------
     >>> from zeroinit import MLP
     >>> state = beginning(dict(MLP([2, 16, 2]).named_parameters()))
-    >>> state.mean["layers.0.bias"].shape, state.weights
-    (torch.Size([16]), tensor([0., 0.]))
+    >>> state.numbers["layers.0.bias"].shape, state.weights
+    (torch.Size([3, 16]), tensor([0., 0.]))
     """
-    at = {name: p.detach().clone() for name, p in parameters.items()}
-    zero = {name: torch.zeros_like(p) for name, p in at.items()}
-    weights = next(iter(at.values())).new_zeros(2)
-    return State(at, zero, {name: p.clone() for name, p in zero.items()}, weights)
+    at = {name: p.detach() for name, p in parameters.items()}
+    numbers = {k: torch.stack([p, *torch.zeros_like(p).expand(2, *p.shape)]) for k, p in at.items()}
+    return State(numbers, next(iter(at.values())).new_zeros(2))
 
 
 def functional_step(
@@ -185,34 +186,24 @@ def functional_step(
         return F.cross_entropy(logits, y), logits
 
     def step(state: State, x: Tensor, y: Tensor, how: Tensor) -> tuple[State, Seen]:
-        parameters, mean, square, weights = state
-        slopes, (loss, logits) = grad_and_value(measure, has_aux=True)(parameters, x, y)
+        slopes, (loss, logits) = grad_and_value(measure, has_aux=True)(state.parameters, x, y)
         lr, momentum, dampening, beta2, eps, adaptive = how.unbind()
         # As running means they are 1 − βᵗ without a power, and without cancellation.
         kept = torch.stack([dampening, beta2])
-        weights = kept * weights + (1 - kept)
-        share, square_share = 1 - dampening, 1 - beta2
+        weights = kept * state.weights + (1 - kept)
         # All parameters as one vector: the fewer operations, the sooner they are compiled.
-        slope, means, squares = map(_joined, (slopes, mean, square))
-        means = momentum * means + share * slope
-        squares = beta2 * squares + square_share * (slope * slope)
-        size = torch.sqrt(squares / weights[1]) + eps
-        moves = lr / weights[0] * torch.where(adaptive > 0, means / size, means)
-        mean, square, move = (_parted(vector, parameters) for vector in (means, squares, moves))
-        parameters = {k: p - move[k] for k, p in parameters.items()}
+        slope = torch.cat([g.flatten() for g in slopes.values()])
+        point, mean, square = torch.cat([t.flatten(1) for t in state.numbers.values()], 1).unbind()
+        mean = momentum * mean + (1 - dampening) * slope
+        square = beta2 * square + (1 - beta2) * (slope * slope)
+        size = torch.sqrt(square / weights[1]) + eps
+        move = lr / weights[0] * torch.where(adaptive > 0, mean / size, mean)
+        parts = torch.stack([point - move, mean, square]).split(
+            [g.numel() for g in slopes.values()], 1
+        )
+        numbers = {k: t.view_as(state.numbers[k]) for k, t in zip(slopes, parts, strict=True)}
         # In float64 no square of a float32 number is rounded to 0.
         norms = torch.stack([g.double().square().sum() for g in slopes.values()]).sqrt()
-        return State(parameters, mean, square, weights), Seen(loss, logits, norms.to(slope))
+        return State(numbers, weights), Seen(loss, logits, norms.to(slope))
 
     return step
-
-
-def _joined(tensors: Tensors) -> Tensor:
-    """Return tensors as one vector."""
-    return torch.cat([t.flatten() for t in tensors.values()])
-
-
-def _parted(vector: Tensor, like: Tensors) -> Tensors:
-    """Return a vector's parts, in the names and shapes of other tensors."""
-    parts = vector.split([t.numel() for t in like.values()])
-    return {k: part.view_as(t) for (k, t), part in zip(like.items(), parts, strict=True)}

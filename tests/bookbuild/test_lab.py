@@ -51,7 +51,7 @@ def made(tmp_path: Path) -> Path:
     """Return a folder as ``bookbuild.labfiles`` leaves it."""
     folder = tmp_path / "_build/lab"
     (folder / "graphs").mkdir(parents=True)
-    for name in ("lab.json", "graphs/relu-1.onnx", "made-from"):
+    for name in ("lab.json", "graphs/1.onnx", "made-from"):
         (folder / name).write_text(name, "utf-8")
     return folder
 
@@ -63,7 +63,7 @@ def test_the_lab_is_on_its_page_with_what_it_loads(tmp_path: Path, made: Path) -
     index = (tmp_path / "html/index.html").read_text("utf-8")
     assert "lab.js" not in index
     loaded = tmp_path / "html/_static/lab"
-    assert (loaded / "graphs/relu-1.onnx").read_text("utf-8") == "graphs/relu-1.onnx"
+    assert (loaded / "graphs/1.onnx").read_text("utf-8") == "graphs/1.onnx"
     assert (loaded / "machine.js").exists()
     assert not (loaded / "made-from").exists()
 

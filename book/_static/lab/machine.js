@@ -100,20 +100,24 @@ export const begin = async ({ start, size, depth, width, seed }, offered) => {
 
 // Training ----------------------------------------------------------------------------------------
 
+// The parameters in a state, whose tensors hold of each itself and two running means.
+const parameters = (state) => state.slice(0, -1).map(({ data }) => data.subarray(0, data.length / 3));
+
 // A network at a step of its training. `run` looks at it there, and holds what the step leads to.
 export class Machine {
   static async at({ activation, depth, width, optimizer, lr }, arrays, points, offered) {
     const machine = new Machine();
     const open = (bytes) => alone(() => ort.InferenceSession.create(bytes, { logSeverityLevel: 3 }));
-    machine.graph = await once(`graphs/${activation}-${depth}.onnx`, open);
+    machine.graph = await once(`graphs/${depth}.onnx`, open);
     machine.shapes = shapes(depth, width);
-    machine.names = machine.graph.inputNames.slice(0, -3); // of the state
+    machine.names = machine.graph.inputNames.slice(0, -4); // of the state
     machine.fixed = {
       ...machine.labelled(points.x, points.y),
       settings: new ort.Tensor(Float32Array.of(lr, ...offered.optimizers[optimizer]), [6]),
+      activation: new ort.Tensor(Float32Array.of(offered.activations.indexOf(activation)), []),
     };
-    const zeros = arrays.map((array) => new Float32Array(array.length));
-    machine.put([...arrays, ...zeros, ...zeros, new Float32Array(2)]);
+    const still = arrays.map((array) => [...array, ...new Float32Array(2 * array.length)]);
+    machine.put([...still, [0, 0]]);
     return machine;
   }
 
@@ -123,18 +127,19 @@ export class Machine {
   }
 
   put(arrays) {
-    const dims = [...this.shapes, ...this.shapes, ...this.shapes, [2]];
+    const dims = [...this.shapes.map((shape) => [3, ...shape]), [2]];
     this.state = arrays.map((array, i) => new ort.Tensor(Float32Array.from(array), dims[i]));
   }
 
   get parameters() {
-    return this.state.slice(0, this.shapes.length).map((tensor) => tensor.data);
+    return parameters(this.state);
   }
 
   // Whether the step from here changes one of the first parameters, by as little as their last bit.
   moves(count = this.shapes.length) {
-    const changes = ({ data }, i) => data.some((value, k) => value !== this.next[i].data[k]);
-    return this.state.slice(0, count).some(changes);
+    const next = parameters(this.next);
+    const changes = (array, i) => array.some((value, k) => value !== next[i][k]);
+    return this.parameters.slice(0, count).some(changes);
   }
 
   feeds(more) {

@@ -32,6 +32,7 @@ def main(rounds: int) -> None:
         "saves": [],
         "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
         "audit": {"steps": [], "audit": []},
+        "lab": [],
         "failed": {},
     }
     for k in range(rounds):
@@ -47,6 +48,8 @@ def main(rounds: int) -> None:
         tell(f"round {k + 1} of {rounds}: audit")
         for what, taken in results["audit"].items():
             taken.append(fresh("audit_cost", what))
+        tell(f"round {k + 1} of {rounds}: lab")
+        results["lab"].append(fresh("lab"))
         results["machine"] = machine(k + 1)
         write(results)
     print("\n\n".join(results["tables"].values()))

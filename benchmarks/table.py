@@ -65,6 +65,9 @@ def ratios(results: dict[str, Any]) -> str:
     over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
     more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
     row("audit: more memory than its steps, in copies of the model", more, "≤", 1)
+    lab = results["lab"]
+    row("lab: CPU seconds to compile its steps anew", series(lab, "cpu"), "≤", 60)
+    row("lab: steps in a second in Chromium, two layers of 16", series(lab, "steps"), "≥", 1000)
     return markdown(["Ratio of CPU seconds, or as said", *SPREAD, "To reach", "Reached"], rows)
 
 

@@ -1,0 +1,64 @@
+"""What it costs to compile the lab's training steps, and how many of them a browser takes.
+
+``python -m benchmarks.lab`` compiles them anew, then trains two hidden layers of 16 units in
+Chromium with each activation. It prints the CPU seconds of all processes that compile, and the
+steps in a second of the slowest activation.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from playwright.sync_api import sync_playwright
+
+from benchmarks.builds import ROOT
+from benchmarks.measure import run
+from bookbuild.labfiles import ACTIVATIONS
+from bookbuild.pdf import BROWSERS
+
+SITE = "https://lab.test"  # no host: the files come from a folder
+STEPS = """async activation => {
+  const { begin, Machine } = await import("/machine.js");
+  const offered = await (await fetch("/lab.json")).json();
+  const setting = {
+    activation, start: "kaiming", depth: 2, width: 16, optimizer: "adam", lr: 0.01, seed: 0,
+  };
+  const start = await begin(setting, offered);
+  const machine = await Machine.at(setting, start, offered.data.moons, offered);
+  await machine.run();
+  for (let k = 0; k < 200; k++) await machine.step();
+  const from = performance.now();
+  for (let k = 0; k < 2000; k++) await machine.step();
+  return 2e6 / (performance.now() - from);
+}"""
+
+
+def compiling(folder: Path) -> float:
+    """Make the lab's files in a folder, and return the CPU seconds that it took."""
+    command = [sys.executable, "-m", "bookbuild.labfiles", str(folder), "node_modules", "2"]
+    return run(command, ROOT, os.environ, folder.with_suffix(".log")).cpu
+
+
+def stepping(folder: Path) -> float:
+    """Return the steps in a second, with the activation that takes longest."""
+    chromium = next(filter(None, map(shutil.which, BROWSERS)))
+    with sync_playwright() as playwright:
+        tab = playwright.chromium.launch(executable_path=chromium).new_page()
+        tab.route(
+            "**", lambda route: route.fulfill(path=f"{folder}{urlsplit(route.request.url).path}")
+        )
+        tab.goto(f"{SITE}/empty.html")
+        return min(float(tab.evaluate(STEPS, activation)) for activation in ACTIVATIONS)
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary, "lab")
+        cpu = compiling(folder)
+        shutil.copy(ROOT / "book/_static/lab/machine.js", folder)
+        (folder / "empty.html").touch()
+        print(json.dumps({"cpu": cpu, "steps": stepping(folder)}))

@@ -49,7 +49,7 @@ serve: $(READY) $(KATEX) $(LAB) ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
-bench: $(READY) ## Measure builds, training and an audit, and write benchmarks/results.json
+bench: $(READY) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
 
 lighthouse: html node_modules/whole ## Score the pages that ask most of a browser; on an idle machine

@@ -102,9 +102,10 @@
   const take = (chosen) => {
     settings = chosen;
     for (const name of NAMES) if (name in chosen) field(name).value = chosen[name];
-    const { label, min, max } = limits(chosen.start);
+    const { label, min, max, drawn } = limits(chosen.start);
     const size = field("size");
     size.parentElement.hidden = !label;
+    field("seed").parentElement.hidden = drawn === "no";
     if (label) [size.previousElementSibling.textContent, size.min, size.max] = [label, min, max];
     part("own").hidden = chosen.data !== "own";
     const { options } = part("layer");

@@ -137,7 +137,7 @@ def beginning(parameters: Mapping[str, Tensor]) -> State:
     (torch.Size([3, 16]), tensor([0., 0.]))
     """
     at = {name: p.detach() for name, p in parameters.items()}
-    numbers = {k: torch.stack([p, *torch.zeros_like(p).expand(2, *p.shape)]) for k, p in at.items()}
+    numbers = {name: torch.stack([p, *[torch.zeros_like(p)] * 2]) for name, p in at.items()}
     return State(numbers, next(iter(at.values())).new_zeros(2))
 
 
@@ -193,14 +193,14 @@ def functional_step(
         weights = kept * state.weights + (1 - kept)
         # All parameters as one vector: the fewer operations, the sooner they are compiled.
         slope = torch.cat([g.flatten() for g in slopes.values()])
-        point, mean, square = torch.cat([t.flatten(1) for t in state.numbers.values()], 1).unbind()
+        flat = [t.reshape(3, -1) for t in state.numbers.values()]
+        point, mean, square = torch.cat(flat, 1).unbind()
         mean = momentum * mean + (1 - dampening) * slope
         square = beta2 * square + (1 - beta2) * (slope * slope)
         size = torch.sqrt(square / weights[1]) + eps
         move = lr / weights[0] * torch.where(adaptive > 0, mean / size, mean)
-        parts = torch.stack([point - move, mean, square]).split(
-            [g.numel() for g in slopes.values()], 1
-        )
+        sizes = [g.numel() for g in slopes.values()]
+        parts = torch.stack([point - move, mean, square]).split(sizes, 1)
         numbers = {k: t.view_as(state.numbers[k]) for k, t in zip(slopes, parts, strict=True)}
         # In float64 no square of a float32 number is rounded to 0.
         norms = torch.stack([g.double().square().sum() for g in slopes.values()]).sqrt()

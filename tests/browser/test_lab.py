@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from tests.browser.serving import SITE, Site
 from zeroinit import Data, gap, twins, units
-from zeroinit.lab import DATA, network, start_
+from zeroinit.lab import DATA, STARTS, network, start_
 from zeroinit.networks import MLP, linear_layers
 
 pytestmark = pytest.mark.skipif(
@@ -272,9 +272,7 @@ def test_a_network_is_dead_arrived_or_at_rest_as_its_next_step_moves_it(
     check_sentence(tab, shown)
 
 
-@pytest.mark.parametrize(
-    "start", ["zeros", "constant", "tied", "normal", "xavier", "kaiming", "zero-last", "biases"]
-)
+@pytest.mark.parametrize("start", STARTS)
 def test_a_start_is_pytorchs_to_the_last_bit(tab: Page, start: str) -> None:
     for depth, width in ((1, 2), (3, 17)):
         setting = Setting(start=start, size=0.3, depth=depth, width=width, seed=4)
@@ -350,6 +348,18 @@ def test_a_wrong_link_falls_back_and_says_so(
     says(tab, noted)
     assert state(tab)["settings"][name] == taken
     assert str(tab.locator(f".lab [name={name}]").input_value()) == str(taken)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_seed_is_offered_where_it_decides_the_start(tab: Page, start: str) -> None:
+    setting = Setting(start=start, size=0.5)
+    one, two = (start_(network("tanh", 1, 8), start, size=0.5, seed=seed) for seed in (0, 1))
+    decides = any(
+        not torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True)
+    )
+    tab.evaluate("link => { location.hash = link }", setting.link())
+    until(tab, "start => document.querySelector('.lab').lab.state().settings.start == start", start)
+    assert tab.locator(".lab [name=seed]").is_visible() == decides
 
 
 def test_a_wrong_value_that_enter_submits_falls_back_and_says_so(tab: Page) -> None:

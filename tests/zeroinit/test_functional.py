@@ -1,10 +1,12 @@
 """The functional step does what autograd and torch.optim do."""
 
+from typing import cast
+
 import pytest
 import torch
 import torch.nn.functional as F
 from oracles import NAMED
-from torch import Tensor
+from torch import Tensor, nn
 
 from zeroinit import MLP, Data, half_plane, linear_layers, moons, xor, zeros_
 from zeroinit.functional import OPTIMIZERS, Seen, State, beginning, functional_step, settings
@@ -58,6 +60,24 @@ def test_it_changes_neither_the_model_nor_its_arguments() -> None:
         assert torch.equal(state.parameters[name], before[name])
         assert not state.numbers[name][1:].any()
     assert not state.weights.any()
+
+
+def test_it_moves_a_parameter_without_axes() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.scale = nn.Linear(2, 2), nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return cast(Tensor, self.scale * self.layer(x))
+
+    model, data = Scaled(), half_plane()
+    state = beginning(dict(model.named_parameters()))
+    classes = F.one_hot(data.y).float()
+    state, _ = functional_step(model)(state, data.x, classes, settings("sgd", 0.5))
+    F.cross_entropy(model(data.x), data.y).backward()
+    assert model.scale.grad is not None
+    torch.testing.assert_close(state.parameters["scale"], 2 - 0.5 * model.scale.grad)
 
 
 def test_a_norm_is_zero_only_where_every_number_is() -> None:

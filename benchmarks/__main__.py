@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks import saves
 from benchmarks.builds import ROOT, STEPS, VARIANTS, Copy, code, install, notebooks, pinned
+from benchmarks.lab import chromium
 from benchmarks.table import tables
 
 RESULTS = ROOT / "benchmarks/results.json"
@@ -135,4 +136,5 @@ def tell(text: str) -> None:
 
 
 if __name__ == "__main__":
+    chromium()  # not missed after the builds
     main(int(sys.argv[1]))

@@ -43,11 +43,21 @@ def compiling(folder: Path) -> float:
     return run(command, ROOT, os.environ, folder.with_suffix(".log")).cpu
 
 
+def chromium() -> str:
+    """Return the browser, or leave with a sentence if it or what npm brings is not here."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found or not (ROOT / "node_modules/uplot").exists():
+        sys.exit(
+            "The lab is measured with Chromium and npm's packages: "
+            "`apt-get install chromium` and `make html` bring them."
+        )
+    return found
+
+
 def stepping(folder: Path) -> float:
     """Return the steps in a second, with the activation that takes longest."""
-    chromium = next(filter(None, map(shutil.which, BROWSERS)))
     with sync_playwright() as playwright:
-        tab = playwright.chromium.launch(executable_path=chromium).new_page()
+        tab = playwright.chromium.launch(executable_path=chromium()).new_page()
         tab.route(
             "**", lambda route: route.fulfill(path=f"{folder}{urlsplit(route.request.url).path}")
         )

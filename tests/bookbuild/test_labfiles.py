@@ -90,14 +90,18 @@ def mid_run(activation: str, depth: int, width: int, optimizer: str) -> tuple[Ar
 
 
 def differences(graph: bytes, inputs: Arrays, expected: Arrays) -> list[str]:
-    """Return the names of the outputs that are further off than rounding explains."""
+    """Return the names of the outputs that are further off than rounding explains.
+
+    Of a state's new numbers those count that the optimizer keeps.
+    """
     found = run(graph, inputs)
+    kept = {
+        k: a[: len(expected[k])] if k.endswith("'") else a
+        for k, a in found.items()
+        if k in expected
+    }
     close = partial(np.allclose, rtol=2e-6, atol=2e-6)
-    return [
-        name
-        for name, array in expected.items()
-        if not close(found[name][: len(array)] if array.ndim else found[name], array)
-    ]
+    return [name for name, array in expected.items() if not close(kept[name], array)]
 
 
 @needs_npm

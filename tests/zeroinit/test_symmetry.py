@@ -12,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import OPTIMIZERS, assert_twins, autograd, lbfgs, plain_loop
 from strategies import Problem, Shuffle, problems, shuffles
+from symmetries import Experts, X, Y, symmetries
 from torch import Tensor, nn
+from torch.autograd.functional import hessian
+from torch.func import functional_call, grad
+from torch.nn.utils import parameters_to_vector
 from torch.optim import SGD, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zeroinit import (
     MLP,
+    Data,
     collapse,
     constant_,
     distinct_units,
@@ -179,6 +184,72 @@ def test_training_n_twins_is_training_one_unit_at_two_rates(case: Shuffle) -> No
     two_rates = SGD([{"params": [p], "lr": rate} for p, rate in rates.items()])
     losses = plain_loop(one, data, two_rates, steps=40)
     torch.testing.assert_close(train(wide, data, lr=0.1, steps=40).losses, losses)
+
+
+@pytest.mark.theorem("symmetry-principle")
+@pytest.mark.parametrize("name", symmetries())
+def test_a_map_that_keeps_the_loss_keeps_gradient_descent_and_the_hessian(name: str) -> None:
+    """Parts (a), (b) and (c), with γ and the Hessian written out as matrices."""
+    symmetry = symmetries()[name]
+    shapes = {k: p.shape for k, p in symmetry.network.named_parameters()}
+    start = parameters_to_vector(symmetry.network.parameters()).detach()
+
+    def named(vector: Tensor) -> dict[str, Tensor]:
+        parts = vector.split([shape.numel() for shape in shapes.values()])
+        return {k: t.view(shapes[k]) for k, t in zip(shapes, parts, strict=True)}
+
+    def mapped(vector: Tensor) -> Tensor:
+        return torch.cat([t.flatten() for t in symmetry(named(vector)).values()])
+
+    def loss(vector: Tensor) -> Tensor:
+        output = functional_call(symmetry.network, named(vector), (X,))
+        return F.cross_entropy(output, Y)
+
+    gamma = torch.stack([mapped(e) for e in torch.eye(len(start), dtype=start.dtype)], dim=1)
+    gradient = grad(loss)
+    torch.testing.assert_close(gamma.T @ gamma, torch.eye(len(start), dtype=start.dtype))
+    torch.testing.assert_close(loss(gamma @ start), loss(start))
+    torch.testing.assert_close(gradient(gamma @ start), gamma @ gradient(start))
+
+    # The point nearest to the start that γ leaves fixed, and where it is trained to.
+    values, vectors = torch.linalg.eigh(gamma + gamma.T)
+    fixed = vectors[:, values > 2 - 1e-9]
+    point = fixed @ (fixed.T @ start)
+    for _ in range(20):
+        torch.testing.assert_close(gamma @ point, point)
+        torch.testing.assert_close(gamma @ gradient(point), gradient(point))
+        point = point - 0.1 * gradient(point)
+    H = hessian(loss, point)
+    torch.testing.assert_close(H @ gamma, gamma @ H)
+
+
+@pytest.mark.theorem("symmetry-principle")
+@pytest.mark.parametrize("name", ["factors turned", "queries and keys turned"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_two_factors_that_turn_together_stay_zero_together(
+    name: str, optimizer: type[Optimizer]
+) -> None:
+    """A = B = 0 and q = k = 0: no number moves, to the last bit; with one of them zero both do."""
+    network = zeros_(symmetries()[name].network)
+    train(network, Data(X, Y), lr=0.1, steps=5, optimizer=optimizer)
+    assert not any(p.any() for p in network.parameters())
+    network = symmetries()[name].network
+    nn.init.zeros_(next(network.parameters()))
+    run = train(network, Data(X, Y), lr=0.1, steps=3)
+    assert list(run.wakes().values()) == [1, 2]
+
+
+@pytest.mark.theorem("symmetry-principle")
+def test_a_choice_of_the_best_expert_is_no_symmetry_where_scores_are_equal() -> None:
+    """Three equal experts with equal scores: the first is chosen, and alone has a gradient."""
+    network = Experts().double()
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.5)
+    scores = network.router(X)
+    best = F.one_hot(scores.argmax(1), 3).double()
+    output = torch.einsum("ne,eoi,ni->no", best, network.experts, X)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(output * Y[:, None], Y), network.experts)
+    assert gradient.any((1, 2)).tolist() == [True, False, False]
 
 
 @given(shuffles(bias=False))

@@ -4,14 +4,16 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
+from hypothesis import strategies as st
 from oracles import plain_loop
 from strategies import ZERO_AT_ZERO, Problem, problems
 from torch import nn
 from torch.distributions import Categorical
 from torch.optim import SGD
 
-from zeroinit import MLP, half_plane, train, zeros_
+from zeroinit import MLP, Data, half_plane, linear_layers, train, zeros_
 
 
 @pytest.mark.theorem("prior-limit")
@@ -39,6 +41,41 @@ def test_the_loss_of_a_dead_network_falls_from_ln_c_to_the_entropy_and_stops(
     assert (losses.diff() < 1e-12).all()
     assert (losses > Categorical(p).entropy() - 1e-12).all()
     torch.testing.assert_close(losses[-1], Categorical(p).entropy())
+
+
+@pytest.mark.theorem("prior-limit")
+@given(problems(ZERO_AT_ZERO), st.floats(0.1, 3.99))
+def test_below_the_rate_4_the_loss_falls_at_every_step(problem: Problem, lr: float) -> None:
+    """By η(1 − η/4)‖q − p‖² at least, for any classes."""
+    model, data = problem
+    run = train(zeros_(model), data, lr=lr, steps=20, every=1)
+    q = run.parameters[f"layers.{len(model.layers) - 1}.bias"].softmax(1)
+    distance = (q - data.frequencies).square().sum(1)
+    fall = run.losses[:-1] - run.losses[1:]
+    assert (fall > lr * (1 - lr / 4) * distance[:-1] - 1e-15).all()
+
+
+@pytest.mark.theorem("prior-limit")
+@pytest.mark.parametrize(("lr", "arrives"), [(3.9, True), (4.1, False)])
+def test_the_rate_4_is_sharp(lr: float, arrives: bool) -> None:
+    """Of two classes with shares 0.51 and 0.49 the bias arrives below it, and swings above it."""
+    data = Data(torch.zeros(100, 1).double(), (torch.arange(100) >= 51).long())
+    run = train(zeros_(MLP([1, 2, 2], dtype=torch.float64)), data, lr=lr, steps=600)
+    q = run.parameters["layers.1.bias"][-1].softmax(0)
+    distance = (q - data.frequencies).abs().max()
+    assert distance < 1e-6 if arrives else distance > 0.1
+
+
+@pytest.mark.theorem("prior-limit")
+@given(problems(), st.integers(0, 10**6))
+def test_no_constant_answer_has_a_lower_loss_than_the_entropy(problem: Problem, seed: int) -> None:
+    """Whatever the network: with a zero last weight its answer is constant, and its loss ≥ H(p)."""
+    model, data = problem
+    last = linear_layers(model)[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.normal_(last.bias, std=2, generator=torch.Generator().manual_seed(seed))
+    entropy = Categorical(data.y.bincount().double() / len(data)).entropy()
+    assert F.cross_entropy(model(data.x), data.y) >= entropy - 1e-12
 
 
 @pytest.mark.theorem("prior-limit")

@@ -1,9 +1,14 @@
 """The backpropagation formula, the gradient at zero, and what an all-zero network does."""
 
+import math
+from collections.abc import Callable
+from functools import partial
 from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import OPTIMIZERS, assert_twins, autograd
@@ -11,9 +16,20 @@ from strategies import NONZERO_AT_ZERO, ZERO_AT_ZERO, Problem, problems
 from torch import Tensor, nn
 from torch.optim import Muon, Optimizer
 
-from zeroinit import MLP, Data, half_plane, kaiming_normal_, linear_layers, train, zeros_
+from zeroinit import (
+    MLP,
+    Data,
+    default_,
+    half_plane,
+    kaiming_normal_,
+    linear_layers,
+    train,
+    xavier_normal_,
+    zeros_,
+)
 from zeroinit.backprop import forward, gradients, gradients_at_zero
-from zeroinit.networks import FAMILIES
+from zeroinit.escape import hessian_eigenvalues
+from zeroinit.networks import ACTIVATIONS, FAMILIES
 
 #: Every choice of zeroed layers for three and for four layers.
 SUBSETS = [
@@ -43,6 +59,102 @@ def test_the_gradient_at_zero_has_a_closed_form(problem: Problem) -> None:
     *others, last_weight, _ = found.values()
     assert not any(gradient.any() for gradient in others)
     assert last_weight.any() == (model.activation in NONZERO_AT_ZERO)
+
+
+@pytest.mark.theorem("gradient-at-zero")
+@given(problems())
+def test_the_frequencies_are_those_of_the_batch(problem: Problem) -> None:
+    """Two batches of one data set have two gradients, each with the shares of its own samples."""
+    model, data = problem
+    zeros_(model)
+    classes = model.widths[-1]
+    for batch in (slice(0, None, 2), slice(1, None, 2)):
+        y = data.y[batch]
+        loss = F.cross_entropy(model(data.x[batch]), y)
+        gradient = torch.autograd.grad(loss, linear_layers(model)[-1].bias)[0]
+        shares = torch.bincount(y, minlength=classes) / len(y)
+        torch.testing.assert_close(gradient, 1 / classes - shares.double())
+
+
+def weighted_losses(classes: int, draw: torch.Generator) -> dict[str, tuple[Any, Any, Any, Any]]:
+    """Return losses of PyTorch: options, targets, the numbers a of the theorem, and Z."""
+    y, w = torch.arange(12) % (classes - 1), torch.rand(classes, generator=draw).double() + 0.1
+    y[:classes] = torch.arange(classes)
+    onehot, soft = F.one_hot(y).double(), torch.rand(12, classes, generator=draw).double()
+    soft /= soft.sum(1, keepdim=True)
+    kept, smooth = onehot[:9], 0.7 * onehot + 0.3 / classes
+    some = torch.cat([y[:9], torch.full((3,), -100)])
+    return {
+        "label_smoothing": ({"label_smoothing": 0.3}, y, smooth, 12),
+        "class weights": ({"weight": w}, y, w * onehot, w[y].sum()),
+        "ignore_index": ({}, some, kept, 9),  # -100 is its default
+        "soft labels": ({}, soft, soft, 12),
+        "soft labels, class weights": ({"weight": w}, soft, w * soft, 12),
+        "smoothing, class weights": (
+            {"weight": w, "label_smoothing": 0.3}, y, w * smooth, w[y].sum()
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.theorem("weighted-targets")
+@pytest.mark.parametrize("case", weighted_losses(3, torch.Generator()))
+@pytest.mark.parametrize("classes", [3, 4])
+def test_soft_labels_and_weights_change_nothing_but_the_mean_target(
+    case: str, classes: int
+) -> None:
+    """PyTorch's cross-entropy, by autograd, has the gradients, the thaw and the limit of p̄."""
+    draw = torch.Generator().manual_seed(classes)
+    options, target, a, z = weighted_losses(classes, draw)[case]
+    mean_target, scale = a.sum(0) / a.sum(), float(a.sum() / z)
+    assert (scale == pytest.approx(1)) == (", " not in case)
+    x = torch.randn(12, 2, generator=draw, dtype=torch.float64)
+
+    def loss(output: Tensor) -> Tensor:
+        return F.cross_entropy(output, target, **options)
+
+    def gradient(model: nn.Module) -> dict[str, Tensor]:
+        found = torch.autograd.grad(loss(model(x)), list(model.parameters()))
+        return dict(zip(dict(model.named_parameters()), found, strict=True))
+
+    # (a) where the output is one and the same for all samples
+    output = torch.randn(classes, generator=draw, dtype=torch.float64).requires_grad_()
+    value = loss(output.expand(12, classes))
+    cross_entropy = scale * (mean_target @ -output.log_softmax(0))
+    torch.testing.assert_close(value, cross_entropy)
+    delta = torch.autograd.grad(value, output)[0]
+    torch.testing.assert_close(delta, scale * (output.detach().softmax(0) - mean_target))
+
+    # (b) the gradient at zero, the thaw, the limit and the log-prior
+    model = zeros_(MLP([2, 4, 3, classes], "sigmoid", dtype=torch.float64))
+    closed = gradients_at_zero(model.widths, "sigmoid", mean_target)
+    torch.testing.assert_close(gradient(model), {name: scale * g for name, g in closed.items()})
+    for step in (1, 2, 3):
+        found = gradient(model)
+        awake = [bool(found[f"layers.{k}.weight"].any()) for k in range(3)]
+        assert awake == [step >= 3, step >= 2, True]
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                p.sub_(found[name], alpha=0.5)
+    dead = zeros_(MLP([2, 4, classes], "tanh", dtype=torch.float64))
+    bias = linear_layers(dead)[-1].bias
+    for _ in range(800):
+        moved = gradient(dead)["layers.1.bias"]
+        with torch.no_grad():
+            bias.sub_(moved)
+    limit = scale * torch.special.entr(mean_target).sum()
+    torch.testing.assert_close(loss(dead(x)), limit)
+    torch.testing.assert_close(bias.softmax(0), mean_target, rtol=0, atol=1e-6)
+
+
+@pytest.mark.theorem("weighted-targets")
+@given(problems(NONZERO_AT_ZERO))
+def test_weights_that_make_up_for_rare_classes_stop_an_all_zero_network(problem: Problem) -> None:
+    """With class weights 1/p the mean target is balanced, and every gradient is zero."""
+    model, data = problem
+    weighted = partial(F.cross_entropy, weight=1 / data.frequencies)
+    run = train(zeros_(model), data, lr=0.5, steps=1, loss=weighted)
+    for gradient in run.gradients.values():
+        torch.testing.assert_close(gradient[0], torch.zeros_like(gradient[0]), rtol=0, atol=1e-14)
 
 
 @pytest.mark.theorem("dead-start")
@@ -78,6 +190,15 @@ def test_dropout_does_not_revive_a_dead_network(activation: nn.Module) -> None:
         run = train(zeros_(model), half_plane(), lr=0.1, steps=20)
     *others, _ = run.gradients.values()
     assert not any(gradient.any() for gradient in others)
+
+
+@pytest.mark.theorem("dead-start")
+def test_a_slope_that_is_infinite_at_zero_is_left_out() -> None:
+    """σ = sign · √|z| has σ(0) = 0 and σ′(0) = ∞, and zero times infinity is not a number."""
+    first, last = zeros_(nn.Linear(2, 3)), zeros_(nn.Linear(3, 2))
+    z = first(half_plane().x)
+    loss = F.cross_entropy(last(z.sign() * z.abs().sqrt()), half_plane().y)
+    assert torch.autograd.grad(loss, first.weight)[0].isnan().all()
 
 
 @pytest.mark.theorem("thaw")
@@ -116,6 +237,77 @@ def test_what_thaws_is_twins(problem: Problem) -> None:
     assert all(parameter.any() for parameter in model.parameters())
 
 
+@pytest.mark.theorem("thaw")
+@pytest.mark.parametrize("activation", NONZERO_AT_ZERO)
+def test_as_the_rate_goes_to_zero_every_step_pushes_a_layer_the_same_way(activation: str) -> None:
+    """Before step 4 of three layers, W³ is 3 times its first step, and W² is 1 + 2 times its."""
+    model = zeros_(MLP([2, 3, 3, 2], activation, dtype=torch.float64))
+    run = train(model, half_plane(dtype=torch.float64), lr=1e-6, steps=3, every=1)
+    for name, first in (("layers.2.weight", 1), ("layers.1.weight", 2)):
+        weight = run.parameters[name]
+        torch.testing.assert_close(weight[3], 3 * weight[first], rtol=1e-5, atol=0)
+
+
+@pytest.mark.theorem("thaw")
+@given(problems(NONZERO_AT_ZERO), st.floats(0.1, 3))
+def test_in_two_layers_what_moves_the_first_weight_is_known_exactly(
+    problem: Problem, lr: float
+) -> None:
+    """Its gradient is a number times ⟨g, q⟩ x̄ − Σ p g x̄_c, so it moves if that is not zero."""
+    deep, data = problem
+    p = data.frequencies
+    model = zeros_(MLP([data.x.shape[1], 4, len(p)], deep.activation, dtype=torch.float64))
+    run = train(model, data, lr=lr, steps=1)
+    q, g = model(data.x)[0].softmax(0), 1 / len(p) - p
+    means = torch.stack([data.x[data.y == c].mean(0) for c in range(len(p))])
+    row = (g @ q) * data.x.mean(0) - (p * g) @ means
+    value, slope = (f(torch.zeros((), dtype=p.dtype)) for f in ACTIVATIONS[model.activation])
+    expected = -lr * value * slope * row
+    torch.testing.assert_close(run.gradients["layers.0.weight"][1], expected.expand(4, -1))
+
+
+@pytest.mark.theorem("thaw")
+def test_the_condition_on_the_class_means_is_enough_and_not_necessary() -> None:
+    """Σ p g x̄_c = 0 for these three points, and yet step 2 moves W¹."""
+    x = torch.tensor([[2.0, 0.0], [1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    data = Data(x, torch.tensor([0, 1, 1]))
+    p, means = data.frequencies, x[:2]
+    assert ((p * (1 / 2 - p)) @ means).abs().max() < 1e-15
+    run = train(zeros_(MLP([2, 4, 2], "sigmoid", dtype=x.dtype)), data, lr=0.5, steps=2)
+    assert run.gradients["layers.0.weight"][1].abs().max() > 1e-3
+
+
+@pytest.mark.theorem("thaw")
+def test_at_an_isolated_rate_the_bias_does_not_move() -> None:
+    """Shares 1/3 and 2/3, four sigmoid units: the rate 1.5 ln 2 leads to the log-prior at once."""
+    x = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    data = Data(x, torch.tensor([0, 1, 1]))
+
+    def second_gradient(lr: float) -> float:
+        run = train(zeros_(MLP([2, 4, 2], "sigmoid", dtype=torch.float64)), data, lr=lr, steps=1)
+        return run.gradients["layers.0.bias"][1].abs().max().item()
+
+    lucky = 1.5 * math.log(2)
+    assert second_gradient(lucky) < 1e-16
+    assert min(second_gradient(0.99 * lucky), second_gradient(1.01 * lucky)) > 1e-5
+
+
+@pytest.mark.theorem("thaw")
+def test_batches_of_balanced_classes_are_not_balanced() -> None:
+    """The theorems are about the samples of a step: batches of 8, 8 and 4 of 20 points thaw."""
+    x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    data = Data(x, torch.arange(20) % 2)
+    model = zeros_(MLP([2, 4, 2], "sigmoid", dtype=torch.float64))
+    sgd = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(2):
+        order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+        for batch in order.split(8):
+            sgd.zero_grad()
+            F.cross_entropy(model(data.x[batch]), data.y[batch]).backward()
+            sgd.step()
+    assert linear_layers(model)[0].weight.abs().max() > 1e-3
+
+
 @pytest.mark.theorem("balanced-labels")
 @given(problems(balanced=True))
 def test_exactly_balanced_labels_stop_even_the_sigmoid_network(problem: Problem) -> None:
@@ -124,6 +316,57 @@ def test_exactly_balanced_labels_stop_even_the_sigmoid_network(problem: Problem)
     train(zeros_(model), data, lr=0.5, steps=20)
     # The softmax of zeros is 1/C to some 1e-16, and twenty steps add up twenty such errors.
     assert all((parameter.abs() < 1e-13).all() for parameter in model.parameters())
+
+
+@pytest.mark.theorem("balanced-labels")
+@pytest.mark.parametrize("classes", [2, 3, 5, 6, 7, 10, 100])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_of_balanced_classes_a_machine_leaves_rounding_at_most(
+    classes: int, dtype: torch.dtype
+) -> None:
+    """Each gradient of the last bias is a sum of 3C terms that cancel, but for their last bits."""
+    x = torch.randn(3 * classes, 2, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    model = zeros_(MLP([2, 8, classes], "sigmoid", dtype=dtype))
+    found = autograd(model, Data(x, torch.arange(3 * classes) % classes))
+    # The absolute values of the terms add up to 2(1 − 1/C)/C; a sum of n terms rounds n times.
+    allowed = 2 / classes * 3 * classes * torch.finfo(dtype).eps
+    assert found["layers.1.bias"].abs().max() <= allowed
+    assert not found["layers.0.weight"].any()
+
+
+@pytest.mark.theorem("balanced-labels")
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid", "softplus"])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_with_two_layers_balanced_labels_rest_on_a_strict_saddle(
+    activation: str, classes: int, n: int
+) -> None:
+    """The lowest eigenvalue is −|σ′(0)|s, n times if σ(0) = 0, and n − 1 times if not."""
+    draw = torch.Generator().manual_seed(classes)
+    x = torch.randn(4 * classes, 3, generator=draw, dtype=torch.float64)
+    y = torch.arange(4 * classes) % classes
+    values = hessian_eigenvalues(
+        zeros_(MLP([3, n, classes], activation, dtype=torch.float64)), Data(x, y)
+    )
+    s = torch.linalg.svdvals((1 / classes - F.one_hot(y).double()).T @ x / len(x))[0]
+    zero = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    value = ACTIVATIONS[activation].function(zero)
+    (slope,) = torch.autograd.grad(value, zero)
+    times = n if value == 0 else n - 1
+    torch.testing.assert_close(values[:times], (-slope.abs() * s).expand(times))
+    assert values[times] > -slope.abs() * s + 1e-4
+
+
+@pytest.mark.theorem("balanced-labels")
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus"])
+@pytest.mark.parametrize("widths", [[3, 2, 4, 3], [3, 2, 2, 2, 3]])
+def test_with_more_layers_balanced_labels_have_no_negative_eigenvalue(
+    widths: list[int], activation: str
+) -> None:
+    """From three layers on the Hessian is that of the output's own part, which is convex."""
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    model = zeros_(MLP(widths, activation, dtype=torch.float64))
+    assert hessian_eigenvalues(model, Data(x, torch.arange(12) % 3)).min() > -1e-12
 
 
 @pytest.mark.theorem("no-biases")
@@ -175,6 +418,86 @@ def test_two_zero_layers_freeze_every_weight_up_to_the_upper_one(
     assert model(points.x).var(0).max() < 1e-24
 
 
+@pytest.mark.theorem("two-zeros")
+def test_weight_decay_is_no_gradient() -> None:
+    """Two zero layers leave W¹ without a gradient, but weight decay shrinks it all the same."""
+    model = kaiming_normal_(MLP([2, 6, 6, 6, 2]), generator=torch.Generator().manual_seed(0))
+    for layer in linear_layers(model)[2:]:
+        zeros_(layer)
+    before = linear_layers(model)[0].weight.clone()
+    decayed = partial(torch.optim.SGD, weight_decay=0.1)
+    run = train(model, half_plane(), lr=0.1, steps=5, optimizer=decayed)
+    assert not run.gradients["layers.0.weight"].any()
+    torch.testing.assert_close(linear_layers(model)[0].weight, 0.99**5 * before)
+
+
+@pytest.mark.theorem("two-zeros")
+@pytest.mark.parametrize("sigma", [torch.relu, torch.square], ids=["relu", "square"])
+@pytest.mark.parametrize("j", [1, 2, 3])
+def test_without_a_slope_one_zero_layer_never_moves(
+    sigma: Callable[[Tensor], Tensor], j: int
+) -> None:
+    """σ′(0) = 0 and Wʲ = bʲ = 0: no gradient for either, with random biases everywhere else."""
+    model = default_(MLP([2, 5, 4, 3, 2]), generator=torch.Generator().manual_seed(0))
+    model.sigma = model.sigma._replace(function=sigma)
+    zeros_(linear_layers(model)[j - 1])
+    run = train(model, half_plane(), lr=0.05, steps=50)
+    for kind in ("weight", "bias"):
+        assert not run.gradients[f"layers.{j - 1}.{kind}"].any()
+    assert run.gradients["layers.3.bias"].any()
+
+
+@pytest.mark.theorem("two-zeros")
+@given(problem=problems([*ZERO_AT_ZERO, "sigmoid"]), data=st.data())
+def test_what_reaches_the_only_zero_layer_is_known(problem: Problem, data: st.DataObject) -> None:
+    """Its gradient is σ′(0)^(L−j) (Wᴸ ⋯ Wʲ⁺¹)ᵀ Σ δ (hʲ⁻¹)ᵀ, and for j = L just that sum."""
+    model, points = problem
+    layers = linear_layers(model)
+    smooth = model.activation != "sigmoid"  # whose σ(0) is not zero: only the last layer
+    j = data.draw(st.integers(1 if smooth else len(layers), len(layers)))
+    nn.init.zeros_(layers[j - 1].weight)
+    for layer in layers[j - 1 : -1]:
+        nn.init.zeros_(layer.bias)
+    delta = (layers[-1].bias.softmax(0) - F.one_hot(points.y)) / len(points)
+    below = points.x
+    for layer in layers[: j - 1]:
+        below = model.sigma.function(layer(below))
+    expected = delta.T @ below
+    zero = torch.zeros((), dtype=points.x.dtype, requires_grad=True)
+    (slope,) = torch.autograd.grad(model.sigma.function(zero), zero)
+    for layer in reversed(layers[j:]):
+        expected = slope * layer.weight.T @ expected
+    torch.testing.assert_close(autograd(model, points)[f"layers.{j - 1}.weight"], expected)
+
+
+@pytest.mark.theorem("two-zeros")
+def test_a_relu_layer_that_is_off_hides_the_last_from_its_points() -> None:
+    """W¹ = −1 and x > 0: the only ReLU is off, W² = 0 has no gradient, nor has W¹ changed a bit."""
+    data = Data(torch.tensor([[1.0], [2.0]]), torch.tensor([0, 1]))
+    for weight in (-1.0, -0.9, -1.1):  # an open set
+        model = zeros_(MLP([1, 1, 2]))
+        nn.init.constant_(linear_layers(model)[0].weight, weight)
+        assert not any(gradient.any() for gradient in autograd(model, data).values())
+
+
+@pytest.mark.theorem("two-zeros")
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid"])
+def test_an_analytic_layer_hides_the_last_for_all_weights_or_for_almost_none(
+    activation: str,
+) -> None:
+    """On the corners of XOR tanh without biases does, for all; every other case here never."""
+    signs = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    corners = torch.cartesian_prod(signs, signs)
+    data = Data(corners, (corners.prod(1) < 0).long())
+    for seed in range(50):
+        draw = torch.Generator().manual_seed(seed)
+        start = default_ if seed % 2 else xavier_normal_  # with biases, and without
+        model = start(MLP([2, 5, 4, 2], activation, dtype=torch.float64), generator=draw)
+        zeros_(linear_layers(model)[-1])
+        hidden = activation == "tanh" and start is xavier_normal_
+        assert (autograd(model, data)["layers.2.weight"].abs().max() < 1e-12) == hidden
+
+
 @pytest.mark.theorem("other-layers")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_of_other_networks_too_only_the_last_bias_moves(family: str) -> None:
@@ -185,6 +508,45 @@ def test_of_other_networks_too_only_the_last_bias_moves(family: str) -> None:
     *others, last_bias = run.gradients.values()
     assert not any(gradient.any() for gradient in others)
     assert last_bias.any()
+
+
+@pytest.mark.theorem("other-layers")
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_a_state_that_is_not_zero_at_the_start_wakes_the_head(
+    kind: Callable[..., nn.RNNBase],
+) -> None:
+    """From a random state the features of LSTM and GRU are not zero, and the last weight moves."""
+    draw = torch.Generator().manual_seed(0)
+    recurrent, head = zeros_(kind(2, 6, batch_first=True)), zeros_(nn.Linear(6, 3))
+    x, state = torch.randn(20, 4, 2, generator=draw), torch.randn(1, 20, 6, generator=draw)
+    given_state = (state, state) if kind is nn.LSTM else state
+    features = recurrent(x, given_state)[0][:, -1]
+    loss = F.cross_entropy(head(features), torch.arange(20) % 3)
+    (moved,) = torch.autograd.grad(loss, head.weight)
+    gated = kind is not nn.RNN  # whose state is tanh(0), whatever it was before
+    assert bool(features.any()) == bool(moved.any()) == gated
+
+
+@pytest.mark.theorem("other-layers")
+def test_a_last_bias_that_the_features_share_wakes_the_network() -> None:
+    """One bias for the hidden and the last layer: what it learns comes up to the last weight."""
+    model = zeros_(MLP([2, 2, 2], "tanh"))
+    first, last = linear_layers(model)
+    first.bias = last.bias
+    run = train(model, half_plane(), lr=0.5, steps=5)
+    assert all(run.wakes().values())
+
+
+@pytest.mark.theorem("other-layers")
+def test_a_convolution_that_is_not_zero_at_zero_thaws() -> None:
+    """With sigmoid the features are one half, so the convolution thaws like every other layer."""
+    x = torch.randn(21, 8, generator=torch.Generator().manual_seed(0))
+    convolution = nn.Conv1d(1, 6, 3)
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8)), convolution, nn.Sigmoid(), nn.Flatten(), nn.Linear(36, 3)
+    )
+    wakes = train(zeros_(model), Data(x, torch.arange(21) % 4 % 3), lr=0.5, steps=5).wakes()
+    assert list(wakes.values()) == [2, 2, 1, 1]
 
 
 @given(problems())

@@ -189,7 +189,7 @@ def test_training_n_twins_is_training_one_unit_at_two_rates(case: Shuffle) -> No
 @pytest.mark.theorem("symmetry-principle")
 @pytest.mark.parametrize("name", symmetries())
 def test_a_map_that_keeps_the_loss_keeps_gradient_descent_and_the_hessian(name: str) -> None:
-    """Parts (a), (b) and (c), with γ and the Hessian written out as matrices."""
+    """Parts (a), (b) and (c), with R and the Hessian written out as matrices."""
     symmetry = symmetries()[name]
     shapes = {k: p.shape for k, p in symmetry.network.named_parameters()}
     start = parameters_to_vector(symmetry.network.parameters()).detach()
@@ -205,22 +205,22 @@ def test_a_map_that_keeps_the_loss_keeps_gradient_descent_and_the_hessian(name: 
         output = functional_call(symmetry.network, named(vector), (X,))
         return F.cross_entropy(output, Y)
 
-    gamma = torch.stack([mapped(e) for e in torch.eye(len(start), dtype=start.dtype)], dim=1)
+    R = torch.stack([mapped(e) for e in torch.eye(len(start), dtype=start.dtype)], dim=1)
     gradient = grad(loss)
-    torch.testing.assert_close(gamma.T @ gamma, torch.eye(len(start), dtype=start.dtype))
-    torch.testing.assert_close(loss(gamma @ start), loss(start))
-    torch.testing.assert_close(gradient(gamma @ start), gamma @ gradient(start))
+    torch.testing.assert_close(R.T @ R, torch.eye(len(start), dtype=start.dtype))
+    torch.testing.assert_close(loss(R @ start), loss(start))
+    torch.testing.assert_close(gradient(R @ start), R @ gradient(start))
 
-    # The point nearest to the start that γ leaves fixed, and where it is trained to.
-    values, vectors = torch.linalg.eigh(gamma + gamma.T)
+    # The point nearest to the start that R leaves fixed, and where it is trained to.
+    values, vectors = torch.linalg.eigh(R + R.T)
     fixed = vectors[:, values > 2 - 1e-9]
     point = fixed @ (fixed.T @ start)
     for _ in range(20):
-        torch.testing.assert_close(gamma @ point, point)
-        torch.testing.assert_close(gamma @ gradient(point), gradient(point))
+        torch.testing.assert_close(R @ point, point)
+        torch.testing.assert_close(R @ gradient(point), gradient(point))
         point = point - 0.1 * gradient(point)
     H = hessian(loss, point)
-    torch.testing.assert_close(H @ gamma, gamma @ H)
+    torch.testing.assert_close(H @ R, R @ H)
 
 
 @pytest.mark.theorem("symmetry-principle")

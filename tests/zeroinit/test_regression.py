@@ -1,21 +1,37 @@
 """Least squares and softmax regression from zero, and what a second linear layer spoils."""
 
+import math
 from functools import reduce
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
-from oracles import lbfgs, plain_loop
+from hypothesis import strategies as st
+from oracles import autograd, lbfgs, plain_loop
 from strategies import Problem, least_squares, problems
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.autograd.functional import hessian
 from torch.optim import SGD
 
-from zeroinit import MLP, Data, train, train_many, xor, zeros_
+from zeroinit import MLP, Data, half_plane, log_prior_, normal_, train, train_many, xor, zeros_
+from zeroinit.escape import hessian_eigenvalues
 from zeroinit.regression import descend, largest_rate, limit
 
 LeastSquares = tuple[Tensor, Tensor, Tensor]
+
+
+def curvature(data: Data) -> float:
+    """Return K, the largest eigenvalue of the mean of x̃x̃ᵀ, where x̃ = (x, 1)."""
+    points = torch.cat([data.x, torch.ones(len(data), 1, dtype=data.x.dtype)], dim=1)
+    return float(torch.linalg.eigvalsh(points.T @ points / len(data))[-1])
+
+
+def rest(widths: list[int], data: Data) -> MLP:
+    """Return a linear network in which all is zero but the output bias, the log-prior."""
+    model = zeros_(MLP(widths, "identity", dtype=torch.float64))
+    log_prior_(model.layers[-1], data)
+    return model
 
 
 @pytest.mark.theorem("least-norm")
@@ -43,31 +59,107 @@ def test_descent_from_elsewhere_ends_at_the_solution_nearest_to_its_start(
 
 
 @pytest.mark.theorem("convex-classifier")
-@given(problems())
-def test_the_loss_of_softmax_regression_is_convex(problem: Problem) -> None:
+@pytest.mark.parametrize("bias", [True, False])
+@given(problem=problems())
+def test_the_loss_of_softmax_regression_is_convex(bias: bool, problem: Problem) -> None:
     """At every point the Hessian has no eigenvalue below 0."""
     _, data = problem
-    classes, fan_in = len(data.frequencies), data.x.shape[1]
+    classes = len(data.frequencies)
+    x = torch.cat([data.x, torch.full_like(data.x[:, :1], float(bias))], dim=1)
 
     def loss(weight: Tensor) -> Tensor:
-        return F.cross_entropy(data.x @ weight.view(classes, fan_in).T, data.y)
+        return F.cross_entropy(x @ weight.view(classes, -1).T, data.y)
 
     for scale in (0.0, 1.0, 3.0):
-        weight = scale * torch.linspace(-1, 1, classes * fan_in, dtype=torch.float64)
+        weight = scale * torch.linspace(-1, 1, classes * x.shape[1], dtype=torch.float64)
         assert torch.linalg.eigvalsh(hessian(loss, weight)).min() > -1e-12
 
 
 @pytest.mark.theorem("convex-classifier")
-def test_softmax_regression_goes_to_the_same_loss_from_zero_and_from_everywhere() -> None:
-    """There is one minimum, LBFGS finds it, and zero is a start like any other."""
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_softmax_regression_goes_to_the_same_loss_from_zero_and_from_everywhere(
+    share: float,
+) -> None:
+    """There is one minimum, LBFGS finds it, and below 4/K every descent from every start does."""
     data = xor(64, noise=0.8, dtype=torch.float64)
     model = MLP([2, 2], dtype=torch.float64)
     least = torch.tensor(lbfgs(model, data, lr=1, iterations=50)).double()
-    from_everywhere = train_many(model, data, start="default", seeds=range(20), lr=1, steps=300)
-    from_zero = train(zeros_(MLP([2, 2], dtype=torch.float64)), data, lr=1, steps=300)
+    lr = share * 4 / curvature(data)
+    from_everywhere = train_many(model, data, start="default", seeds=range(20), lr=lr, steps=300)
+    from_zero = train(zeros_(MLP([2, 2], dtype=torch.float64)), data, lr=lr, steps=300)
 
     torch.testing.assert_close(from_zero.losses[-1], least)
     torch.testing.assert_close(from_everywhere.losses[-1], least.expand(20))
+
+
+@pytest.mark.theorem("convex-classifier")
+@given(problem=problems(), seed=st.integers(0, 99))
+def test_below_4_over_k_the_loss_of_softmax_regression_never_rises(
+    problem: Problem, seed: int
+) -> None:
+    """From far away too: in a step the loss falls, or stays where it is but for rounding."""
+    _, data = problem
+    model = MLP([data.x.shape[1], len(data.frequencies)], dtype=torch.float64)
+    normal_(model, 3, generator=Generator().manual_seed(seed))
+    run = train(model, data, lr=0.999 * 4 / curvature(data), steps=20)
+    assert (run.losses.diff() <= 1e-13).all()
+
+
+@pytest.mark.theorem("convex-classifier")
+def test_where_no_weights_are_best_the_loss_still_comes_down_to_its_infimum() -> None:
+    """Two points that a line parts: the infimum is 0, no weights reach it, descent goes there."""
+    data = Data(torch.tensor([[-1.0], [1.0]]).double(), torch.tensor([0, 1]))
+    model = zeros_(MLP([1, 2], dtype=torch.float64))
+    losses = train(model, data, lr=0.99 * 4 / curvature(data), steps=800).losses
+    for steps in (100, 200, 400):
+        halved = losses[2 * steps] / losses[steps]
+        assert halved.item() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.theorem("convex-classifier")
+@pytest.mark.parametrize("x", [0.0, 2.0])
+def test_above_4_over_k_descent_may_miss_the_minimum(x: float) -> None:
+    """One point with both labels: just below 4/K every start ends at ln 2, just above none does."""
+    data = Data(torch.tensor([[x], [x]]).double(), torch.tensor([0, 1]))
+    assert curvature(data) == pytest.approx(1 + x**2)
+    for share, arrives in ((0.95, True), (1.05, False)):
+        run = train_many(
+            MLP([1, 2], dtype=torch.float64), data, start="default", seeds=range(20),
+            lr=share * 4 / curvature(data), steps=300,
+        )  # fmt: skip
+        assert ((run.losses[-1] - math.log(2) < 1e-9) == arrives).all()
+
+    # From zero too, if of a hundred such labels 51 are 0: the least loss is their entropy.
+    data = Data(torch.full((100, 1), x).double(), (torch.arange(100) >= 51).long())
+    for share, arrives in ((0.95, True), (1.05, False)):
+        model = zeros_(MLP([1, 2], dtype=torch.float64))
+        losses = train(model, data, lr=share * 4 / curvature(data), steps=300).losses
+        assert (losses[-1] - data.entropy < 1e-9) == arrives
+
+
+@pytest.mark.theorem("convex-classifier")
+@given(problems())
+def test_the_gradient_at_zero_is_made_of_the_means_of_the_classes(problem: Problem) -> None:
+    """Autograd gives the rows x̄/C − p_c x̄_c for W, and 1/C − p_c for b."""
+    _, data = problem
+    classes = len(data.frequencies)
+    zero = zeros_(MLP([data.x.shape[1], classes], dtype=torch.float64))
+    weight, bias = autograd(zero, data).values()
+    for c in range(classes):
+        share, mean = (data.y == c).double().mean(), data.x[data.y == c].mean(0)
+        torch.testing.assert_close(weight[c], data.x.mean(0) / classes - share * mean)
+        torch.testing.assert_close(bias[c], 1 / classes - share)
+
+
+@pytest.mark.theorem("convex-classifier")
+def test_where_the_gradient_at_zero_is_zero_no_weights_are_better() -> None:
+    """On the corners of XOR it is, and LBFGS finds nothing below ln 2."""
+    corners = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]).double()
+    data = Data(corners, torch.tensor([0, 0, 1, 1]))
+    zero = zeros_(MLP([2, 2], dtype=torch.float64))
+    assert not any(gradient.any() for gradient in autograd(zero, data).values())
+    least = lbfgs(MLP([2, 2], dtype=torch.float64), data, lr=1, iterations=50)
+    assert least == pytest.approx(math.log(2))
 
 
 @pytest.mark.theorem("depth-not-nonlinearity")
@@ -113,6 +205,91 @@ def test_the_hessian_at_the_origin_shows_the_saddle_for_two_layers_only(depth: i
         assert torch.linalg.eigvalsh(at_origin).min() < -1e-3
     else:
         assert not at_origin.any()
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+@given(problems(["identity"], start="zeros"))
+def test_with_biases_nothing_moves_but_the_last_of_them(problem: Problem) -> None:
+    """From all-zero, at every step: all that the network learns is one number for each class."""
+    model, data = problem
+    run = train(model, data, lr=0.5, steps=20)
+    *others, (last, _) = run.parameters.items()
+    assert last == f"layers.{len(model.layers) - 1}.bias"
+    assert not any(values.any() for _, values in others)
+    assert run.wakes()[last] == 1
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_near_the_rest_the_loss_is_the_pull_of_one_layer_on_the_product(depth: int) -> None:
+    """It is ⟨G, Wᴸ⋯W¹⟩, G the gradient of a single layer at 0, and a remainder of order 2L."""
+    data = half_plane(32, dtype=torch.float64)
+    G = autograd(rest([2, 2], data), data)["layers.0.weight"]
+    model = rest([2, *[3] * (depth - 1), 2], data)
+    level = F.cross_entropy(model(data.x), data.y).item()
+    generator = Generator().manual_seed(depth)
+    layers = [
+        torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+        for layer in model.layers
+    ]
+    product = reduce(lambda done, weight: weight @ done, layers)
+
+    def remainder(t: float) -> float:
+        with torch.no_grad():
+            for layer, weight in zip(model.layers, layers, strict=True):
+                layer.weight.copy_(t * weight)
+        rise = F.cross_entropy(model(data.x), data.y).item() - level
+        return (rise - t**depth * float((G * product).sum())) / t ** (2 * depth)
+
+    assert abs((G * product).sum()) > 0.1
+    assert remainder(0.1) == pytest.approx(remainder(0.05), rel=0.1)
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+def test_the_remainder_needs_second_derivatives_of_the_loss() -> None:
+    """ℓ = |f − y| has none at 0: at W² = W¹ = t the loss is t², where G = 0 promises O(t⁴)."""
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    model = zeros_(MLP([1, 1, 1], "identity", bias=False, dtype=torch.float64))
+    single = zeros_(MLP([1, 1], bias=False, dtype=torch.float64))
+    F.l1_loss(single(one), zero).backward()
+    assert single.layers[0].weight.grad == 0  # PyTorch's value for the slope of |f| at 0
+    for t in (0.1, 0.01):
+        nn.init.constant_(model.layers[0].weight, t)
+        nn.init.constant_(model.layers[1].weight, t)
+        assert F.l1_loss(model(one), zero).item() / t**4 == pytest.approx(1 / t**2)
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+@given(problems())
+def test_with_an_absent_class_the_last_bias_has_no_rest(problem: Problem) -> None:
+    """The gradient of that class's bias is its probability, which is above 0 for every bias."""
+    _, data = problem
+    absent = len(data.frequencies)  # a class more than the labels have
+    for scale in (0.0, 1.0, 10.0):
+        bias = scale * torch.linspace(1, -1, absent + 1, dtype=torch.float64)
+        bias.requires_grad_()
+        F.cross_entropy(bias.expand(len(data), -1), data.y).backward()
+        assert bias.grad is not None
+        assert bias.grad[absent] > 0
+        torch.testing.assert_close(bias.grad[absent], bias.detach().softmax(0)[absent])
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+@given(problem=problems(), width=st.integers(1, 4))
+def test_two_linear_layers_have_a_way_down_for_every_hidden_unit(
+    problem: Problem, width: int
+) -> None:
+    """The Hessian's lowest eigenvalue is −s, once for each unit at least; deeper it has none."""
+    _, data = problem
+    fan_in, classes = data.x.shape[1], len(data.frequencies)
+    G = autograd(rest([fan_in, classes], data), data)["layers.0.weight"]
+    s = torch.linalg.svdvals(G)[0]
+    lowest = hessian_eigenvalues(rest([fan_in, width, classes], data), data)[:width]
+    torch.testing.assert_close(lowest, -s.expand(width))
+
+    deep = hessian_eigenvalues(rest([fan_in, width, width, classes], data), data)
+    assert deep[0] > -1e-12
+    assert (deep > 1e-12).sum() == classes - 1  # those of the last bias
 
 
 @given(least_squares())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -39,12 +40,14 @@ from zeroinit.escape import (
 )
 from zeroinit.training import Start
 
-#: The activations with σ(0) = 0 and a second derivative near 0.
-SMOOTH_AT_ZERO = ("tanh", "gelu", "silu", "identity")
+#: The activations with σ(0) = 0 and a Lipschitz derivative near 0; elu's second one jumps there.
+SMOOTH_AT_ZERO = ("tanh", "gelu", "silu", "elu", "identity")
 
 DECAY = 0.01
 CROSS = xor(64, dtype=torch.float64)
 LINE = half_plane(64, dtype=torch.float64)
+#: Two classes, equally frequent, of points whose mean is not 0.
+EVEN = Data(LINE.x[:40] + 0.5, (LINE.x[:40].sum(1) > LINE.x[:40].sum(1).median()).long())
 
 
 def full_hessian(model: nn.Module, data: Data) -> Tensor:
@@ -110,6 +113,31 @@ def test_each_eigenvalue_of_one_unit_s_difference_occurs_n_minus_1_times(problem
 
 
 @pytest.mark.theorem("saddle-multiplicity")
+@given(problem=problems(["tanh", "gelu", "sigmoid", "softplus"], start="tied"))
+def test_that_difference_is_the_curvature_of_what_one_unit_hands_on(problem: Problem) -> None:
+    """A − B is the Hessian of Σ δ·vσ(w·h + b) in one unit's w, b, v, plus the weight decay."""
+    model, data = problem
+    H = full_hessian(model, data) + DECAY * torch.eye(len(parameters_to_vector(model.parameters())))
+    h = data.x
+    for layer, (here, above) in enumerate(pairwise(model.layers), start=1):
+        z = above(model.sigma.function(here(h))).detach().requires_grad_()
+        after = z
+        for later in model.layers[layer + 1 :]:
+            after = later(model.sigma.function(after))
+        (delta,) = torch.autograd.grad(F.cross_entropy(after, data.y), z)
+
+        def share(unit: Tensor, h: Tensor = h, delta: Tensor = delta) -> Tensor:
+            w, b, v = unit.split([h.shape[1], 1, delta.shape[1]])
+            handed_on = torch.outer(model.sigma.function(h @ w + b), v)
+            return (delta * handed_on).sum() + DECAY / 2 * unit.square().sum()
+
+        index = unit_indices(model, layer)
+        M = H[index[0][:, None], index[0]] - H[index[0][:, None], index[1]]
+        torch.testing.assert_close(hessian(share, units(model, layer)[0]), M)
+        h = model.sigma.function(here(h)).detach()
+
+
+@pytest.mark.theorem("saddle-multiplicity")
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_twins_at_rest_have_n_minus_1_ways_out(n: int) -> None:
     """At rest the gradient is zero, and the lowest eigenvalue is negative n − 1 times over."""
@@ -165,6 +193,83 @@ def test_in_the_linear_range_a_step_multiplies_the_difference() -> None:
     )
 
 
+def saddle_path(
+    curvatures: Tensor, bend: Tensor, starts: Tensor, *, lr: float, steps: int
+) -> Tensor:
+    """Return the distances from 0 of descents on Σ κᵢθᵢ²/2 + bend·θᵢ³/3, by torch.optim's SGD.
+
+    There is a row for each step and a column for each start. The gradient is linear but for
+    bend·θᵢ², whose length is at most bend·‖θ‖².
+    """
+    theta = starts.clone().requires_grad_()
+    optimizer = SGD([theta], lr)
+    distances = []
+    for _ in range(steps):
+        distances.append(theta.detach().norm(dim=1))
+        optimizer.zero_grad()
+        (curvatures / 2 * theta**2 + bend / 3 * theta**3).sum().backward()
+        optimizer.step()
+    return torch.stack(distances)
+
+
+@pytest.mark.theorem("escape-law")
+def test_the_distance_stays_between_two_multiples_of_the_law() -> None:
+    """It lies between c/2 and 2 times εμᵗ as long as εμᵗ ≤ ρ = c|λ|/8K, for every direction."""
+    lr, lowest, growth, runs = 0.4, -0.5, 1.2, 1000
+    generator = Generator().manual_seed(0)
+    draws = torch.rand(4, runs, 1, generator=generator, dtype=torch.float64)
+    bend, size = 10 ** (2 * draws[0] - 1), 10 ** (-3 - 9 * draws[1])
+    # The third direction has the largest curvature that the theorem allows, (1 + μ)/η.
+    others = lowest + (1.0 - lowest) * draws[2], torch.full((runs, 1), (1 + growth) / lr)
+    curvatures = torch.cat([torch.full((runs, 1), lowest), *others], dim=1)
+    d = torch.randn(runs, 3, generator=generator, dtype=torch.float64)
+    d[:, :1] *= draws[3]  # so that some have a small part along the lowest direction
+    d /= d.norm(dim=1, keepdim=True)
+    part = d[:, 0].abs()
+
+    law = size[:, 0] * growth ** torch.arange(150, dtype=torch.float64)[:, None]
+    distances = saddle_path(curvatures, bend, size * d, lr=lr, steps=150)
+    holds = law <= part * abs(lowest) / (8 * bend[:, 0])
+    assert holds.sum() > 50 * runs
+    assert (distances >= part / 2 * law)[holds].all()
+    assert (distances <= 2 * law)[holds].all()
+
+
+@pytest.mark.theorem("escape-law")
+@pytest.mark.parametrize(("share", "holds"), [(0.99, True), (1.05, False)])
+def test_above_its_rate_another_direction_grows_faster(share: float, holds: bool) -> None:
+    """ηλ_max ≤ 1 + μ is needed: beyond it the upper bound fails, even without a remainder."""
+    lr, growth = 0.4, 1.2
+    curvatures = torch.tensor([[-0.5, share * (1 + growth) / lr]], dtype=torch.float64)
+    start = torch.full((1, 2), 1e-9 / math.sqrt(2), dtype=torch.float64)
+    distances = saddle_path(curvatures, torch.zeros(1), start, lr=lr, steps=60)[:, 0]
+    law = 1e-9 * growth ** torch.arange(60, dtype=torch.float64)
+    assert (distances <= 2 * law).all() == holds
+
+
+@pytest.mark.theorem("escape-law")
+def test_small_starts_wait_one_number_rounded_up() -> None:
+    """Between ε = 1e-6 and 1e-8 the wait is a + ln(1/ε)/ln μ, up to the next whole step."""
+    sizes = torch.logspace(-6, -8, 60, dtype=torch.float64).tolist()
+    model = MLP([2, 4, 2], "tanh", dtype=torch.float64)
+    run = train_many(model, LINE, start=drawn(sizes, LINE), seeds=range(60), lr=0.4, steps=150)
+    waits = escape_step(run.losses, 0.9 * LINE.entropy)
+    lowest = float(torch.linalg.eigvalsh(full_hessian(dead([2, 4, 2], "tanh", LINE), LINE))[0])
+    extra = waits + torch.tensor(sizes).log() / math.log(1 - 0.4 * lowest)
+    assert 0.9 < extra.max() - extra.min() < 1.01
+
+
+@pytest.mark.theorem("escape-law")
+def test_no_difference_waits_for_ever() -> None:
+    """At the saddle itself nothing moves, in a time in which a difference of 1e-9 is out."""
+    model = MLP([2, 4, 2], "tanh", dtype=torch.float64)
+    start = drawn([0.0, 1e-9], EVEN)
+    run = train_many(model, EVEN, start=start, seeds=[0, 1], lr=1.0, steps=150)
+    assert (run.losses[:, 0] == run.losses[0, 0]).all()
+    assert all((values[:, 0] == values[0, 0]).all() for values in run.parameters.values())
+    assert run.losses[-1, 1] < 0.5 * run.losses[0, 1]
+
+
 @pytest.mark.theorem("dead-point-law")
 @given(problem=problems(SMOOTH_AT_ZERO))
 def test_the_dead_point_s_lowest_eigenvalue_is_a_singular_value_of_the_data(
@@ -193,6 +298,55 @@ def test_leaving_the_dead_point_costs_the_same_for_every_decade(
     assert last - first == pytest.approx(10 * math.log(10) / math.log(1 + 0.2 * slope * s), abs=2)
 
 
+def steps_out(
+    widths: Sequence[int], data: Data, sizes: Sequence[float], *, lr: float, steps: int, to: float
+) -> list[int]:
+    """Return when tanh networks, drawn at these sizes, are farther than ``to`` from dead."""
+    model = MLP(widths, "tanh", dtype=torch.float64)
+    run = train_many(
+        model, data, start=drawn(sizes, data), seeds=range(len(sizes)), lr=lr, steps=steps, every=1
+    )
+    rest = dict(dead(widths, "tanh", data).named_parameters())
+    away = sum(
+        (values - rest[name].detach()).flatten(2).square().sum(2)
+        for name, values in run.parameters.items()
+    )
+    return escape_step(-torch.as_tensor(away).sqrt(), -to).tolist()
+
+
+@pytest.mark.theorem("dead-point-law")
+def test_no_rate_bound_above_4_does_for_all_data() -> None:
+    """Two even classes, small inputs: at 4 the law holds, at 5 the output bias is out first."""
+    small, sizes = Data(0.02 * EVEN.x, EVEN.y), [1e-4, 1e-5]
+    s = float(torch.linalg.svdvals((0.5 - F.one_hot(EVEN.y)).T.double() @ small.x / len(small))[0])
+    first, last = steps_out([2, 4, 2], small, sizes, lr=4, steps=400, to=0.01)
+    assert last - first == pytest.approx(math.log(10) / math.log(1 + 4 * s), abs=1.5)
+
+    # The weights push the bias off by ε², and from there it grows by 5/2 − 1 at every step.
+    first, last = steps_out([2, 4, 2], small, sizes, lr=5, steps=400, to=0.01)
+    assert last - first == pytest.approx(2 * math.log(10) / math.log(1.5), abs=1.5)
+    assert last - first < 0.5 * math.log(10) / math.log(1 + 5 * s)
+
+
+@pytest.mark.theorem("dead-point-law")
+def test_drawn_anew_for_every_size_the_law_holds_in_probability() -> None:
+    """Each run has a number of its own, but its quartiles are the same for 1e-4 and 1e-10."""
+    quartiles = torch.tensor([0.25, 0.5, 0.75])
+    found = []
+    for size, seeds in ((1e-4, range(100)), (1e-10, range(100, 200))):
+
+        def start(model: nn.Module, generator: Generator, size: float = size) -> None:
+            normal_(model, size, generator=generator)
+            log_prior_(linear_layers(model)[-1], LINE)
+
+        model = MLP([2, 4, 2], "tanh", dtype=torch.float64)
+        run = train_many(model, LINE, start=start, seeds=seeds, lr=0.4, steps=150)
+        waits = escape_step(run.losses, 0.9 * LINE.entropy)
+        law = waiting_steps(size, dead_eigenvalue("tanh", LINE), lr=0.4)
+        found.append((waits - law).quantile(quartiles))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1)
+
+
 @pytest.mark.theorem("flat-plateau")
 @pytest.mark.parametrize("activation", SMOOTH_AT_ZERO)
 @pytest.mark.parametrize("widths", [[2, 3, 3, 2], [2, 3, 2, 3, 2]])
@@ -219,6 +373,39 @@ def test_half_the_weights_wait_twice_as_long_for_every_layer_beyond_two(
     first, last = escape_step(run.losses, 0.9 * LINE.entropy).tolist()
     # The law holds in the limit; at these sizes what it leaves out is some hundredths.
     assert math.log2(last / first) == pytest.approx(len(widths) - 3, abs=0.1)
+
+
+@pytest.mark.theorem("flat-plateau")
+@pytest.mark.parametrize(("widths", "size"), [([2, 4, 4, 2], 2e-3), ([2, 4, 4, 4, 2], 2e-2)])
+@pytest.mark.parametrize("lr", [2.0, 3.9])
+def test_the_weights_grow_in_the_time_of_a_flow_that_does_not_know_their_size(
+    widths: list[int], size: float, lr: float
+) -> None:
+    """To k times their size they need τ/(ηε^(L − 2)) steps, where φ′ = −∇c(φ) needs the time τ."""
+    depth, k = len(widths) - 1, 1.5
+    model = MLP(widths, "tanh", dtype=torch.float64)
+    run = train_many(model, EVEN, start=drawn([size], EVEN), seeds=[0], lr=lr, steps=500, every=1)
+    weights = [v[:, 0] for name, v in run.parameters.items() if name.endswith("weight")]
+    lengths = torch.cat([w.flatten(1) for w in weights], dim=1).norm(dim=1)
+    steps = int((lengths < k * lengths[0]).sum())
+
+    pull = (0.5 - F.one_hot(EVEN.y)).T.double() @ EVEN.x / len(EVEN)
+    phi = [(w[0] / size).requires_grad_() for w in weights]
+    time, length = 0.0, lengths[0] / size
+    while torch.cat([w.flatten() for w in phi]).norm() < k * length:
+        c = (pull * torch.linalg.multi_dot(phi[::-1])).sum()
+        for w, slope in zip(phi, torch.autograd.grad(c, phi), strict=True):
+            w.data -= 1e-3 * slope
+        time += 1e-3
+    assert steps * lr * size ** (depth - 2) == pytest.approx(time, rel=0.03)
+
+
+@pytest.mark.theorem("flat-plateau")
+def test_at_a_rate_above_4_the_output_bias_may_leave_first() -> None:
+    """Two even classes: at 3.9 half the weights wait twice as long, at 5 a few steps more."""
+    for lr, low, high in ((3.9, 1.9, 2.1), (5.0, 1.0, 1.3)):
+        first, last = steps_out([2, 8, 8, 2], EVEN, [0.002, 0.001], lr=lr, steps=300, to=0.1)
+        assert low < last / first < high
 
 
 def test_the_eigenvalues_are_of_the_objective_with_its_weight_decay() -> None:

@@ -260,6 +260,8 @@ def test_the_remainder_needs_second_derivatives_of_the_loss() -> None:
 
 
 @pytest.mark.theorem("depth-not-nonlinearity")
+@pytest.mark.theorem("dead-point-law")
+@pytest.mark.theorem("flat-plateau")
 @given(problems())
 def test_with_an_absent_class_the_last_bias_has_no_rest(problem: Problem) -> None:
     """The gradient of that class's bias is its probability, which is above 0 for every bias."""

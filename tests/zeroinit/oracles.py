@@ -1,6 +1,6 @@
 """What the package is measured against: PyTorch's autograd, its optimizers, a plain loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
@@ -27,6 +27,47 @@ NAMED: dict[str, Callable[..., Optimizer]] = {
     "momentum": partial(torch.optim.SGD, momentum=0.9),
     "adam": torch.optim.Adam,
 }
+
+
+State = dict[str, Tensor]
+
+
+class MatrixRule(Optimizer):
+    """Step against ``rule(G, state)``; G is the gradient as a matrix, a vector being a column."""
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, *, rule: Callable[[Tensor, State], Tensor]
+    ) -> None:
+        super().__init__(params, {"lr": lr})
+        self.rule = rule
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every parameter."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                answer = self.rule(p.grad.view(len(p), -1), self.state[p])
+                p.data -= group["lr"] * answer.view_as(p)
+
+
+def shampoo(gradient: Tensor, state: State, damping: float = 1e-8) -> Tensor:
+    """Return ``L^(-1/4) G R^(-1/4)``; L and R are the sums of all GGᵀ and GᵀG, and the damping."""
+    roots = []
+    for name, product in (("L", gradient @ gradient.T), ("R", gradient.T @ gradient)):
+        state[name] = state.get(name, torch.zeros_like(product)) + product
+        values, basis = torch.linalg.eigh(state[name])
+        roots.append(basis @ (values.clamp(min=0) + damping).pow(-0.25).diag() @ basis.T)
+    step: Tensor = roots[0] @ gradient @ roots[1]
+    return step
+
+
+def soap(gradient: Tensor, state: State, eps: float = 1e-8) -> Tensor:
+    """Return Adagrad's step, made in the eigenbases of Shampoo's L and R."""
+    shampoo(gradient, state)  # keeps L and R
+    left, right = (torch.linalg.eigh(state[name]).eigenvectors for name in "LR")
+    turned = left.T @ gradient @ right
+    state["squares"] = state.get("squares", torch.zeros_like(turned)) + turned**2
+    step: Tensor = left @ (turned / (state["squares"].sqrt() + eps)) @ right.T
+    return step
 
 
 def autograd(model: nn.Module, data: Data) -> dict[str, Tensor]:

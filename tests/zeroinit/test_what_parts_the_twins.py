@@ -1,15 +1,20 @@
 """What parts the twins, what does not, and where dropout wakes nothing."""
 
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import cast
+from unittest import mock
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import assert_twins, autograd
+from oracles import MatrixRule, State, assert_twins, autograd, shampoo, soap
 from strategies import NONZERO_AT_ZERO, ZERO_AT_ZERO, Problem, problems
 from torch import Generator, Tensor, nn
+from torch.optim import SGD, Muon
 
 from zeroinit import (
     MLP,
@@ -43,6 +48,42 @@ def descend(model: MLP, loss: Tensor, lr: float = 0.1) -> None:
     parameters = [*model.parameters()]
     for p, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         p.data -= lr * slope
+
+
+def average_gradients(model: MLP) -> None:
+    """From now on all units of a hidden layer get their mean gradient, equal to the last bit."""
+
+    def mean(dim: int) -> Callable[[Tensor], Tensor]:
+        return lambda slope: slope.mean(dim, keepdim=True).expand_as(slope)
+
+    layers = linear_layers(model)
+    for below, above in pairwise(layers):
+        for incoming in below.parameters():
+            incoming.register_hook(mean(0))
+        above.weight.register_hook(mean(1))
+
+
+def six_twins(seed: int) -> Problem:
+    """Draw six tanh twins with gradients equal to the last bit, and points of three classes."""
+    x = half_plane(dtype=torch.float64).x
+    y = torch.randint(3, (len(x),), generator=Generator().manual_seed(seed))
+    model = MLP([2, 6, 3], "tanh", dtype=torch.float64)
+    average_gradients(tied_(model, generator=Generator().manual_seed(seed)))
+    return model, Data(x, y)
+
+
+def in_few_bits(numbers: Tensor, block: int, largest: int = 127) -> Tensor:
+    """Round to whole multiples of a scale, one scale for each block of numbers in memory."""
+    parts = numbers.flatten().split(block)
+    scales = [part.abs().max() / largest for part in parts]
+    rounded = [(part / scale).round() * scale for part, scale in zip(parts, scales, strict=True)]
+    return torch.cat(rounded).view_as(numbers)
+
+
+def orthogonal(size: int, draw: Generator) -> Tensor:
+    """Draw an orthogonal matrix."""
+    basis: Tensor = torch.linalg.qr(torch.randn(size, size, generator=draw, dtype=torch.float64)).Q
+    return basis
 
 
 @pytest.mark.theorem("what-parts")
@@ -116,6 +157,132 @@ def test_a_difference_in_front_of_a_relu_that_is_off_never_reaches_a_gradient(
     assert distinct_units(before) > 1
     assert torch.equal(units(model, 1), before)
     assert gap(model(data.x).detach()) < 1e-12
+
+
+@pytest.mark.theorem("what-parts")
+@given(problem=problems(["tanh", "gelu", "sigmoid"]), seed=SEEDS)
+def test_a_difference_that_reaches_no_gradient_stays_what_it_is(
+    problem: Problem, seed: int
+) -> None:
+    """Units that differ in the weights of a coordinate that is zero in every sample."""
+    model, data = problem
+    tied_(model, generator=Generator().manual_seed(seed))
+    first = linear_layers(model)[0].weight
+    data.x[:, 0] = 0
+    first.data[:, 0] = torch.randn(len(first), generator=Generator().manual_seed(seed))
+    before = units(model, 1)
+    train(model, data, lr=0.5, steps=20)
+    after = units(model, 1)
+    assert gap(before) > 1e-3
+    assert gap(after[:, 1:]) < 1e-9 < (after[:, 1:] - before[:, 1:]).abs().max()
+    assert torch.equal(after[:, 0], before[:, 0])
+
+
+@pytest.mark.theorem("what-parts")
+@pytest.mark.parametrize("block", [5, 7, 1000])
+@given(seed=SEEDS)
+def test_a_scale_for_each_block_parts_twins_and_one_for_all_does_not(block: int, seed: int) -> None:
+    """Momentum that is kept in eight bits, in blocks whose edges run between six twins."""
+    model, data = six_twins(seed)
+    optimizer = SGD(model.parameters(), 0.1, momentum=0.9)
+    for _ in range(15):
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.x), data.y).backward()
+        optimizer.step()
+        for kept in optimizer.state.values():
+            kept["momentum_buffer"] = in_few_bits(kept["momentum_buffer"], block)
+    if block == 1000:
+        assert gap(units(model, 1)) < 1e-12
+    else:
+        assert gap(units(model, 1)) > 1e-9
+
+
+@pytest.mark.theorem("what-parts")
+def test_the_momentum_of_two_twins_in_blocks_of_three() -> None:
+    """Largest numbers: 1 in the first block; 1/3 in the last, where 1/3 stays what it is."""
+    twins = torch.tensor([[1, 1 / 3], [1, 1 / 3]], dtype=torch.float64)
+    expected = torch.tensor([[1, 42 / 127], [1, 1 / 3]], dtype=torch.float64)
+    torch.testing.assert_close(in_few_bits(twins, 3), expected)
+    for whole in (2, 4):
+        assert gap(in_few_bits(twins, whole)) == 0
+
+
+@pytest.mark.theorem("what-parts")
+@pytest.mark.parametrize("nearest", [True, False])
+@given(seed=SEEDS)
+def test_rounding_at_random_parts_twins_and_rounding_to_the_nearest_does_not(
+    nearest: bool, seed: int
+) -> None:
+    """Gradients as multiples of a quarter of the largest; a draw for each says up or down."""
+    model, data = six_twins(seed)
+    draw = Generator().manual_seed(seed)
+    for _ in range(5):
+        for name, slope in autograd(model, data).items():
+            grid = slope.abs().max() / 4
+            shift = torch.rand(slope.shape, generator=draw, dtype=slope.dtype)
+            multiple = (slope / grid + (0.5 if nearest else shift)).floor()
+            model.get_parameter(name).data -= 0.1 * grid * multiple
+    if nearest:
+        assert_twins(model)
+    else:
+        assert gap(units(model, 1)) > 1e-5
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@pytest.mark.parametrize("rule", [shampoo, soap])
+@given(rows=st.integers(1, 6), columns=st.integers(1, 6), seed=SEEDS)
+def test_rules_for_whole_matrices_commute_with_rotations(
+    rule: Callable[[Tensor, State], Tensor], rows: int, columns: int, seed: int
+) -> None:
+    """F(PGQᵀ) = P F(G) Qᵀ for orthogonal P and Q, in step after step."""
+    draw = Generator().manual_seed(seed)
+    p, q = orthogonal(rows, draw), orthogonal(columns, draw)
+    straight: State = {}
+    turned: State = {}
+    for _ in range(3):
+        gradient = torch.randn(rows, columns, generator=draw, dtype=torch.float64)
+        expected = p @ rule(gradient, straight) @ q.T
+        torch.testing.assert_close(rule(p @ gradient @ q.T, turned), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@given(rows=st.integers(1, 6), columns=st.integers(1, 6), seed=SEEDS)
+def test_muon_keeps_the_singular_vectors_of_the_gradient(
+    rows: int, columns: int, seed: int
+) -> None:
+    """Its step is U f(S) Vᵀ for G = USVᵀ, so it commutes with rotations; f is five polynomials."""
+    draw = Generator().manual_seed(seed)
+    gradient = torch.randn(rows, columns, generator=draw, dtype=torch.float64)
+    p, q = orthogonal(rows, draw), orthogonal(columns, draw)
+
+    def step(gradient: Tensor) -> Tensor:
+        weight = nn.Parameter(torch.zeros_like(gradient))
+        weight.grad = gradient.clone()
+        # Muon rounds its matrix to bfloat16, three digits; here it keeps double precision.
+        with mock.patch.object(Tensor, "bfloat16", Tensor.double):
+            Muon([weight], lr=1, weight_decay=0, momentum=0).step()
+        return weight.detach()
+
+    u, s, vt = torch.linalg.svd(gradient, full_matrices=False)
+    s /= gradient.norm()
+    for _ in range(5):
+        s = 3.4445 * s - 4.775 * s**3 + 2.0315 * s**5
+    expected = -(max(1, rows / columns) ** 0.5) * (u * s @ vt)
+    torch.testing.assert_close(step(gradient), expected)
+    torch.testing.assert_close(step(p @ gradient @ q.T), p @ step(gradient) @ q.T)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@pytest.mark.parametrize("rule", [shampoo, soap])
+@given(problem=problems(start="tied"))
+def test_only_rounding_parts_twins_under_rules_for_whole_matrices(
+    rule: Callable[[Tensor, State], Tensor], problem: Problem
+) -> None:
+    """With gradients that are equal to the last bit twins stay; without, the machine decides."""
+    model, data = problem
+    average_gradients(model)
+    train(model, data, lr=0.01, steps=15, optimizer=partial(MatrixRule, rule=rule))
+    assert_twins(model)
 
 
 @pytest.mark.theorem("dropout-limit")

@@ -84,7 +84,7 @@ def test_twins_stay_twins_in_any_batch_order_with_clipping_and_a_schedule(
     schedule: Sequence[float],
     seed: int,
 ) -> None:
-    """Nothing in a training loop that treats all units alike can part twins."""
+    """Nothing in a training loop that commutes with swapping units can part twins."""
     model, data = problem
     optimizer = SGD(model.parameters(), 0.1, momentum, nesterov=nesterov, weight_decay=weight_decay)
     scheduler = LambdaLR(optimizer, lambda epoch: schedule[epoch])

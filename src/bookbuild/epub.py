@@ -109,13 +109,10 @@ def mend(
         tag.name = "p" if tag.name == "label" else "div"
     for tag in body.select("p:has(> ul), summary p"):
         tag.unwrap()
-    for tag in body.select("[for], [columnspacing='']"):
-        del tag["for"], tag["columnspacing"]
+    for tag in body.select("[for]"):
+        del tag["for"]
     for tag in body.select("mi[mathvariant], mn[mathvariant]"):
         tag.string = "".join(letter(char, str(tag["mathvariant"])) for char in tag.get_text())
-    for tag in body.select("msub > mo, msup > mo"):
-        if tag.get_text() == "\N{FUNCTION APPLICATION}" and len(list(tag.parent or ())) > 2:
-            tag.decompose()
     context["body"] = str(body)
 
 

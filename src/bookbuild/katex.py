@@ -14,6 +14,8 @@ from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bs4 import BeautifulSoup
+
 from bookbuild import node
 from bookbuild.stylesheet import cut_font
 
@@ -32,6 +34,10 @@ process.stdout.write(JSON.stringify(drawn));
 # Nearly every formula shows them. Within the style they are there as soon as the page is.
 AT_ONCE = ("fonts/KaTeX_Main-Regular.woff2", "fonts/KaTeX_Math-Italic.woff2")
 TAG = re.compile(r"<[^>]*>")
+MATH = re.compile(r"<math\b.*</math>", re.DOTALL)
+APPLIED = "<mo>\N{FUNCTION APPLICATION}</mo>"
+# Elements of which each child has its place.
+PLACED = "mfrac, mroot, msub, msup, msubsup, munder, mover, munderover"
 OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
 
 Formula = tuple[str, bool]  # its TeX, and whether it stands on a line of its own
@@ -58,7 +64,8 @@ class Katex:
         drawn = {(tex, block): Drawn(html) for tex, block, html in rows}
         if missing := sorted(formulas - drawn.keys()):
             answers = node.run(DRAW, self.package, {"output": output, "formulas": missing})
-            drawn |= {f: Drawn(*answer) for f, answer in zip(missing, answers, strict=True)}
+            for missed, (html, wrong) in zip(missing, answers, strict=True):
+                drawn[missed] = Drawn(MATH.sub(mended, html), wrong)
             right = [(*f, drawn[f].html) for f in sorted(formulas) if not drawn[f].wrong]
             self.keep(output, self.version, right)
         return drawn
@@ -105,6 +112,24 @@ class Katex:
         draft = self.folder / f"{name}.{os.getpid()}"
         draft.write_text(json.dumps({"maker": maker, "made": made}), "utf-8")
         draft.replace(self.folder / f"{name}.json")
+
+
+def mended(math: re.Match[str]) -> str:
+    r"""Return MathML with the children and the attributes that the standard asks for.
+
+    For a function without an argument, as in ``x_{\max}``, KaTeX writes its name and an operator
+    that applies it: two children, where ``msub`` has one place for them (its issue 3721,
+    https://github.com/KaTeX/KaTeX/issues/3721). For ``aligned`` of one column it writes an empty
+    list of the gaps between columns.
+    """
+    tree = BeautifulSoup(math[0], "html.parser")
+    operators = [mo for mo in tree.select(f":is({PLACED}) > mo") if str(mo) == APPLIED]
+    tables = tree.select("mtable[columnspacing='']")
+    for operator in operators:
+        operator.decompose()
+    for table in tables:
+        del table["columnspacing"]
+    return str(tree) if operators or tables else math[0]
 
 
 def characters(html: str, style: str, families: set[str]) -> dict[str, str]:

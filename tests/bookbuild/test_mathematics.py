@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup, Tag
 
+from bookbuild import node
+from bookbuild.katex import DRAW, Katex
+from tests.book import mathml
+
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
 
@@ -17,11 +21,16 @@ KATEX = Path(__file__).parents[2] / "node_modules/katex"
 FORMULA = r"\frac{\partial\mathcal L}{\partial W} < \sigma'(0)"
 
 
-def link_katex(book: "Book") -> None:
-    """Give a book the KaTeX that npm installed for this one."""
+def need_katex() -> None:
+    """Skip the test where npm could not install KaTeX."""
     if not KATEX.exists():
         message = "KaTeX is not installed: run `make html` where npm's registry can be reached"
         (pytest.fail if "CI" in os.environ else pytest.skip)(message)
+
+
+def link_katex(book: "Book") -> None:
+    """Give a book the KaTeX that npm installed for this one."""
+    need_katex()
     link = book.folder / "node_modules/katex"
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(KATEX)
@@ -83,6 +92,53 @@ def test_a_formula_is_there_for_eye_and_ear(drawn: "Book") -> None:
     fonts = {link for link in links if not link.startswith("data:font/woff2;base64,")}
     assert len(links) == len(fonts) + 2
     assert all(drawn.folder.joinpath("_build/html/_static/katex", font).exists() for font in fonts)
+
+
+@pytest.mark.parametrize("output", ["mathml", "htmlAndMathml"])
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\lambda_{\max}",
+        r"x_{\operatorname{tr}}^{\sin}",
+        r"\frac{\max}{\min}",
+        r"\sqrt[\max]{\min}",
+        r"\hat{\max}",
+        r"\underbrace{x}_{\max}",
+        r"\operatorname*{argmax}_{\min}",
+        r"\begin{aligned}a \\ b\end{aligned}",
+    ],
+)
+def test_what_katex_writes_amiss_is_mended(tex: str, output: str, tmp_path: Path) -> None:
+    need_katex()
+    given = {"output": output, "formulas": [(tex, False)]}
+    ((written, _),) = node.run(DRAW, KATEX, given)
+    assert mathml.wrong(written), "KaTeX has mended this itself: bookbuild.katex.mended can go"
+    drawn = Katex(KATEX, tmp_path).draw({(tex, False)}, output)[tex, False].html
+    assert not mathml.wrong(drawn)
+    assert drawn.partition("</math>")[2] == written.partition("</math>")[2]
+    texts = (BeautifulSoup(html, "html.parser").get_text() for html in (drawn, written))
+    mended, all_of_it = (text.replace("\N{FUNCTION APPLICATION}", "") for text in texts)
+    assert mended == all_of_it
+
+
+@pytest.mark.parametrize(
+    ("math", "complaint"),
+    [
+        ("<msup><mi>x</mi></msup>", "msup has 1 arguments"),
+        ("<msqrt></msqrt>", "msqrt has 0 arguments"),
+        ("<mi>x<mn>2</mn></mi>", "mi has 1 arguments"),
+        ("<mrow>x</mrow>", "mrow holds text"),
+        ("<mtable><mi>x</mi></mtable>", "mtable holds mi"),
+        ("<mrow><mtd></mtd></mrow>", "mrow holds mtd"),
+        ("<mstack></mstack>", "mstack is not in the table"),
+        ("<mspace width='wide'></mspace>", "mspace has width='wide'"),
+        ("<mspace gap='1em'></mspace>", "mspace has gap"),
+    ],
+)
+def test_the_check_of_formulas_sees(math: str, complaint: str) -> None:
+    (found,) = mathml.wrong(f"<math>{math}</math>")
+    assert complaint in found
+    assert not mathml.wrong("<math><msup><mi>x</mi><mn>2</mn></msup></math>")
 
 
 def test_a_line_breaks_neither_in_a_short_formula_nor_before_a_comma(drawn: "Book") -> None:

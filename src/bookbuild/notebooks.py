@@ -104,8 +104,11 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
         super().visit_bullet_list(node)
 
     def visit_raw(self, node: nodes.Element) -> None:
-        """Leave out the lab, which runs on the site."""
+        """Leave out the lab, which runs on the site, and where a name may break."""
         if node.get("lab"):
+            raise nodes.SkipNode
+        if isinstance(node.parent, nodes.literal):
+            self.add(node.astext().replace("<wbr>", ""))
             raise nodes.SkipNode
 
     def visit_dropdown_main(self, node: nodes.Element) -> None:

@@ -134,6 +134,8 @@ class ResultsTable(SphinxDirective):
             for test in tests:
                 self.env.note_dependency(str(test.file))
         (table,) = self.parse_text_to_nodes("\n".join(lines))
+        for name in list(table.findall(nodes.literal)):  # a line may end behind an underscore
+            name[:] = [nodes.raw("", name.astext().replace("_", "_<wbr>"), format="html")]
         cast(nodes.table, table)["classes"].append("results-table")
         return [table]
 

@@ -131,6 +131,7 @@ def test_its_prose_is_plain_markdown(page: str) -> None:
         for m in re.findall(r"(?<![\\\w^_}])\{[a-z:]{2,}\}|^:::.*|^%.*|@@.*|<svg", text, re.M)
     ]
     assert not left
+    assert not any("<wbr>" in cell.source for cell in notebook(page).cells)
     assert sum(text.count("<details>") for text in prose) == sum(
         text.count("</details>") for text in prose
     )

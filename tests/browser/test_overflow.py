@@ -40,6 +40,13 @@ BEYOND = """
 }
 """
 
+WIDE = """
+() => [...document.querySelectorAll("article table")]
+  .map(table => [table.offsetWidth, table.parentElement.clientWidth, table.textContent])
+  .filter(([table, column]) => table > column + 1)
+  .map(([table, column, text]) => `${table} in ${column}: ${text.trim().slice(0, 60)}`)
+"""
+
 
 def test_nothing_is_beyond_or_cut(name: str, visit: Callable[..., Page]) -> None:
     tab = visit(name)
@@ -48,3 +55,7 @@ def test_nothing_is_beyond_or_cut(name: str, visit: Callable[..., Page]) -> None
         tab.set_viewport_size({"width": width, "height": 900})
         wrong += [f"at {width}: {what}" for what in tab.evaluate(BEYOND)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_table_fits_its_column_on_a_desk(name: str, visit: Callable[..., Page]) -> None:
+    assert not visit(name, width=1280).evaluate(WIDE)

@@ -129,7 +129,7 @@
       if (chosen.data === "own") own = placed(given.points);
       else notes.push("“points” has no use without data=own: it is left out.");
     }
-    if (told) part("view").scrollIntoView();
+    if (told) lab.scrollIntoView(); // what was chosen is seen first
     return take(chosen);
   };
 

@@ -412,6 +412,37 @@ def test_units_in_one_place_are_counted(tab: Page) -> None:
         until(tab, "label => drawn.includes(label)", label)
 
 
+def hidden(tab: Page, parts: str) -> list[str]:
+    """Return which parts of the lab are out of the window, or behind something else."""
+    found: list[str] = tab.evaluate(
+        "parts => [...document.querySelectorAll(parts)].filter(e => {"
+        " const r = e.getBoundingClientRect();"
+        " const at = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);"
+        " return !(e.contains(at) && r.top >= 0 && r.bottom <= innerHeight)"
+        " }).map(e => e.name || e.className)",
+        parts,
+    )
+    return found
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_a_link_leads_to_the_controls_that_it_sets(
+    site: Site, browser: Browser, width: int, height: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
+        tab = context.new_page()
+        tab.goto(f"{site.address}lab.html#start=tied&size=0.25")
+        for size in ("0.25", "0.5"):
+            tab.wait_for_timeout(500)
+            assert tab.input_value(".lab [name=start]") == "tied"
+            assert tab.input_value(".lab [name=size]") == size
+            controls = ".lab-controls label:not([hidden]) :is(select, [type=number])"
+            assert not hidden(tab, f"{controls}, .lab-train, .lab-says")
+            tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+            tab.wait_for_timeout(500)
+            tab.evaluate("location.hash = 'start=tied&size=0.5'")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (360, 740)])
 def test_what_is_pressed_and_said_stays_in_view(
     site: Site, browser: Browser, width: int, height: int
@@ -424,13 +455,7 @@ def test_what_is_pressed_and_said_stays_in_view(
         for part in (".lab-view", ".lab-units", ".lab-controls"):
             tab.evaluate("part => document.querySelector(part).scrollIntoView()", part)
             tab.wait_for_timeout(500)
-            hidden = tab.evaluate(
-                "['train', 'count', 'says'].filter(name => {"
-                " const e = document.querySelector(`.lab-${name}`), r = e.getBoundingClientRect();"
-                " const at = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);"
-                " return !(e.contains(at) && r.top >= 0 && r.bottom <= innerHeight) })"
-            )
-            assert not hidden, part
+            assert not hidden(tab, ".lab-train, .lab-count, .lab-says"), part
         if width > height:
             tab.evaluate("document.querySelector('.lab-view').scrollIntoView()")
             tab.wait_for_timeout(500)

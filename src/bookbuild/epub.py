@@ -6,9 +6,7 @@ is put as XHTML has it; pages link ``epub_css_files`` alone; and a cover is draw
 
 import re
 import shutil
-import unicodedata
 from collections.abc import Set
-from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -82,15 +80,6 @@ def styles(config: Config) -> set[str]:
     return {"pygments.css", *(name for name, _ in config.epub_css_files)}
 
 
-def letter(char: str, variant: str) -> str:
-    """Return a letter or digit of a mathematical alphabet, which few devices draw by themselves."""
-    kind = unicodedata.name(char, "").replace("LATIN ", "").replace("LETTER ", "")
-    for name in (f"MATHEMATICAL {variant} {kind}", f"{variant} {kind}"):
-        with suppress(KeyError):
-            return unicodedata.lookup(name)
-    return char
-
-
 def mend(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -111,8 +100,6 @@ def mend(
         tag.unwrap()
     for tag in body.select("[for]"):
         del tag["for"]
-    for tag in body.select("mi[mathvariant], mn[mathvariant]"):
-        tag.string = "".join(letter(char, str(tag["mathvariant"])) for char in tag.get_text())
     context["body"] = str(body)
 
 

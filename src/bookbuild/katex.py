@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
@@ -114,22 +115,38 @@ class Katex:
         draft.replace(self.folder / f"{name}.json")
 
 
+def letter(char: str, variant: str) -> str:
+    """Return the character of a mathematical alphabet, or the same one where it has none."""
+    kind = re.sub("LATIN |GREEK |LETTER ", "", unicodedata.name(char, ""))
+    for name in (f"MATHEMATICAL {variant} {kind}", f"{variant} {kind}"):
+        with suppress(KeyError):
+            return unicodedata.lookup(name)
+    return char
+
+
 def mended(math: re.Match[str]) -> str:
     r"""Return MathML with the children and the attributes that the standard asks for.
 
     For a function without an argument, as in ``x_{\max}``, KaTeX writes its name and an operator
     that applies it: two children, where ``msub`` has one place for them (its issue 3721,
     https://github.com/KaTeX/KaTeX/issues/3721). For ``aligned`` of one column it writes an empty
-    list of the gaps between columns.
+    list of the gaps between columns. And it asks for other alphabets by an attribute that MathML
+    Core no longer has, since Unicode has the letters (its issue 4043).
     """
     tree = BeautifulSoup(math[0], "html.parser")
     operators = [mo for mo in tree.select(f":is({PLACED}) > mo") if str(mo) == APPLIED]
     tables = tree.select("mtable[columnspacing='']")
+    styled = tree.select("[mathvariant]:not([mathvariant=normal])")
     for operator in operators:
         operator.decompose()
     for table in tables:
         del table["columnspacing"]
-    return str(tree) if operators or tables else math[0]
+    for token in styled:
+        text = token.get_text()
+        token.string = "".join(letter(char, str(token["mathvariant"])) for char in text)
+        if token.string != text:
+            del token["mathvariant"]
+    return str(tree) if operators or tables or styled else math[0]
 
 
 def characters(html: str, style: str, families: set[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import pytest
 from bs4 import BeautifulSoup, Tag
@@ -106,6 +107,7 @@ def test_a_formula_is_there_for_eye_and_ear(drawn: "Book") -> None:
         r"\underbrace{x}_{\max}",
         r"\operatorname*{argmax}_{\min}",
         r"\begin{aligned}a \\ b\end{aligned}",
+        r"\mathcal{L}_{\max} + \mathbf{1} + \mathbb{R} + \mathbf{\Gamma}",
     ],
 )
 def test_what_katex_writes_amiss_is_mended(tex: str, output: str, tmp_path: Path) -> None:
@@ -116,9 +118,10 @@ def test_what_katex_writes_amiss_is_mended(tex: str, output: str, tmp_path: Path
     drawn = Katex(KATEX, tmp_path).draw({(tex, False)}, output)[tex, False].html
     assert not mathml.wrong(drawn)
     assert drawn.partition("</math>")[2] == written.partition("</math>")[2]
+    # In the form NFKC a letter of another alphabet is the plain one.
     texts = (BeautifulSoup(html, "html.parser").get_text() for html in (drawn, written))
-    mended, all_of_it = (text.replace("\N{FUNCTION APPLICATION}", "") for text in texts)
-    assert mended == all_of_it
+    plain = (normalize("NFKC", text).replace("\N{FUNCTION APPLICATION}", "") for text in texts)
+    assert next(plain) == next(plain)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -202,6 +203,10 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     A step moves each parameter against its gradient, by a hundredth of its root mean square at most
     (or of 1, if it is zero). Gradients count as equal if they differ by rounding only, and if that
     is more than chance: units with few numbers, or in a coarse dtype, are often equal by chance.
+    In single and double precision a parameter's first gradient counts as zero if it is what
+    rounding leaves of terms that cancel: if it is below a hundred times the rounding of the loss,
+    and a change of the last two thirds of the digits of every number of the backward pass changes
+    it by its own size.
     Nothing that :func:`torch.compile` made is compiled again: the copy runs as plain PyTorch.
 
     Examples
@@ -236,9 +241,11 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
         for step in count(1):
             for layer, gradient in _gradients(copy, loss, trained, step):
                 layer.learn(gradient, step)
-            if step >= steps and step not in {layer.wakes for layer in trained}:
+            new = {s for layer in trained for s in (layer.wakes, layer.rounding)}
+            if step >= steps and step not in new:
                 break
-    return Audit(tuple(layer.finding() for layer in layers), step)
+    moving = any(layer.wakes for layer in trained)
+    return Audit(tuple(layer.finding(moving) for layer in layers), step)
 
 
 class _Layer:
@@ -261,6 +268,8 @@ class _Layer:
         self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1) or 1.0
         self.wakes: int | None = None
         self.used = False
+        self.rounding: int | None = None  # its first step with a gradient that is rounding
+        self.noise = 0.0  # as large a gradient can be made of rounding
         self.output = False
 
     def rows(self, t: Tensor) -> Tensor:
@@ -289,13 +298,11 @@ class _Layer:
     def learn(self, gradient: Tensor, step: int) -> None:
         """Take in what a gradient says, and move against it.
 
-        The steepest number moves by a hundredth of the parameter's root mean square.
+        The steepest number moves by a hundredth of the parameter's root mean square at most; as no
+        step is as long as another, none undoes another.
         """
         self.used = True
-        if not gradient.numel():
-            return
-        numbers = torch.view_as_real(gradient) if gradient.is_complex() else gradient
-        steepest = max(abs(float(end)) for end in numbers.aminmax())
+        steepest = _steepest(gradient)
         if not math.isfinite(steepest):
             raise ValueError(
                 f"the gradient of {self.name} is not finite at step {step}: "
@@ -308,7 +315,7 @@ class _Layer:
             rows = self.rows(gradient)[self.watched]
             self.moved |= rows.any(1)
             self.group = _split(self.group, rows)
-        self.parameter.sub_(gradient, alpha=0.01 * self.size / steepest)
+        self.parameter.sub_(gradient / steepest, alpha=0.01 * self.size * step / (step + 1))
 
     def act_as(self) -> int:
         """Return as how many units the units learn."""
@@ -319,8 +326,8 @@ class _Layer:
         members = self.group[self.moved]
         return self.units - len(members) + len(members.unique())
 
-    def finding(self) -> Finding:
-        """Say what was seen."""
+    def finding(self, moving: bool) -> Finding:
+        """Say what was seen, in a network of which something moves, or nothing."""
         act_as = self.act_as()
         asleep = int((self.zero & ~self.moved).sum())
         if self.parameter.ndim < 2 or not (self.turned or isinstance(self.module, LAYERS)):
@@ -331,10 +338,12 @@ class _Layer:
             kind = "not used by this loss"
         elif not self.parameter.numel():
             kind = "fine"
-        elif self.wakes is None or asleep:
+        elif asleep or (self.wakes is None and not (self.rounding and moving)):
             kind = "dead"
         elif act_as < self.units:
             kind = "twins"
+        elif self.wakes is None:
+            kind = "not used by this loss"  # such as the bias of a key, or one before a BatchNorm
         elif self.wakes > 1 or (
             len(self.zero) == self.units and self.zero.all() and "bias" not in self.own
         ):
@@ -401,7 +410,9 @@ def _split(group: Tensor, rows: Tensor) -> Tensor:
     order = order[group[alike[order]].argsort(stable=True)]
     some, kin = some[order], group[alike[order]]
     norm = some.norm(dim=1)
-    near = min(100 * precision, 0.015, chance) * torch.maximum(norm[1:], norm[:-1])
+    near = min(max(100 * precision, precision ** (2 / 3)), 0.015, chance) * torch.maximum(
+        norm[1:], norm[:-1]
+    )
     apart = (some[1:] - some[:-1]).norm(dim=1) > near
     new = (apart | (kin[1:] != kin[:-1])).long().cumsum(0)
     group[alike[order]] = len(size) + torch.cat([new.new_zeros(1), new])
@@ -454,7 +465,8 @@ def _gradients(
     gradients: Sequence[Tensor | None] = [None]
     if value.requires_grad:
         parameters = [layer.parameter for layer in layers]
-        gradients = torch.autograd.grad(value.reshape(()), parameters, allow_unused=True)
+        value = value.reshape(())
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True, retain_graph=True)
     if all(g is None for g in gradients):
         raise ValueError(
             "the loss does not depend on the model: compute it from the model that it is given, "
@@ -464,9 +476,76 @@ def _gradients(
         outputs = _outputs(value)
         for layer in layers:
             layer.output = id(layer.parameter) in outputs
-    for layer, g in zip(layers, gradients, strict=True):
-        if g is not None:
-            yield layer, g.to_dense() if g.is_sparse else g
+    found = [
+        (layer, g.to_dense() if g.is_sparse else g)
+        for layer, g in zip(layers, gradients, strict=True)
+        if g is not None
+    ]
+    tiny = 100 * abs(value.item())  # in units of the precision; more than this is no rounding
+    new = [
+        n
+        for n, (layer, g) in enumerate(found)
+        if layer.wakes is None
+        and (eps := torch.finfo(g.dtype).eps) < 1e-6
+        and layer.noise < _steepest(g) <= eps * tiny
+    ]
+    for n, other in zip(new, _disturbed(value, [found[n][0].parameter for n in new]), strict=True):
+        layer, g = found[n]
+        layer.noise = _steepest(other - g)
+    for n, (layer, g) in enumerate(found):
+        if layer.wakes is None and 0 < _steepest(g) <= layer.noise:
+            layer.rounding = layer.rounding or step
+            found[n] = layer, torch.zeros_like(g)
+    yield from found
+
+
+def _disturbed(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the gradients that come of changing every number of the backward pass a little.
+
+    Those of one operation are changed more in one direction than in the other, as rounding changes
+    them: the changes of many terms must not cancel.
+    """
+    if not parameters:
+        return ()
+    change = max(torch.finfo(p.dtype).eps for p in parameters) ** (2 / 3)
+    noises: dict[tuple[torch.Size, torch.dtype, torch.device], Tensor] = {}
+
+    def disturb(seed: int, gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        lean = random.Random(seed).uniform(-1, 2)
+        found = list(gradients)
+        for n, g in enumerate(gradients):
+            if g is not None and (g.is_floating_point() or g.is_complex()) and not g.is_sparse:
+                kind = (g.shape, g.dtype, g.device)
+                if kind not in noises:
+                    generator = torch.Generator(g.device).manual_seed(0)
+                    noises[kind] = torch.rand(
+                        g.shape, generator=generator, device=g.device, dtype=g.dtype
+                    )
+                found[n] = g + change * g.abs() * (noises[kind] - lean)
+        return tuple(found)
+
+    nodes: dict[Node, int] = {}
+    ahead = [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in nodes:
+            nodes[node] = len(nodes)
+            ahead += [before for before, _ in node.next_functions]
+    hooks = [node.register_prehook(partial(disturb, seed)) for node, seed in nodes.items()]
+    try:
+        gradients = torch.autograd.grad(loss, parameters)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [g.to_dense() if g.is_sparse else g for g in gradients]
+
+
+def _steepest(gradient: Tensor) -> float:
+    """Return the largest number of a gradient, without its sign."""
+    if not gradient.numel():
+        return 0.0
+    numbers = torch.view_as_real(gradient) if gradient.is_complex() else gradient
+    return max(abs(float(end)) for end in numbers.aminmax())
 
 
 def _outputs(loss: Tensor) -> set[int]:

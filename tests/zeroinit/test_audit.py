@@ -713,3 +713,132 @@ def test_assert_trainable_shows_the_table_or_says_nothing() -> None:
     assert_trainable(MLP([2, 4, 2]), loss)
     with pytest.raises(AssertionError, match=r"(?s)^3 of 4 parameters .*layers\.0\.weight .*dead"):
         assert_trainable(zeros_(MLP([2, 4, 2])), loss)
+
+
+# Rounding is no gradient
+
+
+def labels(classes: int, each: int, changed: int) -> Tensor:
+    """Return balanced labels, the first of them changed to another class."""
+    y = torch.arange(classes).repeat(each)
+    y[:changed] = 1
+    return y
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [2, 3, 5, 6, 7, 10, 100])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
+def test_balanced_classes_leave_everything_dead_and_one_label_wakes_it(
+    activation: str, classes: int, dtype: torch.dtype
+) -> None:
+    """Where mathematics has zero, a machine has 1/3 + 1/3 − 2/3; it is no wake, and no step."""
+    model = zeros_(MLP([2, 8, classes], activation, dtype=dtype))
+    x = points(10 * classes, 2, dtype=dtype)
+    seen: list[nn.Module] = []
+
+    def loss(changed: int, copy: nn.Module) -> Tensor:
+        seen.append(deepcopy(copy))
+        return F.cross_entropy(copy(x), labels(classes, 10, changed))
+
+    found = audit(model, partial(loss, 0))
+    assert {f.verdict for f in found.findings} == {"dead"}
+    assert not any(p.any() for copy in seen for p in copy.parameters())
+    *hidden, last, bias = verdicts(audit(model, partial(loss, 1))).values()
+    if activation in ("sigmoid", "softplus"):
+        assert hidden == ["twins (8 units act as 1)"] * 2
+        assert last == "zero on purpose (wakes at step 1)"
+    else:
+        assert [*hidden, last] == ["dead"] * 3
+    assert bias == "fine"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("activation", ["sigmoid", "softplus"])
+def test_a_tiny_gradient_that_no_terms_cancel_to_is_real(
+    activation: str, dtype: torch.dtype
+) -> None:
+    """Twelve zero layers, of which each sees a hundredth of the error above, all thaw."""
+    data = half_plane(dtype=dtype)
+    model = zeros_(MLP([2] + [16] * 12 + [2], activation, dtype=dtype))
+    smallest: list[float] = []
+
+    def loss(copy: nn.Module) -> Tensor:
+        value = on(data)(copy)
+        gradient = torch.autograd.grad(
+            value, copy.get_parameter("layers.0.bias"), retain_graph=True
+        )
+        smallest.extend(float(g) for g in gradient[0].abs() if g)
+        return value
+
+    found = audit(model, loss)
+    assert {f.verdict for f in found.findings[:-2]} == {"twins (16 units act as 1)"}
+    assert found["layers.0.weight"].wakes == 13
+    assert min(smallest) < 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("std", [1e-12, 1e-6, 1.0])
+def test_the_gradients_of_tiny_weights_are_real(std: float, dtype: torch.dtype) -> None:
+    model = MLP([2, 8, 8, 2], "tanh", dtype=dtype)
+    for layer in linear_layers(model):
+        nn.init.normal_(layer.weight, 0, std, generator=seeded())
+        nn.init.zeros_(layer.bias)
+    found = audit(model, on(half_plane(dtype=dtype)))
+    assert found.faults == ()
+    assert {f.wakes for f in found.findings} == {1}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_gradients_of_a_deep_sigmoid_network_are_real(dtype: torch.dtype) -> None:
+    model = MLP([2] + [16] * 16 + [2], "sigmoid", dtype=dtype)
+    data = half_plane(dtype=dtype)
+    slopes = torch.autograd.grad(on(data)(model), list(model.parameters()))
+    assert 0 < slopes[0].abs().max() < 1e-10 * slopes[-1].abs().max()
+    found = audit(model, on(data))
+    assert {f.verdict for f in found.findings} == {"fine"}
+    assert {f.wakes for f in found.findings} == {1}
+
+
+def test_a_bias_that_the_loss_does_not_depend_on_is_said_to_be_so() -> None:
+    """A BatchNorm takes off any bias before it, and a softmax a bias of all keys."""
+    model = start(nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 3)))
+    x, loss = points(20, 4), square(points(20, 4))
+    with torch.no_grad():
+        other = deepcopy(model)
+        other[0].bias += 1
+        torch.testing.assert_close(other(x), model(x))
+    found = audit(model, loss)
+    assert found.faults == ()
+    assert found["0.bias"].verdict == "not used by this loss"
+    assert {f.verdict for f in found.findings if f.name != "0.bias"} == {"fine"}
+
+
+@pytest.mark.parametrize("depth", [28, 30, 36, 60])
+@pytest.mark.parametrize("width", [4, 16])
+def test_a_thaw_through_many_layers_is_followed_as_far_as_numbers_reach(
+    depth: int, width: int
+) -> None:
+    """The upper layers are twins in single precision; layers that it rounds to zero are dead."""
+    data, model = half_plane(), zeros_(MLP([2] + [width] * depth + [2], "sigmoid"))
+    reached: set[str] = set()
+
+    def loss(copy: nn.Module) -> Tensor:
+        value = on(data)(copy)
+        named = dict(copy.named_parameters())
+        slopes = torch.autograd.grad(value, list(named.values()), retain_graph=True)
+        reached.update(name for name, g in zip(named, slopes, strict=True) if g.any())
+        return value
+
+    found = audit(model, loss)
+    assert len(reached) >= 2 * 28
+    for f in found.findings[:-2]:
+        assert f.verdict == (f"twins ({width} units act as 1)" if f.name in reached else "dead")
+
+
+def test_twins_of_a_thaw_in_double_precision_are_not_parted_by_rounding() -> None:
+    data = half_plane(dtype=torch.float64)
+    for activation in ("sigmoid", "softplus"):
+        for depth in (2, 3, 4, 8):
+            model = zeros_(MLP([2] + [16] * depth + [2], activation, dtype=torch.float64))
+            hidden = audit(model, on(data)).findings[:-2]
+            assert {f.verdict for f in hidden} == {"twins (16 units act as 1)"}

@@ -22,8 +22,7 @@ from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
-#: The integers that hold the bits of floating-point numbers, by their bytes.
-BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+from zeroinit.symmetry import BITS
 
 #: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
 LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)

@@ -16,6 +16,9 @@ from zeroinit.networks import linear_layers
 
 M = TypeVar("M", bound=nn.Module)
 
+#: The integers that hold the bits of floating-point numbers, by their bytes.
+BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 def distinct_units(weight: Tensor) -> int:
     r"""Return how many different units a weight matrix holds.
@@ -29,12 +32,12 @@ def distinct_units(weight: Tensor) -> int:
     -------
     int
         Number of distinct rows, from 1 (all units equal) to ``fan_out``. Equal means equal to the
-        last bit.
+        last bit; so a NaN is equal to the same NaN, though −0 is equal to 0.
 
     Raises
     ------
     ValueError
-        If ``weight`` is not a matrix.
+        If ``weight`` is not a matrix, or has no row.
 
     Examples
     --------
@@ -49,7 +52,14 @@ def distinct_units(weight: Tensor) -> int:
         raise ValueError(
             f"weight must be a matrix (fan_out, fan_in), got shape {tuple(weight.shape)}"
         )
-    return len(torch.unique(weight, dim=0))
+    if len(weight) == 0:
+        raise ValueError(f"weight must have at least one unit, got shape {tuple(weight.shape)}")
+    if weight.shape[1] == 0:
+        return 1
+    rows = torch.view_as_real(weight).flatten(1) if weight.is_complex() else weight
+    if rows.is_floating_point():
+        rows = (rows + 0.0).contiguous().view(BITS[rows.element_size()])  # −0 + 0 is 0
+    return len(torch.unique(rows, dim=0))
 
 
 def gap(weight: Tensor) -> float:
@@ -66,12 +76,13 @@ def gap(weight: Tensor) -> float:
     Returns
     -------
     float
-        The largest difference between two entries of one column; 0 if all units are equal.
+        The largest difference between two entries of one column; 0 if all units are equal, equal
+        infinities too.
 
     Raises
     ------
     ValueError
-        If ``weight`` is not a matrix, or is empty.
+        If ``weight`` is not a matrix, is empty, or holds NaN.
 
     Examples
     --------
@@ -86,7 +97,10 @@ def gap(weight: Tensor) -> float:
             "weight must be a matrix (units, numbers) that is not empty, "
             f"got shape {tuple(weight.shape)}"
         )
-    return float((weight.amax(0) - weight.amin(0)).max())
+    if weight.isnan().any():
+        raise ValueError("weight holds NaN, which has no distance: mend the run that made it")
+    most, least = weight.amax(0), weight.amin(0)
+    return float(torch.where(most == least, 0, most - least).max())
 
 
 def units(model: nn.Module, layer: int) -> Tensor:
@@ -168,13 +182,16 @@ def permute(model: M, layer: int, permutation: Sequence[int] | Tensor) -> M:
     Returns
     -------
     nn.Module
-        A network that computes the same function (Theorem *Permutation symmetry*).
+        A network that computes the same function (Theorem *Permutation symmetry*); what is frozen
+        stays frozen.
 
     Raises
     ------
     ValueError
         If there is no such hidden layer, or ``permutation`` names a unit that is not there, or one
-        twice, or leaves one out.
+        twice, or leaves one out; or if, with random parameters, the network would not compute the
+        same function. So it is if a norm with parameters stands between the two linear layers, if
+        one of them is used twice, or if they are registered in another order than they are called.
 
     Examples
     --------
@@ -194,6 +211,7 @@ def permute(model: M, layer: int, permutation: Sequence[int] | Tensor) -> M:
         raise ValueError(
             f"permutation must hold each of the units 0 to {width - 1} once, got {order}"
         )
+    _check_same(model, layer, torch.arange(width).roll(1), 1)
     return _rebuilt(model, layer, torch.tensor(order), 1)
 
 
@@ -212,12 +230,14 @@ def collapse(model: M, layer: int) -> M:
     Returns
     -------
     nn.Module
-        A copy of ``model`` whose hidden layer has one unit, and which computes the same function.
+        A copy of ``model`` whose hidden layer has one unit, and which computes the same function;
+        what is frozen stays frozen.
 
     Raises
     ------
     ValueError
-        If there is no such hidden layer, or its units are not all twins.
+        If there is no such hidden layer, or its units are not all twins; or if the network would
+        not compute the same function, as for :func:`permute`.
 
     Examples
     --------
@@ -240,6 +260,7 @@ def collapse(model: M, layer: int) -> M:
             f"layer {layer} holds {distinct} distinct units: only twins can collapse to one"
         )
     width = _hidden(model, layer)[0].out_features
+    _check_same(model, layer, torch.tensor([0]), width)
     return _rebuilt(model, layer, torch.tensor([0]), width)
 
 
@@ -247,12 +268,60 @@ def _rebuilt(model: M, layer: int, keep: Tensor, gain: int) -> M:
     """Return a copy with only the units ``keep``, their outgoing weights times ``gain``."""
     model = deepcopy(model)
     here, after = _hidden(model, layer)
-    here.weight = nn.Parameter(here.weight[keep].clone())
+    here.weight = _like(here.weight, here.weight[keep].clone())
     if here.bias is not None:
-        here.bias = nn.Parameter(here.bias[keep].clone())
-    after.weight = nn.Parameter(gain * after.weight[:, keep])
+        here.bias = _like(here.bias, here.bias[keep].clone())
+    after.weight = _like(after.weight, gain * after.weight[:, keep])
     here.out_features = after.in_features = len(keep)
     return model
+
+
+def _like(old: Tensor, numbers: Tensor) -> nn.Parameter:
+    return nn.Parameter(numbers, requires_grad=old.requires_grad)
+
+
+def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
+    """Refuse a network of which ``_rebuilt`` makes another function, at random parameters.
+
+    They are random so that nothing which treats the units unlike each other goes unseen.
+    """
+    probe = deepcopy(model).eval()
+    generator = torch.Generator().manual_seed(0)
+    for t in (*probe.parameters(), *probe.buffers()):
+        if t.is_floating_point():
+            t.copy_(torch.rand(t.shape, generator=generator, dtype=torch.float64) + 0.1)
+    for p in probe.parameters():
+        p.mul_(torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p))
+    here, after = _hidden(probe, layer)
+    if gain > 1:
+        for t in (here.weight, after.weight.T, *([] if here.bias is None else [here.bias])):
+            t.copy_(t[:1].clone().expand_as(t))
+    calls: list[str] = []
+    for name, module in probe.named_modules():
+        if not next(module.children(), None):
+            called = f"{name} ({type(module).__name__})"
+            module.register_forward_pre_hook(lambda *_, called=called: calls.append(called))
+    why = "it takes no points, one a row"
+    for fan_in in dict.fromkeys(linear.in_features for linear in linear_layers(probe)):
+        points = torch.randn(16, fan_in, generator=generator, dtype=torch.float64)
+        calls.clear()
+        try:
+            expected = probe(points.to(here.weight))
+        except Exception:  # what a network says of points that it cannot take
+            continue
+        why = f"it calls, in this order, {', '.join(calls)}"
+        try:
+            found = _rebuilt(probe, layer, keep, gain)(points.to(here.weight))
+        except Exception:
+            break
+        bound = torch.finfo(expected.dtype).eps ** 0.5 * expected.abs().max()
+        if found.shape == expected.shape and (found - expected).abs().max() <= bound:
+            return
+    raise ValueError(
+        f"hidden layer {layer} cannot be rebuilt without changing what the network computes: {why}."
+        " The two linear layers must be called once each, one after the other, with nothing but "
+        "elementwise functions between them: take the units out of what else reads them"
+    )
 
 
 def _hidden(model: nn.Module, layer: int) -> tuple[nn.Linear, nn.Linear]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -354,3 +355,129 @@ def test_the_gap_is_the_largest_difference_of_two_units_in_one_number() -> None:
 def test_the_gap_is_of_a_matrix(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"matrix \(units, numbers\) that is not empty, got"):
         gap(torch.zeros(shape))
+
+
+# Networks on which a permutation or a collapse would compute something else
+
+
+class Net(nn.Module):
+    """Two or three linear layers and a way through them."""
+
+    def __init__(self, way: Callable[[Any, Tensor], Tensor], **layers: nn.Module) -> None:
+        super().__init__()
+        self.way = way
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.way(self, x)
+
+
+def stack(*between: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 6), *between, nn.Linear(6, 3))
+
+
+def served() -> dict[str, nn.Module]:
+    return {
+        "elementwise": stack(nn.LeakyReLU(), nn.Dropout(0.5), nn.Flatten()),
+        "nothing between": stack(),
+        "no bias": nn.Sequential(nn.Linear(2, 6, bias=False), nn.Tanh(), nn.Linear(6, 3)),
+        "norm behind": nn.Sequential(
+            nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 2)
+        ),
+        "residual about both": Net(
+            lambda m, x: x + m.b(torch.tanh(m.a(x))), a=nn.Linear(2, 6), b=nn.Linear(6, 2)
+        ),
+    }
+
+
+def refused() -> dict[str, nn.Module]:
+    a, b, c = (partial(nn.Linear, *sizes) for sizes in ((2, 6), (6, 3), (6, 6)))
+    return {
+        "LayerNorm": stack(nn.LayerNorm(6), nn.ReLU()),
+        "BatchNorm": stack(nn.BatchNorm1d(6), nn.ReLU()),
+        "PReLU of each unit": stack(nn.PReLU(6)),
+        "pairs": stack(nn.Unflatten(1, (2, 3)), nn.Softmax(2), nn.Flatten()),
+        "residual": Net(lambda m, x: m.b(m.a(x) + m.c(m.a(x))), a=a(), c=c(), b=b()),
+        "skip": Net(
+            lambda m, x: m.b(torch.relu(m.a(x)) + m.c(torch.relu(m.a(x)))), a=a(), c=c(), b=b()
+        ),
+        "two heads": Net(lambda m, x: m.b(m.a(x).tanh()) + m.c(m.a(x).tanh()), a=a(), b=b(), c=b()),
+        "used twice": Net(lambda m, x: m.b(m.c(m.c(m.a(x)).relu())), a=a(), c=c(), b=b()),
+        "reversed": Net(lambda m, x: m.b(m.a(x).relu()), b=nn.Linear(6, 2), a=a()),
+        "square, reversed": Net(lambda m, x: m.b(m.a(x).relu()), b=c(), a=c()),
+        "convolution first": nn.Sequential(
+            nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 3)
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", served())
+def test_permute_and_collapse_keep_the_function_or_the_frozen(name: str) -> None:
+    model = served()[name].eval()
+    first, second, *_ = linear_layers(model)
+    first.weight.requires_grad_(False)
+    second.bias.requires_grad_(False)
+    x = torch.randn(20, 2)
+    shuffled = permute(model, 1, [5, 3, 0, 4, 1, 2])
+    torch.testing.assert_close(shuffled(x), model(x))
+    with torch.no_grad():
+        for t in (first.weight, second.weight.T, *([] if first.bias is None else [first.bias])):
+            t.copy_(t[:1].clone().expand_as(t))
+    one = collapse(model, 1)
+    torch.testing.assert_close(one(x), model(x))
+    frozen = {name: p.requires_grad for name, p in model.named_parameters()}
+    assert sum(frozen.values()) == len(frozen) - 2
+    for other in (shuffled, one):
+        assert {name: p.requires_grad for name, p in other.named_parameters()} == frozen
+
+
+@pytest.mark.parametrize("zeroed", [False, True])
+@pytest.mark.parametrize("name", refused())
+def test_permute_refuses_what_would_be_another_function(name: str, zeroed: bool) -> None:
+    """Also where all parameters are zero, and the function is the same for the moment."""
+    model = zeros_(refused()[name]) if zeroed else refused()[name]
+    order = list(range(len(units(model, 1)) if name != "reversed" else 2))[::-1]
+    with pytest.raises(ValueError, match=r"it (calls, in this order, .*|takes no points)"):
+        permute(model, 1, order)
+
+
+# One unit is added to six as each of six twins would be: the residual networks stay what they are.
+@pytest.mark.parametrize("name", sorted({*refused()} - {"reversed", "residual", "skip"}))
+def test_collapse_refuses_what_would_be_another_function(name: str) -> None:
+    with pytest.raises(ValueError, match="without changing what the network computes"):
+        collapse(zeros_(refused()[name]), 1)
+
+
+def test_a_refusal_says_what_is_called() -> None:
+    model = stack(nn.LayerNorm(6), nn.ReLU())
+    says = (
+        r"calls, in this order, 0 \(Linear\), 1 \(LayerNorm\), 2 \(ReLU\), 3 \(Linear\)\. The two"
+    )
+    with pytest.raises(ValueError, match=says):
+        permute(model, 1, [5, 3, 0, 4, 1, 2])
+
+
+def test_a_softmax_can_be_permuted_and_not_collapsed() -> None:
+    model, x = zeros_(stack(nn.Softmax(1))), torch.randn(20, 2)
+    torch.testing.assert_close(permute(model, 1, [5, 3, 0, 4, 1, 2])(x), model(x))
+    with pytest.raises(ValueError, match="without changing what the network computes"):
+        collapse(model, 1)
+
+
+def test_distinct_units_and_gap_at_their_edges() -> None:
+    """Equal to the last bit: NaN is equal to itself there, and −0 is 0 as it is elsewhere."""
+    nan = float("nan")
+    assert distinct_units(torch.zeros(4, 0)) == 1
+    assert distinct_units(torch.tensor([[nan, 1.0], [nan, 1.0], [nan, 2.0]])) == 2
+    assert distinct_units(torch.tensor([[0.0], [-0.0]])) == 1
+    assert distinct_units(torch.tensor([[1 + 2j], [1 + 2j], [1 + 3j]])) == 2
+    assert distinct_units(torch.tensor([[1.0, nan], [1.0, nan]], dtype=torch.float64)) == 1
+    with pytest.raises(ValueError, match=r"at least one unit, got shape \(0, 3\)"):
+        distinct_units(torch.zeros(0, 3))
+    inf = float("inf")
+    assert gap(torch.tensor([[inf, 1.0], [inf, 4.0]])) == 3
+    assert gap(torch.tensor([[inf], [-inf]])) == gap(torch.tensor([[inf], [1.0]])) == inf
+    assert gap(torch.tensor([[-inf], [-inf]])) == 0
+    with pytest.raises(ValueError, match="holds NaN"):
+        gap(torch.tensor([[nan], [nan]]))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroinit.data import Data
-from zeroinit.networks import ACTIVATIONS, MLP, check_fit, linear_layers, lookup
+from zeroinit.networks import ACTIVATIONS, MLP, Activation, check_fit, linear_layers, lookup
 
 
 @torch.no_grad()
@@ -76,7 +76,8 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
     TypeError
         If ``data.y`` holds targets of a regression, or the dtype of ``data.x`` is not the model's.
     ValueError
-        If a shape or a device does not fit, or a label has no output.
+        If a shape or a device does not fit, or a label has no output; if ``model.sigma`` was given
+        another function and kept the derivative.
 
     Examples
     --------
@@ -91,6 +92,7 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
     if data.y.dtype != torch.int64:
         raise TypeError(f"the formula is for class labels, int64, got {data.y.dtype} targets")
     check_fit(model, data.x, data.y)
+    _check_derivative(model.sigma, data.x)
     z, h = forward(model, data.x)
     onehot = F.one_hot(data.y, z[-1].shape[1]).to(data.x.dtype)
     delta = (z[-1].softmax(1) - onehot) / len(data)
@@ -102,6 +104,19 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
         if l > 1:
             delta = (delta @ layers[l - 1].weight) * model.sigma.derivative(z[l - 2])
     return dict(reversed(answer.items()))
+
+
+def _check_derivative(sigma: Activation, x: Tensor) -> None:
+    """Refuse an activation whose derivative is that of another function, at some points."""
+    z = x.new_tensor([-2.3, -0.7, 0.4, 1.6])
+    with torch.enable_grad():
+        at = z.clone().requires_grad_()
+        slope, *_ = torch.autograd.grad((sigma.function(at) + 0 * at).sum(), at)
+    if not torch.allclose(sigma.derivative(z), slope, rtol=0.01, atol=0.01):
+        raise ValueError(
+            "model.sigma.derivative is not that of model.sigma.function: replace both, as in "
+            "model.sigma._replace(function=..., derivative=...)"
+        )
 
 
 def gradients_at_zero(
@@ -134,7 +149,7 @@ def gradients_at_zero(
     ------
     ValueError
         If there is no hidden layer, the activation is unknown, there is not one frequency for each
-        output, or they are not frequencies.
+        output, or they are not frequencies: floating point, at least 0, with sum 1.
 
     Examples
     --------
@@ -155,7 +170,12 @@ def gradients_at_zero(
             f"give one frequency for each of the {widths[-1]} outputs, "
             f"got shape {tuple(frequencies.shape)}"
         )
-    if (frequencies < 0).any() or abs(float(frequencies.sum()) - 1) > 1e-5:
+    if not frequencies.is_floating_point():
+        raise ValueError(
+            f"frequencies must be floating point, got {frequencies.dtype}: divide the counts by "
+            "their sum"
+        )
+    if not ((frequencies >= 0).all() and abs(float(frequencies.sum()) - 1) <= 1e-5):
         raise ValueError(
             f"frequencies must be at least 0 and sum to 1, got {frequencies.tolist()}: "
             "give data.frequencies, or divide the counts by their sum"

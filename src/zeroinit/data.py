@@ -127,10 +127,13 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     seed : int, default 0
         Seed of the points.
     dtype : torch.dtype, optional
-        Of the points, which are the same in each; PyTorch's default if not given.
+        Of the points, which are drawn in single precision and are the same in it and in double; in
+        half precision they are rounded first and labelled then. PyTorch's default if not given.
 
     Raises
     ------
+    TypeError
+        If ``n`` is not an int.
     ValueError
         If ``n`` is below 2, or so small that the draw holds one class only.
 
@@ -144,7 +147,8 @@ def half_plane(n: int = 128, *, seed: int = 0, dtype: torch.dtype | None = None)
     """
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(_count(n), 2, generator=generator, dtype=torch.float32)
-    return Data(x.to(dtype or torch.get_default_dtype()), (x.sum(1) > 0).long())
+    x = x.to(dtype or torch.get_default_dtype())
+    return Data(x, (x.double().sum(1) > 0).long())
 
 
 def xor(
@@ -163,10 +167,13 @@ def xor(
     seed : int, default 0
         Seed of the corners and the noise.
     dtype : torch.dtype, optional
-        Of the points, which are the same in each; PyTorch's default if not given.
+        Of the points, which are drawn in single precision and are the same in it and in double; in
+        half precision they are rounded. PyTorch's default if not given.
 
     Raises
     ------
+    TypeError
+        If ``n`` is not an int.
     ValueError
         If ``n`` is below 2, ``noise`` is negative, or the draw holds one class only.
 
@@ -203,10 +210,13 @@ def moons(
     seed : int, default 0
         Seed of the angles and the noise.
     dtype : torch.dtype, optional
-        Of the points, which are the same in each; PyTorch's default if not given.
+        Of the points, which are drawn in single precision and are the same in it and in double; in
+        half precision they are rounded. PyTorch's default if not given.
 
     Raises
     ------
+    TypeError
+        If ``n`` is not an int.
     ValueError
         If ``n`` is below 2, or ``noise`` is negative.
 
@@ -234,12 +244,36 @@ def moons(
     return Data((arc + noise * shifts).to(dtype or torch.get_default_dtype()), y)
 
 
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """Return a count, or refuse what is none.
+
+    Raises
+    ------
+    TypeError
+        If it is not an int; ``True`` is none.
+    ValueError
+        If it is below the least.
+
+    Examples
+    --------
+    >>> check_count("steps", True)
+    Traceback (most recent call last):
+        ...
+    TypeError: steps must be an int, got True
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return value
+
+
 def _check_noise(noise: float) -> None:
     if not noise >= 0:
         raise ValueError(f"noise must be at least 0, got {noise}")
 
 
 def _count(n: int) -> int:
-    if n < 2:
+    if type(n) is int and n < 2:
         raise ValueError(f"n must be at least 2, one point for each class, got {n}")
-    return n
+    return check_count("n", n)

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad, jacrev
 from torch.nn.utils import parameters_to_vector
 from torch.optim import SGD, Optimizer
 
-from zeroinit.data import Data
+from zeroinit.data import Data, check_count
 from zeroinit.networks import ACTIVATIONS, MLP, check_fit, linear_layers, lookup
 from zeroinit.training import Loss, check_rate, train
 
@@ -61,8 +61,7 @@ def twins_at_rest(
     >>> twins(twins_at_rest(xor(64), 4, lr=1.0, steps=100, weight_decay=0.01), 1)
     [[0, 1, 2, 3]]
     """
-    if n < 2:
-        raise ValueError(f"n must be at least 2, for one unit has no twin, got {n}")
+    check_count("n", n, 2)
     _check_decay(weight_decay)
     fan_in, classes = data.x.shape[1], len(data.frequencies)
     one = MLP([fan_in, 1, classes], activation, seed=seed, dtype=data.x.dtype)
@@ -113,7 +112,8 @@ def hessian_eigenvalues(
     Raises
     ------
     TypeError, ValueError
-        If the data do not fit the model, or ``weight_decay`` is negative or not finite.
+        If the data do not fit the model, it has no parameters, or ``weight_decay`` is negative or
+        not finite.
 
     Examples
     --------
@@ -127,7 +127,9 @@ def hessian_eigenvalues(
     """
     check_fit(model, data.x, data.y)
     _check_decay(weight_decay)
-    names, tensors = zip(*model.named_parameters(), strict=True)
+    if not (named := dict(model.named_parameters())):
+        raise ValueError(f"{type(model).__name__} has no parameters: there is no Hessian")
+    names, tensors = list(named), list(named.values())
 
     def objective(point: Tensor) -> Tensor:
         parts = point.split([t.numel() for t in tensors])
@@ -163,7 +165,9 @@ def dead_eigenvalue(activation: str, data: Data) -> float:
     TypeError
         If ``data.y`` holds targets of a regression.
     ValueError
-        If the activation is unknown, is not 0 at 0, or has a kink there.
+        If the activation is unknown, is not 0 at 0, or has a kink there; if a class has no point,
+        for then the bias has no rest; if s is 0, as where x is zero: then the point is no strict
+        saddle, and nothing grows.
 
     Examples
     --------
@@ -193,9 +197,20 @@ def dead_eigenvalue(activation: str, data: Data) -> float:
             f"{activation} has a kink at 0, with slopes {below:g} and {above:g}: "
             "the law needs a derivative there"
         )
-    onehot = F.one_hot(data.y, len(data.frequencies))
-    pull = (data.frequencies - onehot).T @ data.x / len(data)
+    if not data.frequencies.all():
+        raise ValueError(
+            f"class {int(data.frequencies.argmin())} has no point: its log-prior is -inf, and the "
+            "bias never comes to rest"
+        )
+    frequencies = torch.bincount(data.y).double() / len(data)
+    onehot = F.one_hot(data.y, len(frequencies))
+    pull = (frequencies - onehot).T @ data.x.double() / len(data)
     largest = float(torch.linalg.matrix_norm(pull, 2))
+    if largest <= torch.finfo(torch.float64).eps * float(data.x.abs().max()):
+        raise ValueError(
+            "the mean of (ŷ − y) xᵀ is zero: the classes have the same mean point, and the law "
+            "says nothing of how the dead point is left"
+        )
     return -abs(float(slope)) * largest
 
 
@@ -298,7 +313,7 @@ def escape_step(losses: Tensor, level: float) -> Tensor:
     Raises
     ------
     ValueError
-        If a run is never below the level: such a run has no escape step.
+        If a run is never below the level: such a run has no escape step. If there is no loss.
 
     Examples
     --------
@@ -312,6 +327,11 @@ def escape_step(losses: Tensor, level: float) -> Tensor:
         ...
     ValueError: 1 of 2 runs not below 0.5 within 1 steps: train longer, or from a larger difference
     """
+    if losses.ndim == 0 or not losses.numel():
+        raise ValueError(
+            f"losses must hold a loss for each step, got shape {tuple(losses.shape)}: "
+            "give run.losses"
+        )
     below = losses < level
     never = int((~below.any(0)).sum())
     if never:

@@ -4,6 +4,7 @@ It computes what ``loss.backward()`` and a step of ``torch.optim`` do to a model
 between two calls. So it can be traced and compiled, and run where there is no PyTorch.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -37,7 +38,7 @@ def settings(optimizer: str, lr: float) -> Tensor:
     optimizer : str
         A name in :data:`OPTIMIZERS`: ``"sgd"``, ``"momentum"`` (SGD with 0.9) or ``"adam"``.
     lr : float, above 0
-        Learning rate.
+        Learning rate, of a size that single precision holds.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def settings(optimizer: str, lr: float) -> Tensor:
     TypeError
         If ``lr`` is not a number.
     ValueError
-        If the optimizer is unknown, or ``lr`` not positive and finite.
+        If the optimizer is unknown, or ``lr`` not positive and finite, in single precision too.
 
     Examples
     --------
@@ -61,7 +62,10 @@ def settings(optimizer: str, lr: float) -> Tensor:
     """
     row = lookup("optimizer", optimizer, OPTIMIZERS)
     check_rate(lr)
-    return torch.tensor([lr, *row])
+    found = torch.tensor([lr, *row], dtype=torch.float32)
+    if not 0 < found[0] < math.inf:
+        raise ValueError(f"lr must fit into single precision, got {lr}: 0.1 is a good first try")
+    return found
 
 
 class State(NamedTuple):

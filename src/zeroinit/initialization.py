@@ -89,7 +89,7 @@ def default_(model: M, *, generator: Generator | None = None) -> M:
     True
     """
     for layer in linear_layers(model):
-        bound = 1 / math.sqrt(layer.in_features)
+        bound = 1 / math.sqrt(layer.in_features) if layer.in_features else 0.0
         for parameter in layer.parameters():
             parameter.uniform_(-bound, bound, generator=generator)
     return model

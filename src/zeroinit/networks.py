@@ -62,12 +62,12 @@ def _step(z: Tensor, below: float) -> Tensor:
 #: silu, elu and identity are 0 at 0; sigmoid and softplus are not.
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
-        "relu": Activation(F.relu, lambda z: _step(z, 0.0)),
+        "relu": Activation(F.relu, lambda z: (~(z <= 0)).to(z.dtype)),  # 1 of NaN, as PyTorch
         "leaky_relu": Activation(F.leaky_relu, lambda z: _step(z, 0.01)),
         "tanh": Activation(torch.tanh, lambda z: 1 - torch.tanh(z) ** 2),
         "gelu": Activation(F.gelu, _gelu_derivative),
         "silu": Activation(F.silu, _silu_derivative),
-        "elu": Activation(F.elu, lambda z: torch.exp(z.clamp(max=0))),
+        "elu": Activation(F.elu, lambda z: torch.exp(torch.where(z <= 0, z, 0))),
         "identity": Activation(lambda z: z, torch.ones_like),
         "sigmoid": Activation(torch.sigmoid, _sigmoid_derivative),
         "softplus": Activation(F.softplus, torch.sigmoid),
@@ -113,7 +113,7 @@ class MLP(nn.Module):
     Raises
     ------
     TypeError
-        If ``widths`` is not a sequence, or a width is not an ``int``.
+        If ``widths`` is not a sequence, or a width is not an ``int``; ``True`` is none.
     ValueError
         If there are fewer than two widths, one is below 1, or the activation is unknown.
 
@@ -148,7 +148,7 @@ class MLP(nn.Module):
         if len(widths) < 2:
             raise ValueError(f"widths must name the input and the output at least, got {widths}")
         for width in widths:
-            if not isinstance(width, int):
+            if not isinstance(width, int) or isinstance(width, bool):
                 raise TypeError(f"each width must be an int, got {width!r} in {widths}")
             if width < 1:
                 raise ValueError(f"each width must be at least 1, got {width} in {list(widths)}")
@@ -235,7 +235,11 @@ def check_fit(model: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
     if not isinstance(model, MLP):
         return
     first, *_, last = model.widths
-    if x.shape[1:] != (first,):
+    if x.ndim != 2:
+        raise ValueError(
+            f"x must be points, one a row, (n, {first}), got shape {tuple(x.shape)}: reshape it"
+        )
+    if x.shape[1] != first:
         raise ValueError(
             f"x has {x.shape[-1]} columns and the network takes {first}: "
             f"make its first width {x.shape[-1]}"

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from zeroinit.data import check_count
+
 
 def largest_rate(x: Tensor) -> float:
     r"""Return :math:`2/\lambda_{\max}`, the rate below which the descent converges.
@@ -16,7 +18,12 @@ def largest_rate(x: Tensor) -> float:
     ----------
     x : Tensor, shape (n, d)
         The inputs, floating point and not all zero; :math:`\lambda_{\max}` is the largest
-        eigenvalue of the Hessian :math:`2X^{\top}X/n`.
+        eigenvalue of the Hessian :math:`2X^{\top}X/n`, computed in double precision.
+
+    Returns
+    -------
+    float
+        Infinity or 0 where the rate is above or below every number.
 
     Raises
     ------
@@ -30,12 +37,13 @@ def largest_rate(x: Tensor) -> float:
     2.0
     """
     _check_matrix(x)
-    largest = float(torch.linalg.matrix_norm(x, 2)) ** 2
-    if largest == 0:
+    scale = float(x.abs().max()) if x.numel() else 0.0
+    if scale == 0:
         raise ValueError(
             "x is zero: the loss does not depend on the weights, and no rate is too large"
         )
-    return len(x) / largest
+    largest = float(torch.linalg.matrix_norm(x.double() / scale, 2))  # from 1: no square over- or
+    return len(x) / largest**2 / scale / scale  # underflows before its time
 
 
 def descend(x: Tensor, y: Tensor, start: Tensor, *, lr: float, steps: int) -> Tensor:
@@ -81,10 +89,7 @@ def descend(x: Tensor, y: Tensor, start: Tensor, *, lr: float, steps: int) -> Te
     ValueError: lr must lie between 0 and largest_rate(x) = 2, got 3.0
     """
     _check(x, y, start)
-    if not isinstance(steps, int):
-        raise TypeError(f"steps must be an int, got {steps!r}")
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    check_count("steps", steps)
     bound = largest_rate(x)
     if not (math.isfinite(lr) and 0 < lr < bound):
         raise ValueError(f"lr must lie between 0 and largest_rate(x) = {bound:.4g}, got {lr}")
@@ -108,7 +113,9 @@ def limit(x: Tensor, y: Tensor, start: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (d,)
-        The limit; :math:`X^+` is the Moore-Penrose inverse.
+        The limit; :math:`X^+` is the Moore-Penrose inverse. All is computed in double precision,
+        where a singular value counts as zero if it is below :math:`\max(n, d)\,2^{-52}` of the
+        largest.
 
     Raises
     ------
@@ -127,9 +134,9 @@ def limit(x: Tensor, y: Tensor, start: Tensor) -> Tensor:
     True
     """
     _check(x, y, start)
-    inverse = torch.linalg.pinv(x)
-    end: Tensor = inverse @ y + start - inverse @ (x @ start)
-    return end
+    exact, w = x.double(), start.double()
+    end: Tensor = w + torch.linalg.pinv(exact) @ (y.double() - exact @ w)
+    return end.to(start.dtype)
 
 
 def _check(x: Tensor, y: Tensor, start: Tensor) -> None:

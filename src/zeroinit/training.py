@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from zeroinit.data import Data
+from zeroinit.data import Data, check_count
 from zeroinit.initialization import INITIALIZERS
 from zeroinit.networks import check_fit, lookup
 from zeroinit.replay import recorded
@@ -265,7 +265,8 @@ def train_many(
     ------
     TypeError, ValueError
         As :func:`train`; and if the start is unknown, there is no seed, the data sets differ in
-        size, their number is not that of the seeds, or the optimizer is in :data:`MIXING`.
+        size, their number is not that of the seeds, the optimizer is in :data:`MIXING`, or the
+        network or the loss draws numbers or keeps state.
 
     Warns
     -----
@@ -336,7 +337,16 @@ def train_many(
 
     def losses_and_slopes(*point: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
         free = [p.detach().requires_grad_() for p in point]
-        losses = all_losses(dict(zip(stacked, free, strict=True)), x, y)
+        try:
+            losses = all_losses(dict(zip(stacked, free, strict=True)), x, y)
+        except RuntimeError as error:
+            if "vmap" not in str(error):
+                raise
+            raise ValueError(
+                "the network or the loss draws numbers or keeps state, as dropout and BatchNorm do "
+                "in training, and all seeds at once share it: call model.eval(), leave that layer "
+                "out, or call train for each seed"
+            ) from error
         ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
         return losses.detach(), torch.autograd.grad(losses, free, ones, allow_unused=True)
 
@@ -426,7 +436,7 @@ def check_rate(lr: float) -> None:
         ...
     ValueError: lr must be a positive finite number, got -0.1: 0.1 is a good first try
     """
-    if not isinstance(lr, Real):
+    if not isinstance(lr, Real) or isinstance(lr, bool):
         raise TypeError(f"lr must be a number, got {lr!r}: 0.1 is a good first try")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr must be a positive finite number, got {lr}: 0.1 is a good first try")
@@ -434,8 +444,5 @@ def check_rate(lr: float) -> None:
 
 def _check_numbers(lr: float, steps: int, every: int) -> None:
     check_rate(lr)
-    for name, value in (("steps", steps), ("every", every)):
-        if not isinstance(value, int):
-            raise TypeError(f"{name} must be an int, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    check_count("steps", steps)
+    check_count("every", every)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 import torch
@@ -158,3 +159,22 @@ def test_a_draw_of_one_class_is_refused() -> None:
     # For every other seed both points lie on one side.
     with pytest.raises(ValueError, match="y holds one class only"):
         assert all(half_plane(2, seed=seed) for seed in range(99))
+
+
+# Edges
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_the_labels_of_the_half_plane_fit_the_points_in_every_precision(dtype: torch.dtype) -> None:
+    data, same = half_plane(4096, dtype=dtype), half_plane(4096, dtype=torch.float32)
+    assert torch.equal(data.x, same.x.to(dtype))
+    assert torch.equal(data.y, (data.x[:, 0].double() > -data.x[:, 1].double()).long())
+    if dtype.itemsize > 2:
+        assert torch.equal(data.y, same.y)
+
+
+@pytest.mark.parametrize("make", [half_plane, xor, moons])
+@pytest.mark.parametrize("n", [True, 8.0, "8"])
+def test_a_number_of_points_is_an_int(make: Callable[[Any], Data], n: object) -> None:
+    with pytest.raises(TypeError, match="n must be an int, got"):
+        make(n)

@@ -96,3 +96,14 @@ def test_all_zero_with_balanced_classes_stays_to_the_last_bit(optimizer: str) ->
     state, seen = run(model, moons(), settings(optimizer, 0.1), 20)
     assert not any(p.any() for p in state.parameters.values())
     assert not seen[-1].norms.any()
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("adam", 1e39), ("sgd", 1e-46), ("sgd", 5e-324)])
+def test_a_rate_that_single_precision_cannot_hold_is_refused(optimizer: str, lr: float) -> None:
+    with pytest.raises(ValueError, match="lr must fit into single precision, got"):
+        settings(optimizer, lr)
+
+
+def test_the_smallest_and_the_largest_rate() -> None:
+    for lr in (1e-38, 3e38):
+        assert settings("sgd", lr)[0].item() == pytest.approx(lr, rel=1e-6)

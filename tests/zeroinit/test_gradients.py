@@ -626,3 +626,32 @@ def test_the_closed_form_refuses_what_it_is_not_for(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         gradients_at_zero(widths, activation, torch.tensor(frequencies))
+
+
+# Edges
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "says"),
+    [
+        (torch.tensor([torch.nan, 1.0]), "at least 0 and sum to 1"),
+        (torch.tensor([0.5, torch.nan]), "at least 0 and sum to 1"),
+        (torch.tensor([torch.inf, 0.0]), "at least 0 and sum to 1"),
+        (torch.tensor([0, 1]), "floating point, got torch.int64: divide the counts"),
+    ],
+)
+def test_what_is_no_frequency_is_refused(frequencies: Tensor, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        gradients_at_zero([2, 4, 2], "sigmoid", frequencies)
+
+
+def test_a_function_that_is_replaced_needs_its_derivative() -> None:
+    """Training goes on with the function alone; the formula needs both, and says so."""
+    data, model = half_plane(), MLP([2, 5, 2], "tanh")
+    model.sigma = model.sigma._replace(function=torch.sin)
+    F.cross_entropy(model(data.x), data.y).backward()
+    with pytest.raises(ValueError, match=r"derivative is not that of model\.sigma\.function"):
+        gradients(model, data)
+    model.sigma = model.sigma._replace(derivative=torch.cos)
+    for name, g in gradients(model, data).items():
+        torch.testing.assert_close(g, model.get_parameter(name).grad)

@@ -499,3 +499,40 @@ def test_a_run_that_never_escapes_gives_no_number() -> None:
 def test_one_unit_has_no_twin() -> None:
     with pytest.raises(ValueError, match="n must be at least 2"):
         twins_at_rest(CROSS, 1, lr=0.1, steps=1)
+
+
+# Edges
+
+
+def test_a_network_without_parameters_has_no_hessian() -> None:
+    with pytest.raises(ValueError, match="ReLU has no parameters: there is no Hessian"):
+        hessian_eigenvalues(nn.ReLU(), half_plane())
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (3, 0), (0, 2)])
+def test_no_losses_have_no_escape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="losses must hold a loss for each step, got shape"):
+        escape_step(torch.zeros(shape), 0.5)
+
+
+def test_the_dead_point_needs_every_class_and_a_pull() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 0.1]])
+    with pytest.raises(ValueError, match="class 1 has no point"):
+        dead_eigenvalue("tanh", Data(x, torch.tensor([0, 2, 2])))
+    with pytest.raises(ValueError, match="the classes have the same mean point"):
+        dead_eigenvalue("tanh", Data(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])))
+    corners = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    with pytest.raises(ValueError, match="the classes have the same mean point"):
+        dead_eigenvalue("tanh", Data(0.1 * corners, torch.tensor([0, 0, 1, 1])))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_dead_eigenvalue_in_every_precision(dtype: torch.dtype) -> None:
+    data = half_plane()
+    found = dead_eigenvalue("tanh", Data(data.x.to(dtype), data.y))
+    assert found == pytest.approx(dead_eigenvalue("tanh", data), rel=0.01)
+
+
+def test_true_is_no_number_of_twins() -> None:
+    with pytest.raises(TypeError, match="n must be an int, got True"):
+        twins_at_rest(half_plane(), True, lr=0.1, steps=1)

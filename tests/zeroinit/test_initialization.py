@@ -1,6 +1,7 @@
 """The starts, against what PyTorch's own layers and fillers do."""
 
 import math
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -213,3 +214,12 @@ def test_a_network_without_a_linear_layer_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"Conv1d has no nn.Linear layer: give a network that has"):
         fill(nn.Conv1d(1, 1, 1))
+
+
+def test_a_layer_without_inputs_starts_as_pytorch_s() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says that there is nothing to fill
+        layer = nn.Linear(0, 3)
+    with torch.no_grad():
+        layer.bias.fill_(1)
+    assert default_(layer).bias.tolist() == [0, 0, 0]

@@ -1,5 +1,6 @@
 """The lesson's network against nn.Sequential, and its activations against autograd."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -140,7 +141,7 @@ def test_the_message_lists_every_activation() -> None:
     ("x", "y", "error", "message"),
     [
         (torch.zeros(4, 3), None, ValueError, "x has 3 columns and the network takes 2: make its"),
-        (torch.zeros(2), None, ValueError, "x has 2 columns and the network takes 2"),
+        (torch.zeros(2), None, ValueError, r"\(n, 2\), got shape \(2,\): reshape it"),
         (torch.zeros(4, 2).double(), None, TypeError, "float32 and x is torch.float64: convert"),
         (torch.zeros(4, 2, device="meta"), None, ValueError, "on cpu and x on meta: move one"),
         (torch.zeros(4, 2), torch.full((4,), 5), ValueError, "up to 5 .* 3 outputs: .* width 6"),
@@ -163,3 +164,26 @@ def test_only_dtype_and_device_are_asked_of_other_networks() -> None:
     check_fit(nn.Sequential(nn.Flatten(), nn.Linear(6, 2)), torch.zeros(4, 2, 3))
     with pytest.raises(TypeError, match="convert one with"):
         check_fit(nn.Linear(2, 2), torch.zeros(4, 2).double())
+
+
+# Edges
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_derivative_of_what_is_no_number_is_autograd_s(name: str) -> None:
+    z = torch.tensor([torch.nan, -1.0, 1.0, 0.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(ACTIVATIONS[name].function(z).sum(), z)
+    found = ACTIVATIONS[name].derivative(z.detach())
+    torch.testing.assert_close(found, slope, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(2,), (5, 2, 2), (5, 2, 1), ()])
+def test_points_of_another_number_of_dimensions_are_refused(shape: tuple[int, ...]) -> None:
+    says = re.escape(f"x must be points, one a row, (n, 2), got shape {shape}: reshape it")
+    with pytest.raises(ValueError, match=says):
+        check_fit(MLP([2, 4, 2]), torch.zeros(shape))
+
+
+def test_true_is_no_width() -> None:
+    with pytest.raises(TypeError, match="each width must be an int, got True"):
+        MLP([True, 3, 2])

@@ -377,3 +377,35 @@ def test_a_number_of_steps_below_1_is_refused() -> None:
 def test_inputs_of_zero_have_no_largest_rate() -> None:
     with pytest.raises(ValueError, match="x is zero: the loss does not depend on the weights"):
         largest_rate(torch.zeros(3, 2))
+
+
+# Edges
+
+
+def test_the_limit_of_a_nearly_rank_deficient_problem_is_the_limit_of_the_descent() -> None:
+    """X = diag(1, 1e-8) has full rank, so the limit solves Xw = y; float32 would cut it."""
+    for dtype in (torch.float32, torch.float64):
+        x = torch.diag(torch.tensor([1.0, 1e-8], dtype=dtype))
+        end = limit(x, x @ torch.ones(2, dtype=dtype), torch.tensor([5.0, 7.0], dtype=dtype))
+        torch.testing.assert_close(end, torch.ones(2, dtype=dtype))
+
+
+def test_a_singular_value_that_double_precision_loses_counts_as_zero() -> None:
+    x = torch.diag(torch.tensor([1.0, 1e-17], dtype=torch.float64))
+    end = limit(x, x.sum(1), torch.tensor([5.0, 7.0], dtype=torch.float64))
+    torch.testing.assert_close(end, torch.tensor([1.0, 7.0], dtype=torch.float64))
+
+
+def test_the_largest_rate_of_any_scale_and_precision() -> None:
+    eye = torch.eye(2, dtype=torch.float64)
+    for scale, rate in ((1e-200, math.inf), (1e200, 0), (1e-150, 2e300), (1e150, 2e-300)):
+        assert largest_rate(scale * eye) == pytest.approx(rate, rel=1e-12)
+    for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
+        assert largest_rate(torch.full((3, 2), 2.0, dtype=dtype)) == pytest.approx(1 / 8)
+    with pytest.raises(ValueError, match="x is zero"):
+        largest_rate(torch.zeros(2, 2))
+
+
+def test_true_is_no_number_of_steps() -> None:
+    with pytest.raises(TypeError, match="steps must be an int, got True"):
+        descend(torch.eye(2), torch.ones(2), torch.zeros(2), lr=0.5, steps=True)

@@ -431,3 +431,41 @@ def test_a_bad_optimizer_says_so_itself_and_changes_nothing() -> None:
     with pytest.raises(TypeError, match="closure"):
         train(model, DATA, lr=0.1, steps=3, optimizer=LBFGS)
     assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
+
+
+# Edges
+
+
+@pytest.mark.parametrize("name", ["lr", "steps", "every"])
+def test_true_is_no_number(name: str) -> None:
+    numbers: dict[str, Any] = {"lr": 0.1, "steps": 2, "every": 1} | {name: True}
+    with pytest.raises(TypeError, match=f"{name} must be .* got True"):
+        train(MLP([2, 4, 2]), half_plane(), **numbers)
+
+
+class Masked(nn.Module):
+    """Drops units in its own forward, without a layer for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(F.dropout(x, 0.5, self.training))
+        return out
+
+
+def test_many_seeds_at_once_refuse_what_draws_or_keeps_state() -> None:
+    models = [
+        nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)),
+        nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.5), nn.Linear(4, 2)),
+        Masked(),
+    ]
+    for model in models:
+        many = partial(
+            train_many, model, half_plane(), start="default", seeds=range(3), lr=0.1, steps=2
+        )
+        with pytest.raises(ValueError, match=r"draws numbers or keeps state.*: call model\.eval"):
+            many()
+        model.eval()
+        assert many().losses.shape == (3, 3)

@@ -842,3 +842,23 @@ def test_twins_of_a_thaw_in_double_precision_are_not_parted_by_rounding() -> Non
             model = zeros_(MLP([2] + [16] * depth + [2], activation, dtype=torch.float64))
             hidden = audit(model, on(data)).findings[:-2]
             assert {f.verdict for f in hidden} == {"twins (16 units act as 1)"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [3, 10])
+def test_rounding_is_seen_where_all_terms_of_one_sign_come_first(
+    classes: int, dtype: torch.dtype
+) -> None:
+    """Long sums round more than the changes of single terms tell: there they lean to one side."""
+    y = torch.arange(classes).repeat_interleave(300)
+    model = zeros_(MLP([2, 8, classes], "sigmoid", dtype=dtype))
+    found = audit(model, on(Data(points(len(y), 2, dtype=dtype), y)))
+    assert {f.verdict for f in found.findings} == {"dead"}
+
+
+def test_no_step_of_an_audit_undoes_another() -> None:
+    """The first step goes past the log-prior; one as long would lead back to all-zero."""
+    y = torch.tensor([1, 1] + [0, 1] * 9)
+    model = zeros_(MLP([2, 16, 16, 2], "softplus", dtype=torch.float64))
+    found = audit(model, on(Data(points(20, 2, dtype=torch.float64), y)))
+    assert [f.wakes for f in found.findings] == [3, 3, 2, 2, 1, 1]

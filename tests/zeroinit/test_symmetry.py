@@ -481,3 +481,11 @@ def test_distinct_units_and_gap_at_their_edges() -> None:
     assert gap(torch.tensor([[-inf], [-inf]])) == 0
     with pytest.raises(ValueError, match="holds NaN"):
         gap(torch.tensor([[nan], [nan]]))
+
+
+def test_dropout_in_training_does_not_stand_in_the_way() -> None:
+    model, x = stack(nn.Tanh(), nn.Dropout(0.5)), torch.randn(20, 2)
+    shuffled = permute(model, 1, [5, 3, 0, 4, 1, 2])
+    assert shuffled.training
+    assert model.training
+    torch.testing.assert_close(shuffled.eval()(x), model.eval()(x))

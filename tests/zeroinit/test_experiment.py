@@ -67,6 +67,32 @@ def test_the_rate_4_is_sharp(lr: float, arrives: bool) -> None:
 
 
 @pytest.mark.theorem("prior-limit")
+@pytest.mark.parametrize("share", [(51, 100), (501, 1000)], ids=["51 of 100", "501 of 1000"])
+@pytest.mark.parametrize("lr", [3.99, 4.01, 4.5, 6.0, 20.0])
+def test_above_4_every_rate_has_shares_at_which_the_bias_never_arrives(
+    share: tuple[int, int], lr: float
+) -> None:
+    """The plain recursion for a thousand steps, and the network beside it for the first twenty."""
+    k, n = share
+    p = torch.tensor([k / n, 1 - k / n], dtype=torch.float64)
+    b, path = torch.zeros_like(p), []
+    for _ in range(1000):
+        path.append(b)
+        b = b - lr * (b.softmax(0) - p)
+    distance = (torch.stack(path).softmax(1) - p)[:, 0].abs()
+    if lr < 4:
+        assert distance[-1] < distance[0] / 100
+    else:
+        assert 2 * lr * p.prod() > 2  # at the rest a step turns the distance round and enlarges it
+        assert distance.min() > 0.99 * distance[0]
+        assert distance[-100:].min() > 0.03
+
+    data = Data(torch.zeros(n, 1).double(), (torch.arange(n) >= k).long())
+    run = train(zeros_(MLP([1, 2, 2], dtype=torch.float64)), data, lr=lr, steps=20)
+    torch.testing.assert_close(run.parameters["layers.1.bias"], torch.stack(path[:21]))
+
+
+@pytest.mark.theorem("prior-limit")
 @given(problems(), st.integers(0, 10**6))
 def test_no_constant_answer_has_a_lower_loss_than_the_entropy(problem: Problem, seed: int) -> None:
     """Whatever the network: with a zero last weight its answer is constant, and its loss ≥ H(p)."""

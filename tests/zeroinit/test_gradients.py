@@ -157,6 +157,106 @@ def test_weights_that_make_up_for_rare_classes_stop_an_all_zero_network(problem:
         torch.testing.assert_close(gradient[0], torch.zeros_like(gradient[0]), rtol=0, atol=1e-14)
 
 
+@pytest.mark.theorem("weighted-targets")
+@pytest.mark.parametrize("case", weighted_losses(3, torch.Generator()))
+@pytest.mark.parametrize("lr", [0.1, 3.0])
+def test_with_weights_too_what_moves_the_first_weight_is_known_exactly(
+    case: str, lr: float
+) -> None:
+    """Part (b), the thaw of two layers: x̄_c is weighted by a_ic, and x̄ by their sum over c."""
+    draw = torch.Generator().manual_seed(0)
+    options, target, a, z = weighted_losses(3, draw)[case]
+    x = torch.randn(12, 2, generator=draw, dtype=torch.float64)
+    model = zeros_(MLP([2, 4, 3], "sigmoid", dtype=torch.float64))
+    scale = float(z / a.sum())
+
+    def loss(output: Tensor, _: Tensor) -> Tensor:
+        return scale * F.cross_entropy(output, target, **options)
+
+    run = train(model, Data(x, torch.arange(12) % 3), lr=lr, steps=1, loss=loss)
+    q, seen = model(x)[0].softmax(0), x[: len(a)]  # a sample that is ignored has no a
+    mean_target, means = a.sum(0) / a.sum(), (a / a.sum(0)).T @ seen
+    g, mean = 1 / 3 - mean_target, a.sum(1) @ seen / a.sum()
+    row = (g @ q) * mean - (mean_target * g) @ means
+    expected = -lr * (1 / 2) * (1 / 4) * row  # σ(0) and σ′(0)
+    assert expected.abs().min() > 1e-6
+    torch.testing.assert_close(run.gradients["layers.0.weight"][1], expected.expand(4, -1))
+
+
+def balanced_losses() -> dict[str, tuple[Any, Any, Any, Any]]:
+    """Return losses as ``weighted_losses`` does, whose mean target is 1/C for three classes."""
+    draw = torch.Generator().manual_seed(0)
+    y = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
+    onehot, soft = F.one_hot(y).double(), torch.rand(12, 3, generator=draw).double()
+    soft /= soft.sum(1, keepdim=True)
+    turned = torch.cat([soft[:4].roll(shift, 1) for shift in range(3)])
+    return {
+        "class weights": ({"weight": 1 / onehot.mean(0)}, y, onehot / onehot.mean(0), 36),
+        "soft labels": ({}, turned, turned, 12),
+        "both": ({"weight": 1 / soft.mean(0)}, soft, soft / soft.mean(0), 12),
+    }
+
+
+@pytest.mark.theorem("weighted-targets")
+@pytest.mark.parametrize("case", balanced_losses())
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_a_balanced_mean_target_rests_on_a_strict_saddle(activation: str, case: str) -> None:
+    """Part (b): for (Z/A)·loss G is the sum of (Σ_c a_ic/C − a_i) xᵀ/A; three layers hide it."""
+    options, target, a, z = balanced_losses()[case]
+    x = torch.randn(12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    torch.testing.assert_close(a.mean(0), a.mean().expand(3))
+    scale = float(z / a.sum())
+    assert scale == pytest.approx(1 / 3 if case == "both" else 1)
+
+    def loss(output: Tensor, _: Tensor) -> Tensor:
+        return scale * F.cross_entropy(output, target, **options)
+
+    def eigenvalues(*hidden: int) -> Tensor:
+        model = zeros_(MLP([2, *hidden, 3], activation, dtype=torch.float64))
+        return hessian_eigenvalues(model, Data(x, torch.arange(12) % 3), loss=loss)
+
+    s = torch.linalg.matrix_norm((a.sum(1, keepdim=True) / 3 - a).T @ x / a.sum(), 2)
+    slope, times = (1.0, 4) if activation == "tanh" else (0.25, 3)
+    values = eigenvalues(4)
+    torch.testing.assert_close(values[:times], (-slope * s).expand(times))
+    assert values[times] > -slope * s + 1e-4
+    assert eigenvalues(4, 4).min() > -1e-12
+
+
+@pytest.mark.theorem("weighted-targets")
+@pytest.mark.parametrize("case", weighted_losses(3, torch.Generator()))
+@pytest.mark.parametrize("rate", [0.5, 2.0, 3.99])
+def test_with_weights_too_the_loss_falls_below_the_rate_4(case: str, rate: float) -> None:
+    """Part (b): (Z/A)·loss falls by η(1 − η/4)‖q − p̄‖², so the plain loss at the rate ηZ/A does."""
+    draw = torch.Generator().manual_seed(0)
+    options, target, a, z = weighted_losses(3, draw)[case]
+    data = Data(torch.randn(12, 2, generator=draw).double(), torch.arange(12) % 3)
+
+    def loss(output: Tensor, _: Tensor) -> Tensor:
+        return F.cross_entropy(output, target, **options)
+
+    scale = float(a.sum() / z)
+    run = train(zeros_(MLP([2, 4, 3], "tanh").double()), data, lr=rate / scale, steps=20, loss=loss)
+    q = run.parameters["layers.1.bias"].softmax(1)
+    distance = (q - a.sum(0) / a.sum()).square().sum(1)
+    fall = (run.losses[:-1] - run.losses[1:]) / scale
+    assert (fall > rate * (1 - rate / 4) * distance[:-1] - 1e-15).all()
+
+
+@pytest.mark.theorem("weighted-targets")
+@pytest.mark.parametrize(("rate", "arrives"), [(3.9, True), (4.1, False)])
+def test_with_weights_too_the_rate_4_is_sharp(rate: float, arrives: bool) -> None:
+    """Part (b): the weights of two classes turn the soft label (0.2, 0.8) into p̄ = (0.51, 0.49)."""
+    weight = 3 * torch.tensor([0.51 / 0.2, 0.49 / 0.8], dtype=torch.float64)  # so that A/Z = 3
+    soft = torch.tensor([[0.2, 0.8]], dtype=torch.float64)
+    model = zeros_(MLP([1, 2, 2], dtype=torch.float64))
+    weighted = partial(F.cross_entropy, weight=weight)
+    data = Data(torch.zeros(1, 1, dtype=torch.float64), soft)
+    run = train(model, data, lr=rate / (weight * soft).sum().item(), steps=600, loss=weighted)
+    distance = (run.parameters["layers.1.bias"][-1].softmax(0)[0] - 0.51).abs()
+    assert distance < 1e-6 if arrives else distance > 0.1
+
+
 @pytest.mark.theorem("dead-start")
 @given(problems(ZERO_AT_ZERO))
 def test_an_all_zero_network_learns_its_output_bias_and_nothing_else(problem: Problem) -> None:
@@ -178,6 +278,27 @@ def test_no_optimizer_revives_a_dead_network(optimizer: type[Optimizer], problem
     train(zeros_(model), data, lr=0.01, steps=10, optimizer=optimizer)
     *others, _ = model.parameters()
     assert not any(parameter.any() for parameter in others)
+
+
+def welsch(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of 1 − exp(−(error)²), which is smooth and not convex."""
+    return (1 - torch.exp(-((output - target) ** 2))).mean()
+
+
+@pytest.mark.theorem("dead-start")
+@pytest.mark.parametrize("loss", [F.mse_loss, F.huber_loss, welsch])
+@given(problem=problems(ZERO_AT_ZERO))
+def test_a_dead_network_is_dead_for_every_loss(
+    loss: Callable[[Tensor, Tensor], Tensor], problem: Problem
+) -> None:
+    """The squared error, Huber's and one that is not convex move the last bias and no other."""
+    model, points = problem
+    data = Data(points.x, F.one_hot(points.y).double())
+    run = train(zeros_(model), data, lr=0.5, steps=20, loss=loss)
+    *others, output_bias = run.gradients.values()
+    assert not any(gradient.any() for gradient in others)
+    assert output_bias[0].any()
+    assert torch.equal(model(data.x), linear_layers(model)[-1].bias.expand(len(data), -1))
 
 
 @pytest.mark.theorem("dead-start")
@@ -293,6 +414,32 @@ def test_at_an_isolated_rate_the_bias_does_not_move() -> None:
 
 
 @pytest.mark.theorem("thaw")
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize(
+    "sigma",
+    [torch.cos, lambda z: torch.exp(-(z**2)), lambda z: torch.relu(z) + 1],
+    ids=["cos", "bell", "relu + 1"],
+)
+def test_without_a_slope_at_zero_only_the_last_layer_thaws(
+    sigma: Callable[[Tensor], Tensor], depth: int
+) -> None:
+    """Part 5: σ(0) = 1 and σ′(0) = 0, shares 13 : 7; layer L moves, and none below it ever."""
+    x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    data = Data(x, (torch.arange(20) >= 13).long())
+    model = zeros_(MLP([2, *[4] * (depth - 1), 2], dtype=torch.float64))
+    model.sigma = model.sigma._replace(function=sigma)
+    run = train(model, data, lr=0.5, steps=200)
+    below = dict.fromkeys(
+        (f"layers.{k}.{kind}" for k in range(depth - 1) for kind in ("weight", "bias")), None
+    )
+    last = {f"layers.{depth - 1}.weight": 1, f"layers.{depth - 1}.bias": 1}
+    assert run.wakes() == {**below, **last}
+    for step in (1, 10, 200):
+        assert run.network(model, record=step)(x).var(0).max() < 1e-24
+    assert run.losses[-1].item() == pytest.approx(data.entropy)
+
+
+@pytest.mark.theorem("thaw")
 def test_batches_of_balanced_classes_are_not_balanced() -> None:
     """The theorems are about the samples of a step: batches of 8, 8 and 4 of 20 points thaw."""
     x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -369,6 +516,25 @@ def test_with_more_layers_balanced_labels_have_no_negative_eigenvalue(
     assert hessian_eigenvalues(model, Data(x, torch.arange(12) % 3)).min() > -1e-12
 
 
+@pytest.mark.theorem("balanced-labels")
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_a_difference_of_the_biases_alone_is_a_rest_too(activation: str) -> None:
+    """Almost every difference leaves the balanced rest; one of hidden biases at W = 0 does not."""
+    x = torch.tensor([[1.0, 2.0], [-1.0, 0.5], [2.0, -1.0], [-1.0, -1.0]], dtype=torch.float64)
+    data = Data(x, torch.tensor([0, 1, 0, 1]))
+
+    def largest_move(difference: Tensor, name: str) -> float:
+        model = zeros_(MLP([2, 4, 2], activation, dtype=torch.float64))
+        model.load_state_dict({name: difference}, strict=False)
+        run = train(model, data, lr=1.0, steps=100)
+        return max((p - p[0]).abs().max().item() for p in run.parameters.values())
+
+    biases = torch.tensor([1e-3, -1e-3, 0, 0], dtype=torch.float64)
+    assert largest_move(biases, "layers.0.bias") < 1e-15
+    weights = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert largest_move(1e-3 * weights, "layers.0.weight") > 1
+
+
 @pytest.mark.theorem("no-biases")
 @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, Muon])
 @given(problem=problems(ZERO_AT_ZERO, bias=False))
@@ -403,7 +569,7 @@ def test_which_layers_may_be_zero(depth: int, zeroed: tuple[int, ...], activatio
 def test_two_zero_layers_freeze_every_weight_up_to_the_upper_one(
     problem: Problem, data: st.DataObject
 ) -> None:
-    """σ(0) = 0, layers a < b zero, no bias yet from a to b − 1: W¹ to Wᵇ stay, f is constant."""
+    """σ(0) = 0, layers a < b zero, no bias from a to b − 1: W¹ to Wᵇ and b¹ to bᵇ⁻¹ stay."""
     model, points = problem
     layers = linear_layers(model)
     b = data.draw(st.integers(2, len(layers)))
@@ -414,6 +580,7 @@ def test_two_zero_layers_freeze_every_weight_up_to_the_upper_one(
         nn.init.zeros_(layer.bias)
     run = train(model, points, lr=0.5, steps=20)
     assert not any(run.gradients[f"layers.{layer}.weight"].any() for layer in range(b))
+    assert not any(run.gradients[f"layers.{layer}.bias"].any() for layer in range(b - 1))
     # Above layer b equal rows may be rounded apart by some 1e-16.
     assert model(points.x).var(0).max() < 1e-24
 

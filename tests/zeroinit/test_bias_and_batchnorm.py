@@ -1,7 +1,7 @@
 """Biases that may be zero, biases that must not, and the right and wrong places for γ = 0."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -113,9 +113,11 @@ def test_zero_weights_with_different_biases_wake_a_layer_a_step_and_all_units_di
     for h in hidden:
         nn.init.normal_(h.bias, generator=torch.Generator().manual_seed(0))
     depth = len(model.layers)
-    wakes = train(model, data, lr=0.5, steps=depth).wakes()
+    run = train(model, data, lr=0.5, steps=depth)
     for layer in range(1, depth + 1):
-        assert wakes[f"layers.{layer - 1}.weight"] == depth - layer + 1
+        assert run.wakes()[f"layers.{layer - 1}.weight"] == depth - layer + 1
+        # Until W¹ moves, at step L, every point has one output; equal rows may be rounded apart.
+        assert run.network(model, record=layer - 1)(data.x).var(0).max() < 1e-24
     assert [distinct_units(h.weight) for h in hidden] == [h.out_features for h in hidden]
 
 
@@ -146,7 +148,36 @@ def test_two_steps_from_zero_weights_give_each_unit_what_its_bias_says(activatio
     first, last = linear_layers(model)
     for piece in first.weight, last.weight.T:
         assert torch.equal(piece.any(1), ~asleep)
+    assert torch.equal(first.bias[asleep], b[asleep])
     assert distinct_units(units(model, 1)) == 15
+
+
+@pytest.mark.theorem("different-biases")
+@pytest.mark.parametrize("loss", [F.mse_loss, F.huber_loss])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_under_another_loss_too_each_unit_gets_what_its_bias_says(
+    activation: str, loss: Callable[[Tensor, Tensor], Tensor]
+) -> None:
+    """Parts (a) and (b) with the δ that autograd finds for the squared error and for Huber's."""
+    points, lr = half_plane(dtype=torch.float64), 0.5
+    data = Data(points.x, F.one_hot(points.y).double())
+    model = zeros_(MLP([2, 6, 2], activation, dtype=torch.float64))
+    b = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0, 1.5], dtype=torch.float64)
+    model.load_state_dict({"layers.0.bias": b}, strict=False)
+    run = train(model, data, lr=lr, steps=2, loss=loss)
+
+    outputs = [run.network(model, record=step)(data.x) for step in (0, 1)]
+    delta, later = (torch.autograd.grad(loss(out, data.y), out)[0] for out in outputs)
+    g = delta.sum(0)
+    value, slope = model.sigma.function(b), model.sigma.derivative(b)
+    torch.testing.assert_close(run.parameters["layers.1.weight"][1], -lr * torch.outer(g, value))
+    row = lr**2 * g @ later.T @ data.x
+    assert row.abs().min() > 1e-3
+    torch.testing.assert_close(
+        run.parameters["layers.0.weight"][2], torch.outer(value * slope, row)
+    )
+    still = (run.parameters["layers.0.bias"] == b).all(0)
+    assert torch.equal(still, value == 0)
 
 
 @pytest.mark.theorem("different-biases")
@@ -188,10 +219,12 @@ def test_under_relu_only_units_whose_first_bias_is_positive_wake() -> None:
     """A unit whose bias is not positive says 0 to every point, and ReLU passes no gradient on."""
     model = zeros_(MLP([2, 16, 2], "relu"))
     first, last = linear_layers(model)
-    positive = nn.init.normal_(first.bias, generator=torch.Generator().manual_seed(0)) > 0
+    before = nn.init.normal_(first.bias, generator=torch.Generator().manual_seed(0)).clone()
+    positive = before > 0
     train(model, half_plane(), lr=0.1, steps=20)
     assert torch.equal(first.weight.any(1), positive)
     assert torch.equal(last.weight.any(0), positive)
+    assert torch.equal(first.bias != before, positive)
 
 
 @pytest.mark.theorem("log-prior")
@@ -333,8 +366,11 @@ def test_gamma_zero_before_a_relu_is_dead() -> None:
     norm = nn.BatchNorm1d(8)
     nn.init.zeros_(norm.weight)
     model = nn.Sequential(nn.Linear(2, 8, bias=False), norm, nn.ReLU(), nn.Linear(8, 2))
-    wakes = train(model, half_plane(), lr=0.1, steps=20).wakes()
-    assert [name for name, step in wakes.items() if step] == ["3.bias"]
+    run = train(model, half_plane(), lr=0.1, steps=20)
+    assert [name for name, step in run.wakes().items() if step] == ["3.bias"]
+    for step in run.steps.tolist():
+        output = run.network(model, record=step)(half_plane().x)
+        assert torch.equal(output, output[:1].expand(128, 2))
 
 
 @pytest.mark.theorem("gamma-zero")
@@ -402,6 +438,30 @@ def test_batchnorm_does_not_rescue_a_network_of_zero_weights(
     decay = partial(torch.optim.SGD, weight_decay=weight_decay)
     wakes = train(model, half_plane(), lr=0.1, steps=20, optimizer=decay).wakes()
     assert [name for name, step in wakes.items() if step] == ["3.bias"]
+
+
+@pytest.mark.theorem("no-rescue")
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh()])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_two_norms_do_not_rescue_a_network_of_zero_weights(
+    activation: nn.Module, weight_decay: float
+) -> None:
+    """Part (b) with two hidden layers: the last bias moves alone, as it does without the norms."""
+    linear = [nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 2)]
+    norms = [nn.BatchNorm1d(8), nn.BatchNorm1d(8)]
+    plain = nn.Sequential(linear[0], activation, linear[1], activation, linear[2])
+    normed = nn.Sequential(
+        linear[0], norms[0], activation, linear[1], norms[1], activation, linear[2]
+    )
+    decay = partial(torch.optim.SGD, weight_decay=weight_decay)
+    zeros_(plain)
+    without = train(plain, half_plane(), lr=0.1, steps=20, optimizer=decay)
+    zeros_(plain)
+    for norm in norms:
+        nn.init.normal_(norm.weight)
+    run = train(normed, half_plane(), lr=0.1, steps=20, optimizer=decay)
+    assert [name for name, step in run.wakes().items() if step] == ["6.bias"]
+    assert torch.equal(run.parameters["6.bias"], without.parameters["4.bias"])
 
 
 @pytest.mark.theorem("no-rescue")
@@ -480,6 +540,24 @@ def test_an_all_zero_sigmoid_network_wakes_as_twins_with_a_norm_too() -> None:
     assert wakes["0.weight"] == 2
     for piece in first.weight, last.weight.T:
         torch.testing.assert_close(piece, piece[:1].expand_as(piece), rtol=0, atol=1e-9)
+
+
+@pytest.mark.theorem("no-rescue")
+@pytest.mark.parametrize("equal", [True, False])
+def test_an_all_zero_sigmoid_network_wakes_as_twins_only_if_their_gamma_is_equal(
+    equal: bool,
+) -> None:
+    """Part (c) needs equal γ: with eight different ones there are eight different units."""
+    first, last = zeros_(nn.Linear(2, 8).double()), zeros_(nn.Linear(8, 2).double())
+    norm = nn.BatchNorm1d(8).double()
+    gamma = torch.linspace(0.5, 0.5 if equal else 1.5, 8, dtype=torch.float64)
+    norm.load_state_dict({"weight": gamma}, strict=False)
+    model = nn.Sequential(first, norm, nn.Sigmoid(), last)
+    train(model, half_plane(dtype=torch.float64), lr=0.1, steps=20)
+    rows = first.weight.detach()
+    gaps = torch.pdist(rows)
+    assert rows.norm(dim=1).min() > 1e-3
+    assert gaps.max() < 1e-9 if equal else gaps.min() > 1e-3
 
 
 def test_one_zero_weight_before_a_tanh_needs_no_rescue() -> None:

@@ -54,6 +54,40 @@ def test_shuffled_units_give_the_same_output_and_the_shuffled_gradient(case: Shu
     torch.testing.assert_close(autograd(shuffled, data), expected)
 
 
+#: Functions with a kink at 0, with the slopes 0, 1 and 0.01 there, as PyTorch has them.
+KINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "clamp": lambda z: z.clamp(min=0),
+    "leaky_relu": F.leaky_relu,
+}
+
+
+@pytest.mark.theorem("permutation-symmetry")
+@pytest.mark.parametrize("name", KINKS)
+def test_at_a_kink_the_gradient_permutes_along_with_the_value_that_pytorch_takes(
+    name: str,
+) -> None:
+    """Every unit has z = 0 for some of the points, and one for all of them."""
+    steps = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+    x = torch.cartesian_prod(steps, steps)
+    data = Data(x, (x[:, 0] > x[:, 1]).long())
+    model = MLP([2, 4, 2], dtype=torch.float64)
+    model.sigma = model.sigma._replace(function=KINKS[name])
+    incoming = torch.tensor([[1, -1], [1, 1], [0, 0], [2, -1]], dtype=torch.float64)
+    biases = torch.tensor([0, 1, 0, -1], dtype=torch.float64)
+    model.load_state_dict({"layers.0.weight": incoming, "layers.0.bias": biases}, strict=False)
+    assert (linear_layers(model)[0](x) == 0).sum(0).tolist() == [3, 2, 9, 2]
+
+    order = [2, 0, 3, 1]
+    found = autograd(model, data)
+    shuffled = autograd(permute(model, 1, order), data)
+    torch.testing.assert_close(shuffled["layers.0.weight"], found["layers.0.weight"][order])
+    torch.testing.assert_close(shuffled["layers.0.bias"], found["layers.0.bias"][order])
+    torch.testing.assert_close(shuffled["layers.1.weight"], found["layers.1.weight"][:, order])
+    # The unit that is at the kink for all the points has what the slope there lets through.
+    assert bool(found["layers.0.weight"][2].any()) == (name != "relu")
+
+
 @pytest.mark.theorem("twins-stay-twins")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @given(problem=problems(start="tied"))
@@ -141,6 +175,21 @@ def test_twins_stay_twins_under_lbfgs(problem: Problem) -> None:
     model, data = problem
     lbfgs(model, data, lr=0.1, iterations=10)
     assert_twins(model)
+
+
+@pytest.mark.theorem("twins-stay-twins")
+@pytest.mark.parametrize(("factor", "parts"), [(1.0, False), (2.0, True)])
+def test_another_rate_for_one_unit_parts_twins(factor: float, parts: bool) -> None:
+    """Number by number is not enough: all numbers of a tensor need one formula, so one rate."""
+    tied = tied_(MLP([2, 4, 2], "tanh").double(), generator=torch.Generator().manual_seed(0))
+    rates = torch.tensor([factor, 1, 1, 1], dtype=torch.float64)
+    for incoming in linear_layers(tied)[0].parameters():
+        # Under gradient descent twice the gradient is twice the rate.
+        incoming.register_hook(lambda slope: torch.einsum("i,i...->i...", rates, slope))
+    train(tied, half_plane(dtype=torch.float64), lr=0.1, steps=20)
+    assert gap(units(tied, 1)[1:]) < 1e-12
+    difference = gap(units(tied, 1))
+    assert difference > 1e-2 if parts else difference < 1e-12
 
 
 @pytest.mark.theorem("twins-stay-twins")
@@ -251,6 +300,28 @@ def test_a_choice_of_the_best_expert_is_no_symmetry_where_scores_are_equal() -> 
     output = torch.einsum("ne,eoi,ni->no", best, network.experts, X)
     (gradient,) = torch.autograd.grad(F.cross_entropy(output * Y[:, None], Y), network.experts)
     assert gradient.any((1, 2)).tolist() == [True, False, False]
+
+
+@pytest.mark.theorem("symmetry-principle")
+@pytest.mark.parametrize("largest", [torch.max, torch.amax])
+def test_where_the_loss_has_no_derivative_a_symmetry_may_carry_no_gradient_along(
+    largest: Callable[..., Any],
+) -> None:
+    """Maxout of two equal pieces: torch.max picks one of them, torch.amax shares out evenly."""
+
+    def loss(pieces: Tensor) -> Tensor:
+        answer = largest(X @ pieces.T, dim=1)
+        score = answer.values if largest is torch.max else answer
+        return F.binary_cross_entropy_with_logits(score, Y.double())
+
+    draw = torch.Generator().manual_seed(0)
+    for pieces in torch.randn(20, 2, 2, generator=draw, dtype=torch.float64):
+        torch.testing.assert_close(loss(pieces.flip(0)), loss(pieces))
+        torch.testing.assert_close(grad(loss)(pieces.flip(0)), grad(loss)(pieces).flip(0))
+    equal = torch.randn(1, 2, generator=draw, dtype=torch.float64).expand(2, 2)
+    slope = grad(loss)(equal)
+    assert slope.any()
+    assert torch.equal(slope.flip(0), slope) == (largest is torch.amax)
 
 
 @given(shuffles(bias=False))

@@ -143,6 +143,33 @@ def test_the_gradients_of_two_units_differ_by_the_formula(activation: str, piece
 
 
 @pytest.mark.theorem("what-parts")
+@pytest.mark.parametrize(("difference", "reaches"), [([1.0, 1, 1], False), ([1.0, 1, 0], True)])
+def test_a_multiple_of_ones_between_two_outgoing_columns_never_reaches_a_gradient(
+    difference: list[float], reaches: bool
+) -> None:
+    """Softmax takes no notice of what is added to all logits, so equal rows go on being equal."""
+    x = half_plane(dtype=torch.float64).x
+    data = Data(x, torch.arange(len(x)) % 4 % 3)
+    model = MLP([2, 2, 3], "tanh", dtype=torch.float64)
+    _, last = linear_layers(tied_(model, generator=Generator().manual_seed(0)))
+    with torch.no_grad():
+        last.weight[:, 1] += torch.tensor(difference, dtype=torch.float64)
+    slopes = autograd(model, data)
+    run = train(model, data, lr=0.5, steps=50)
+    rows = units(model, 1)[:, :3]
+    if reaches:
+        assert gap(slopes["layers.0.weight"]) > 1e-3
+        assert gap(rows) > 1e-2
+    else:
+        assert gap(slopes["layers.0.weight"]) < 1e-15
+        assert gap(slopes["layers.0.bias"][:, None]) < 1e-15
+        assert gap(slopes["layers.1.weight"].T) < 1e-15
+        assert gap(rows) < 1e-12 < run.losses[0] - run.losses[-1]
+        between = last.weight[:, 1] - last.weight[:, 0]
+        torch.testing.assert_close(between, torch.ones_like(between))
+
+
+@pytest.mark.theorem("what-parts")
 @given(problem=problems(["relu"]), seed=SEEDS)
 def test_a_difference_in_front_of_a_relu_that_is_off_never_reaches_a_gradient(
     problem: Problem, seed: int

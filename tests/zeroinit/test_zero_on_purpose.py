@@ -116,6 +116,28 @@ def test_with_the_last_factor_zero_the_other_climbs_the_length_of_s(
 
 
 @pytest.mark.theorem("one-factor")
+@pytest.mark.parametrize("lr", [1e-1, 1e-3, 1e-5])
+def test_a_kink_above_the_branch_can_stop_the_other_for_ever(lr: float) -> None:
+    """Part (a) needs second derivatives: 1 + B tanh(Au) starts at the kink of max(1 − f, 0)."""
+    u = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    A = nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
+    B = nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
+
+    def loss() -> Tensor:
+        return (1 - (1 + B * torch.tanh(A * u))).clamp(min=0).mean()
+
+    (s,) = torch.autograd.grad(loss(), B)
+    torch.testing.assert_close(s, -torch.tanh(A.detach() * u).mean())  # PyTorch's slope there is 1
+    sgd = torch.optim.SGD([A, B], lr=lr)
+    for _ in range(20):
+        sgd.zero_grad()
+        loss().backward()
+        sgd.step()
+    torch.testing.assert_close(B.detach(), -lr * s)  # it has moved once, over the kink
+    assert A.item() == 0.7
+
+
+@pytest.mark.theorem("one-factor")
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity"])
 def test_for_relu_and_the_identity_a_moves_whenever_s_is_not_zero(activation: str) -> None:
     """Part (a): the slope along A itself is 2‖S‖², here for each unit by itself."""

@@ -99,7 +99,7 @@ def gap(weight: Tensor) -> float:
         )
     if weight.isnan().any():
         raise ValueError("weight holds NaN, which has no distance: mend the run that made it")
-    most, least = weight.amax(0), weight.amin(0)
+    most, least = weight.detach().amax(0), weight.detach().amin(0)
     return float(torch.where(most == least, 0, most - least).max())
 
 

@@ -420,6 +420,7 @@ def test_the_gap_is_the_largest_difference_of_two_units_in_one_number() -> None:
     with torch.no_grad():
         linear_layers(model)[1].weight[1, 2] = -0.4
     assert gap(units(model, 1)) == pytest.approx(0.5)
+    assert gap(linear_layers(model)[1].weight.T) == pytest.approx(0.5)  # a parameter, too
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 2)])

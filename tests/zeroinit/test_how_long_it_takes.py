@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
+from oracles import autograd
 from strategies import Problem, problems
 from torch import Generator, Tensor, nn
 from torch.autograd.functional import hessian
@@ -38,7 +40,8 @@ from zeroinit.escape import (
     twins_at_rest,
     waiting_steps,
 )
-from zeroinit.training import Start
+from zeroinit.networks import Activation
+from zeroinit.training import Loss, Start
 
 #: The activations with σ(0) = 0 and a Lipschitz derivative near 0; elu's second one jumps there.
 SMOOTH_AT_ZERO = ("tanh", "gelu", "silu", "elu", "identity")
@@ -48,6 +51,8 @@ CROSS = xor(64, dtype=torch.float64)
 LINE = half_plane(64, dtype=torch.float64)
 #: Two classes, equally frequent, of points whose mean is not 0.
 EVEN = Data(LINE.x[:40] + 0.5, (LINE.x[:40].sum(1) > LINE.x[:40].sum(1).median()).long())
+#: Three classes, one rarer than the others.
+THREE = Data(LINE.x, (LINE.x[:, 0] > -0.2).long() + (LINE.x.sum(1) > 0.8).long())
 
 
 def full_hessian(model: nn.Module, data: Data) -> Tensor:
@@ -194,12 +199,20 @@ def test_in_the_linear_range_a_step_multiplies_the_difference() -> None:
 
 
 def saddle_path(
-    curvatures: Tensor, bend: Tensor, starts: Tensor, *, lr: float, steps: int
+    curvatures: Tensor,
+    bend: Tensor,
+    starts: Tensor,
+    *,
+    lr: float,
+    steps: int,
+    reach: float = math.inf,
+    wall: float = 0.0,
 ) -> Tensor:
     """Return the distances from 0 of descents on Σ κᵢθᵢ²/2 + bend·θᵢ³/3, by torch.optim's SGD.
 
     There is a row for each step and a column for each start. The gradient is linear but for
-    bend·θᵢ², whose length is at most bend·‖θ‖².
+    bend·θᵢ², whose length is at most bend·‖θ‖². Farther from 0 than ``reach`` there is more: the
+    gradient jumps there by wall·θ, as wall·(‖θ‖² − reach²)/2 is added to the loss.
     """
     theta = starts.clone().requires_grad_()
     optimizer = SGD([theta], lr)
@@ -207,7 +220,9 @@ def saddle_path(
     for _ in range(steps):
         distances.append(theta.detach().norm(dim=1))
         optimizer.zero_grad()
-        (curvatures / 2 * theta**2 + bend / 3 * theta**3).sum().backward()
+        beyond = (theta.square().sum(1) - reach**2).relu()
+        loss = (curvatures / 2 * theta**2 + bend / 3 * theta**3).sum() + wall / 2 * beyond.sum()
+        loss.backward()
         optimizer.step()
     return torch.stack(distances)
 
@@ -248,6 +263,60 @@ def test_above_its_rate_another_direction_grows_faster(share: float, holds: bool
 
 
 @pytest.mark.theorem("escape-law")
+@pytest.mark.parametrize("wall", [2.5, -2.5])
+def test_where_the_remainder_is_bounded_only_near_the_saddle_the_law_ends_there(
+    wall: float,
+) -> None:
+    """Beyond R the gradient jumps: the bounds hold while εμᵗ ≤ ρ = R/2, and not for ever."""
+    lr, lowest, growth, bend, reach, runs = 0.4, -0.5, 1.2, 1e-3, 0.1, 200
+    d = torch.randn(runs, 3, generator=Generator().manual_seed(0), dtype=torch.float64)
+    d /= d.norm(dim=1, keepdim=True)
+    part = d[:, 0].abs()
+    d, part = d[part > 0.1], part[part > 0.1]
+    assert (part * abs(lowest) / (8 * bend) > reach / 2).all()  # the other bound is not the smaller
+
+    curvatures = torch.tensor([lowest, 0.3, 1.0], dtype=torch.float64)
+    law = 1e-9 * growth ** torch.arange(140, dtype=torch.float64)[:, None]
+    distances = saddle_path(
+        curvatures, torch.tensor(bend), 1e-9 * d, lr=lr, steps=140, reach=reach, wall=wall
+    )
+    holds = ((distances >= part / 2 * law) & (distances <= 2 * law)).all(dim=1)
+    assert holds[law[:, 0] <= reach / 2].all()
+    assert not holds[law[:, 0] > 40 * reach].any()
+
+
+@pytest.mark.theorem("escape-law")
+def test_the_wait_is_that_of_the_law_and_a_number_that_depends_on_the_direction() -> None:
+    """To a distance of at most cρ/(2μ): ln(1/ε)/ln μ steps, plus one number for 1e-10 … 1e-40.
+
+    To the same distance a tenth of c waits a decade longer, and c = 0 waits for ever.
+    """
+    lr, lowest, growth, bend = 1.0, -0.5, 1.5, 1.0
+    sizes = torch.logspace(-10, -40, 61, dtype=torch.float64)
+    curvatures, K = torch.tensor([lowest, 1.0], dtype=torch.float64), torch.tensor(bend)
+    parts = [1.0, 0.1, 0.01, 0.001]
+    allowed = [c * (c * abs(lowest) / (8 * bend)) / (2 * growth) for c in parts]
+    numbers = []
+    for c, own in zip(parts, allowed, strict=True):
+        d = torch.tensor([c, math.sqrt(1 - c**2)], dtype=torch.float64)
+        distances = saddle_path(curvatures, K, torch.outer(sizes, d), lr=lr, steps=250)
+        for distance in (own, allowed[-1]):
+            assert (distances[-1] > distance).all()
+            waits = (distances >= distance).int().argmax(dim=0)
+            number = waits + sizes.log() / math.log(growth)
+            # Alone, without a remainder, the part along the eigenvector gets there when cεμᵗ does.
+            alone = math.log(distance / c) / math.log(growth)
+            assert ((alone - 0.2 < number) & (number < alone + 1.2)).all()
+        numbers.append(number.mean())
+    for first, last in pairwise(numbers):
+        assert float(last - first) == pytest.approx(math.log(10) / math.log(growth), abs=0.1)
+
+    d = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    distances = saddle_path(curvatures, K, torch.outer(sizes, d), lr=lr, steps=250)
+    assert (distances <= sizes).all()
+
+
+@pytest.mark.theorem("escape-law")
 def test_small_starts_wait_one_number_rounded_up() -> None:
     """Between ε = 1e-6 and 1e-8 the wait is a + ln(1/ε)/ln μ, up to the next whole step."""
     sizes = torch.logspace(-6, -8, 60, dtype=torch.float64).tolist()
@@ -284,6 +353,58 @@ def test_the_dead_point_s_lowest_eigenvalue_is_a_singular_value_of_the_data(
 
 
 @pytest.mark.theorem("dead-point-law")
+@given(problem=problems(SMOOTH_AT_ZERO))
+def test_at_the_dead_point_every_gradient_is_zero(problem: Problem) -> None:
+    """The gradient of the weights has a factor 0; that of b² is the mean of p − y, zero too."""
+    drawn_model, data = problem
+    model = dead([data.x.shape[1], 3, len(data.frequencies)], drawn_model.activation, data)
+    for gradient in autograd(model, data).values():
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-14)
+
+
+@pytest.mark.theorem("dead-point-law")
+def test_the_log_prior_is_no_rest_of_the_squared_loss() -> None:
+    """The loss must be the cross-entropy: b² − y has another mean than 0, whatever is added."""
+    data = Data(LINE.x[:10], (torch.arange(10) >= 3).long())
+    model = dead([2, 3, 2], "tanh", data)
+    bias = linear_layers(model)[-1].bias
+    torch.testing.assert_close(bias.detach().exp(), torch.tensor([0.3, 0.7]).double())
+    for constant in (-1.0, 0.0, 1.0):
+        loss = F.mse_loss(model(data.x) + constant, F.one_hot(data.y).double())
+        (gradient,) = torch.autograd.grad(loss, bias)
+        assert gradient[0] - gradient[1] < -0.4
+
+
+@pytest.mark.theorem("dead-point-law")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@given(problem=problems(SMOOTH_AT_ZERO))
+def test_with_weights_the_dead_point_has_the_singular_value_of_the_weighted_data(
+    smoothing: float, problem: Problem
+) -> None:
+    """Class weights, and smoothing with them: −σ′(0)s of the weighted G, for Z/A times the loss."""
+    drawn_model, data = problem
+    classes = len(data.frequencies)
+    weight = torch.arange(1, classes + 1, dtype=torch.float64)
+    a = weight * ((1 - smoothing) * F.one_hot(data.y).double() + smoothing / classes)
+    A, Z = a.sum(), weight[data.y].sum()
+    p = a.sum(0) / A
+
+    def loss(output: Tensor, y: Tensor) -> Tensor:
+        return Z / A * F.cross_entropy(output, y, weight=weight, label_smoothing=smoothing)
+
+    model = dead([data.x.shape[1], 3, classes], drawn_model.activation, data)
+    with torch.no_grad():
+        linear_layers(model)[-1].bias.copy_(p.log())
+    gradients = torch.autograd.grad(loss(model(data.x), data.y), list(model.parameters()))
+    for gradient in gradients:
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-14)
+    G = (a.sum(1, keepdim=True) * p - a).T @ data.x / A
+    slope = 0.5 if model.activation in {"gelu", "silu"} else 1.0
+    lowest = hessian_eigenvalues(model, data, loss=loss)[:3]
+    torch.testing.assert_close(lowest, -slope * torch.linalg.svdvals(G)[:1].expand(3))
+
+
+@pytest.mark.theorem("dead-point-law")
 @pytest.mark.parametrize(("activation", "slope"), [("tanh", 1.0), ("gelu", 0.5)])
 def test_leaving_the_dead_point_costs_the_same_for_every_decade(
     activation: str, slope: float
@@ -296,6 +417,30 @@ def test_leaving_the_dead_point_costs_the_same_for_every_decade(
     run = train_many(model, LINE, start=start, seeds=[0, 1], lr=0.2, steps=700)
     first, last = escape_step(run.losses, 0.9 * LINE.entropy).tolist()
     assert last - first == pytest.approx(10 * math.log(10) / math.log(1 + 0.2 * slope * s), abs=2)
+
+
+@pytest.mark.theorem("dead-point-law")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_three_classes_leave_the_dead_point_by_the_same_law(weighted: bool) -> None:
+    """From N(0, ε²), ten decades; with class weights the p and the G of the law are weighted."""
+    weight = torch.tensor([1.0, 2.0, 4.0] if weighted else [1.0] * 3, dtype=torch.float64)
+    share = weight[THREE.y] / weight[THREE.y].sum()
+    onehot = F.one_hot(THREE.y).double()
+    p = share @ onehot
+    s = float(torch.linalg.svdvals((share[:, None] * (p - onehot)).T @ THREE.x)[0])
+
+    def start(model: nn.Module, generator: Generator) -> None:
+        size = (1e-2, 1e-12)[generator.initial_seed()]
+        normal_(model, size, generator=Generator().manual_seed(0))
+        with torch.no_grad():
+            linear_layers(model)[-1].bias.copy_(p.log())
+
+    run = train_many(
+        MLP([2, 4, 3], "tanh", dtype=torch.float64), THREE, start=start, seeds=[0, 1], lr=0.4,
+        steps=400, loss=partial(F.cross_entropy, weight=weight),
+    )  # fmt: skip
+    first, last = escape_step(run.losses, 0.9 * float(p @ -p.log())).tolist()
+    assert last - first == pytest.approx(10 * math.log(10) / math.log(1 + 0.4 * s), abs=2)
 
 
 def steps_out(
@@ -375,6 +520,70 @@ def test_half_the_weights_wait_twice_as_long_for_every_layer_beyond_two(
     assert math.log2(last / first) == pytest.approx(len(widths) - 3, abs=0.1)
 
 
+def flow(phi: Sequence[Tensor], pull: Tensor, *, time: float, step: float = 1e-3) -> Tensor:
+    """Return the size of φ on its way by φ̇ = −∇⟨pull, Φᴸ⋯Φ¹⟩, as multiples of the first size.
+
+    There is an entry every ``step``. It is Euler's method, with gradients by autograd.
+    """
+    way = [p.clone().requires_grad_() for p in phi]
+    sizes = []
+    for _ in range(round(time / step)):
+        sizes.append(torch.cat([p.detach().flatten() for p in way]).norm())
+        c = (pull * torch.linalg.multi_dot(way[::-1])).sum()
+        for p, slope in zip(way, torch.autograd.grad(c, way), strict=True):
+            p.data -= step * slope
+    multiples: Tensor = torch.stack(sizes) / sizes[0]
+    return multiples
+
+
+def descent(
+    model: MLP,
+    data: Data,
+    phi: Sequence[Tensor],
+    *,
+    size: float,
+    lr: float,
+    steps: int,
+    loss: Loss = F.cross_entropy,
+) -> Tensor:
+    """Return the size of the weights at each step of descent from size·φ, likewise as multiples.
+
+    The biases start where they stand in ``model``.
+    """
+    model = deepcopy(model)
+    with torch.no_grad():
+        for layer, p in zip(linear_layers(model), phi, strict=True):
+            layer.weight.copy_(size * p)
+    run = train(model, data, lr=lr, steps=steps, loss=loss)
+    weights = [v.flatten(1) for name, v in run.parameters.items() if name.endswith("weight")]
+    sizes = torch.cat(weights, dim=1).norm(dim=1)
+    multiples: Tensor = sizes / sizes[0]
+    return multiples
+
+
+def reached(sizes: Tensor, k: float) -> int:
+    """Return the first place where the size is at least k."""
+    assert sizes.max() >= k
+    return int((sizes >= k).int().argmax())
+
+
+def drawn_once(model: MLP, seed: int = 0) -> list[Tensor]:
+    """Return normal weights for each layer of the model."""
+    generator = Generator().manual_seed(seed)
+    return [
+        torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+        for layer in linear_layers(model)
+    ]
+
+
+def pull_of(data: Data, weight: Tensor | None = None) -> Tensor:
+    """Return G, the mean of (p − y)xᵀ, by the weights of the classes if there are such."""
+    onehot = F.one_hot(data.y).double()
+    share = torch.ones(len(data)).double() if weight is None else weight[data.y]
+    share = share / share.sum()
+    return (share[:, None] * (share @ onehot - onehot)).T @ data.x
+
+
 @pytest.mark.theorem("flat-plateau")
 @pytest.mark.parametrize(("widths", "size"), [([2, 4, 4, 2], 2e-3), ([2, 4, 4, 4, 2], 2e-2)])
 @pytest.mark.parametrize("lr", [2.0, 3.9])
@@ -382,22 +591,76 @@ def test_the_weights_grow_in_the_time_of_a_flow_that_does_not_know_their_size(
     widths: list[int], size: float, lr: float
 ) -> None:
     """To k times their size they need τ/(ηε^(L − 2)) steps, where φ′ = −∇c(φ) needs the time τ."""
-    depth, k = len(widths) - 1, 1.5
-    model = MLP(widths, "tanh", dtype=torch.float64)
-    run = train_many(model, EVEN, start=drawn([size], EVEN), seeds=[0], lr=lr, steps=500, every=1)
-    weights = [v[:, 0] for name, v in run.parameters.items() if name.endswith("weight")]
-    lengths = torch.cat([w.flatten(1) for w in weights], dim=1).norm(dim=1)
-    steps = int((lengths < k * lengths[0]).sum())
+    model = dead(widths, "tanh", EVEN)
+    phi = drawn_once(model)
+    steps = reached(descent(model, EVEN, phi, size=size, lr=lr, steps=500), 1.5)
+    time = 1e-3 * reached(flow(phi, pull_of(EVEN), time=0.6), 1.5)
+    assert steps * lr * size ** (len(widths) - 3) == pytest.approx(time, rel=0.03)
 
-    pull = (0.5 - F.one_hot(EVEN.y)).T.double() @ EVEN.x / len(EVEN)
-    phi = [(w[0] / size).requires_grad_() for w in weights]
-    time, length = 0.0, lengths[0] / size
-    while torch.cat([w.flatten() for w in phi]).norm() < k * length:
-        c = (pull * torch.linalg.multi_dot(phi[::-1])).sum()
-        for w, slope in zip(phi, torch.autograd.grad(c, phi), strict=True):
-            w.data -= 1e-3 * slope
-        time += 1e-3
-    assert steps * lr * size ** (depth - 2) == pytest.approx(time, rel=0.03)
+
+@pytest.mark.theorem("flat-plateau")
+def test_a_falling_activation_turns_the_flow_around_if_the_network_has_an_even_depth() -> None:
+    """σ = −tanh has σ′(0) = −1: with four layers the flow is that of −G."""
+    model = dead([2, 4, 4, 4, 2], "tanh", EVEN)
+    model.sigma = Activation(lambda z: -torch.tanh(z), lambda z: torch.tanh(z) ** 2 - 1)
+    phi = drawn_once(model, seed=1)
+    steps = reached(descent(model, EVEN, phi, size=2e-2, lr=2.0, steps=600), 1.5)
+    time = 1e-3 * reached(flow(phi, -pull_of(EVEN), time=0.6), 1.5)
+    assert steps * 2.0 * 2e-2**2 == pytest.approx(time, rel=0.03)
+
+
+@pytest.mark.theorem("flat-plateau")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_three_classes_have_their_flow_too(weighted: bool) -> None:
+    """With class weights G is a weighted mean, and p are the weighted frequencies."""
+    weight = torch.tensor([1.0, 2.0, 4.0] if weighted else [1.0] * 3, dtype=torch.float64)
+    model = dead([2, 4, 4, 3], "tanh", THREE)
+    with torch.no_grad():
+        share = weight[THREE.y] / weight[THREE.y].sum()
+        linear_layers(model)[-1].bias.copy_((share @ F.one_hot(THREE.y).double()).log())
+    loss = partial(F.cross_entropy, weight=weight)
+    phi = drawn_once(model, seed=1)
+    steps = reached(descent(model, THREE, phi, size=4e-3, lr=2.0, steps=300, loss=loss), 1.5)
+    time = 1e-3 * reached(flow(phi, pull_of(THREE, weight), time=1.8), 1.5)
+    assert steps * 2.0 * 4e-3 == pytest.approx(time, rel=0.03)
+
+
+@pytest.mark.theorem("flat-plateau")
+def test_if_c_becomes_negative_on_the_way_every_size_is_reached() -> None:
+    """The flow first makes the weights smaller, then larger and larger, and so does descent."""
+    model = dead([2, 4, 4, 2], "tanh", EVEN)
+    phi, G = drawn_once(model, seed=1), pull_of(EVEN)
+    assert (G * torch.linalg.multi_dot(phi[::-1])).sum() > 0.5
+    along_flow = flow(phi, G, time=1.5)
+    along_descent = descent(model, EVEN, phi, size=2e-3, lr=2.0, steps=400)
+    assert min(along_flow.min(), along_descent.min()) < 0.998
+    for k in (1.5, 2.0, 3.0):
+        time = 1e-3 * reached(along_flow, k)
+        assert reached(along_descent, k) * 2.0 * 2e-3 == pytest.approx(time, rel=0.03)
+
+
+@pytest.mark.theorem("flat-plateau")
+def test_where_the_flow_goes_to_zero_the_wait_grows_faster() -> None:
+    """c > 0, and so it stays: the flow never reaches 1.5 times the size; the descent does, late.
+
+    Half the weights should wait twice as long, three layers being one beyond two. Here they wait
+    more than four times as long, since what leads out is smaller than the flow by a factor ε.
+    """
+    x = torch.tensor([[1.0], [2.0], [-1.0], [-0.5]], dtype=torch.float64)
+    data = Data(x, torch.tensor([1, 1, 0, 0]))
+    model, G = dead([1, 1, 1, 2], "tanh", data), pull_of(data)
+    phi = [torch.ones(1, 1).double(), torch.ones(1, 1).double(), G / G.norm()]
+    assert (G * torch.linalg.multi_dot(phi[::-1])).sum() > 0.7
+
+    sizes, times = flow(phi, G, time=8, step=1e-2), 1e-2 * torch.arange(800).double()
+    assert (sizes.diff() < 0).all()
+    torch.testing.assert_close(sizes, 1 / (1 + G.norm() * times), rtol=0.01, atol=0)  # by hand
+
+    large, small = (
+        reached(descent(model, data, phi, size=size, lr=1.0, steps=steps), 1.5)
+        for size, steps in ((0.2, 300), (0.1, 1200))
+    )
+    assert 4 < small / large < 6
 
 
 @pytest.mark.theorem("flat-plateau")

@@ -2,6 +2,7 @@
 
 import math
 from functools import reduce
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from oracles import autograd, lbfgs, plain_loop
 from strategies import Problem, least_squares, problems
 from torch import Generator, Tensor, nn
 from torch.autograd.functional import hessian
-from torch.optim import SGD
+from torch.optim import LBFGS, SGD
 
 from zeroinit import (
     MLP,
@@ -28,6 +29,7 @@ from zeroinit import (
 )
 from zeroinit.escape import hessian_eigenvalues
 from zeroinit.regression import descend, largest_rate, limit
+from zeroinit.training import Loss
 
 LeastSquares = tuple[Tensor, Tensor, Tensor]
 
@@ -149,6 +151,164 @@ def test_above_4_over_k_descent_may_miss_the_minimum(x: float) -> None:
 
 
 @pytest.mark.theorem("convex-classifier")
+def test_a_step_that_lands_exactly_on_the_minimum_ends_there_at_any_rate() -> None:
+    """Of a point with both labels: from logits that differ by d, at η = d/(K tanh(d/2)) > 4/K."""
+    data = Data(torch.zeros(2, 1).double(), torch.tensor([0, 1]))
+    for d in (4.0, 8.0):
+        model = zeros_(MLP([1, 2], dtype=torch.float64))
+        nn.init.constant_(linear_layers(model)[0].bias[:1], d)
+        lr = d / math.tanh(d / 2)
+        assert lr > 1.03 * 4 / curvature(data)
+        losses = train(model, data, lr=lr, steps=3).losses
+        torch.testing.assert_close(losses[1:], torch.full((3,), math.log(2)).double())
+
+
+@pytest.mark.theorem("convex-classifier")
+def test_one_point_must_carry_each_of_two_labels_once() -> None:
+    """With nine labels 0 and one 1 the loss is flatter, and every start arrives above 4/K too."""
+    data = Data(torch.zeros(10, 1).double(), (torch.arange(10) == 9).long())
+    run = train_many(
+        MLP([1, 2], dtype=torch.float64), data, start="default", seeds=range(20),
+        lr=1.05 * 4 / curvature(data), steps=300,
+    )  # fmt: skip
+    assert (run.losses[-1] - data.entropy < 1e-9).all()
+
+
+def weighted_curvature(x: Tensor, share: Tensor) -> float:
+    """Return K for the mean with these weights, which sum to one."""
+    points = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
+    return float(torch.linalg.eigvalsh(points.T @ (share[:, None] * points))[-1])
+
+
+def weighted(data: Data, smoothing: float) -> tuple[Loss, Tensor, Tensor]:
+    """Return (Z/A)ℒ with class weights 1, 2, …, the targets a/A, and the weights of the samples.
+
+    Class weights alone make A = Z, and then PyTorch's own loss is returned.
+    """
+    classes = len(data.frequencies)
+    weight = torch.arange(1, classes + 1, dtype=torch.float64)
+    a = weight * ((1 - smoothing) * F.one_hot(data.y).double() + smoothing / classes)
+    scale = float(weight[data.y].sum() / a.sum()) if smoothing else 1.0
+
+    def loss(output: Tensor, y: Tensor) -> Tensor:
+        return scale * F.cross_entropy(output, y, weight=weight, label_smoothing=smoothing)
+
+    return loss, a / a.sum(), a.sum(1) / a.sum()
+
+
+@pytest.mark.theorem("convex-classifier")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@given(problem=problems(), seed=st.integers(0, 99))
+def test_with_weights_the_loss_never_rises_below_4_over_the_weighted_k(
+    smoothing: float, problem: Problem, seed: int
+) -> None:
+    """With class weights, and with smoothing too, for Z/A times the loss."""
+    _, data = problem
+    loss, _, share = weighted(data, smoothing)
+    model = MLP([data.x.shape[1], len(data.frequencies)], dtype=torch.float64)
+    normal_(model, 3, generator=Generator().manual_seed(seed))
+    lr = 0.999 * 4 / weighted_curvature(data.x, share)
+    run = train(model, data, lr=lr, steps=20, loss=loss)
+    assert (run.losses.diff() <= 1e-13).all()
+
+
+@pytest.mark.theorem("convex-classifier")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_with_weights_descent_comes_down_to_the_same_loss_from_everywhere(
+    smoothing: float,
+) -> None:
+    """The weighted loss has a minimum, LBFGS finds it, and so do zero and twenty starts."""
+    data = xor(64, noise=0.8, dtype=torch.float64)
+    loss, _, share = weighted(data, smoothing)
+    lr, model = 0.99 * 4 / weighted_curvature(data.x, share), MLP([2, 2], dtype=torch.float64)
+
+    def start(model: nn.Module, generator: Generator) -> None:
+        normal_(model, 3, generator=generator)
+
+    ends = train_many(model, data, start=start, seeds=range(20), lr=lr, steps=500, loss=loss)
+    zero = train(zeros_(MLP([2, 2], dtype=torch.float64)), data, lr=lr, steps=500, loss=loss)
+    optimizer = LBFGS(model.parameters(), lr=1, max_iter=50)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(model(data.x), data.y)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    torch.testing.assert_close(zero.losses[-1], closure().detach())
+    torch.testing.assert_close(ends.losses[-1], zero.losses[-1].expand(20))
+
+
+@pytest.mark.theorem("convex-classifier")
+@pytest.mark.parametrize("x", [0.0, 2.0])
+def test_with_weights_4_over_the_weighted_k_is_the_bound(x: float) -> None:
+    """A point with two labels 0 of weight 1 and one label 1 of weight 2: as with one of each."""
+    data = Data(torch.full((3, 1), x).double(), torch.tensor([0, 0, 1]))
+    loss, _, share = weighted(data, 0.0)
+    for rate, arrives in ((0.95, True), (1.05, False)):
+        run = train_many(
+            MLP([1, 2], dtype=torch.float64), data, start="default", seeds=range(20),
+            lr=rate * 4 / weighted_curvature(data.x, share), steps=300, loss=loss,
+        )  # fmt: skip
+        assert ((run.losses[-1] - math.log(2) < 1e-9) == arrives).all()
+
+
+@pytest.mark.theorem("convex-classifier")
+def test_the_moment_without_the_weights_gives_a_weighted_loss_no_bound() -> None:
+    """Weights that stress the points far out: just below 4/K of the plain mean the loss rises."""
+    x = torch.tensor([[0.0]] * 18 + [[10.0]] * 3, dtype=torch.float64)
+    data = Data(x, torch.tensor([0] * 20 + [1]))
+    loss, _, share = weighted(data, 0.0)
+    for K, falls in ((weighted_curvature(x, share), True), (curvature(data), False)):
+        model = zeros_(MLP([1, 2], dtype=torch.float64))
+        losses = train(model, data, lr=0.99 * 4 / K, steps=100, loss=loss).losses
+        assert (losses.diff() <= 1e-13).all() == falls
+
+
+@pytest.mark.theorem("convex-classifier")
+def test_where_the_weights_do_not_sum_to_z_the_bound_is_not_that_of_the_loss_itself() -> None:
+    """Class weights 1 and 100 with smoothing 0.1, one point with the labels 0, 0: K = 1.
+
+    Then A = 5.95 Z. At the rate 3.9 the loss rises; Z/A times the loss falls.
+    """
+    weight, y = torch.tensor([1.0, 100.0], dtype=torch.float64), torch.tensor([0, 0])
+    x = torch.zeros(2, 1, dtype=torch.float64)
+    assert weighted_curvature(x, torch.full((2,), 0.5).double()) == 1
+    Z, A = 2 * 1, 2 * (0.95 * 1 + 0.05 * 100)
+    for scale, falls in ((1.0, False), (Z / A, True)):
+        model = zeros_(nn.Linear(1, 2, dtype=torch.float64))
+        optimizer = SGD(model.parameters(), lr=3.9)
+        losses = []
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = scale * F.cross_entropy(model(x), y, weight=weight, label_smoothing=0.1)
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+        assert all(later <= before + 1e-13 for before, later in pairwise(losses)) == falls
+        assert (losses[1] < losses[0]) == falls
+
+
+@pytest.mark.theorem("convex-classifier")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@given(problem=problems())
+def test_with_weights_the_gradient_at_zero_is_made_of_weighted_means(
+    smoothing: float, problem: Problem
+) -> None:
+    """The frequencies, the means of the classes and the mean of all are weighted."""
+    _, data = problem
+    classes = len(data.frequencies)
+    loss, target, share = weighted(data, smoothing)
+    zero = zeros_(MLP([data.x.shape[1], classes], dtype=torch.float64))
+    weight, bias = torch.autograd.grad(loss(zero(data.x), data.y), list(zero.parameters()))
+    for c in range(classes):
+        p, mean = target[:, c].sum(), target[:, c] @ data.x / target[:, c].sum()
+        torch.testing.assert_close(weight[c], share @ data.x / classes - p * mean)
+        torch.testing.assert_close(bias[c], 1 / classes - p)
+
+
+@pytest.mark.theorem("convex-classifier")
 @given(problems())
 def test_the_gradient_at_zero_is_made_of_the_means_of_the_classes(problem: Problem) -> None:
     """Autograd gives the rows x̄/C − p_c x̄_c for W, and 1/C − p_c for b."""
@@ -228,6 +388,41 @@ def test_with_biases_nothing_moves_but_the_last_of_them(problem: Problem) -> Non
     assert last == f"layers.{len(model.layers) - 1}.bias"
     assert not any(values.any() for _, values in others)
     assert run.wakes()[last] == 1
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+@pytest.mark.parametrize("widths", [[2, 3, 3], [2, 3, 3, 3]])
+def test_with_a_convex_loss_the_last_bias_comes_to_its_rest(widths: list[int]) -> None:
+    """From all-zero, at a small rate, b^L comes to the log-prior, up to a constant."""
+    x = torch.randn(10, 2, generator=Generator().manual_seed(0), dtype=torch.float64)
+    data = Data(x, torch.tensor([0] * 6 + [1] * 3 + [2]))
+    model = zeros_(MLP(widths, "identity", dtype=torch.float64))
+    train(model, data, lr=2.0, steps=200)
+    bias = linear_layers(model)[-1].bias.detach()
+    difference = bias - torch.tensor([0.6, 0.3, 0.1]).double().log()
+    torch.testing.assert_close(difference, difference[:1].expand(3), rtol=0, atol=1e-7)
+    for gradient in autograd(model, data).values():
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-9)
+
+
+@pytest.mark.theorem("depth-not-nonlinearity")
+def test_with_a_loss_that_is_not_convex_the_last_bias_may_run_away() -> None:
+    """ℓ(f) = −(f − 1)²: b^L = 1 has gradient zero, and from 0 it goes the other way, for ever."""
+    x = torch.ones(1, 1, dtype=torch.float64)
+    model = zeros_(MLP([1, 1, 1], "identity", dtype=torch.float64))
+
+    def loss(output: Tensor, y: Tensor) -> Tensor:
+        return -F.mse_loss(output, y)
+
+    for lr in (0.1, 0.01):
+        run = train(zeros_(model), Data(x, x), lr=lr, steps=round(5 / lr), loss=loss)
+        *others, (_, bias) = run.parameters.items()
+        assert not any(values.any() for _, values in others)
+        assert (bias.diff(dim=0) < 0).all()
+        assert bias[-1] < -1000
+    nn.init.ones_(linear_layers(model)[-1].bias)
+    for gradient in torch.autograd.grad(loss(model(x), x), list(model.parameters())):
+        assert not gradient.any()
 
 
 @pytest.mark.theorem("depth-not-nonlinearity")

@@ -57,6 +57,42 @@ def test_twins_stay_equal_in_an_audit_and_are_found(activation: str, width: int)
 
 
 @pytest.mark.theorem("audit-misses-nothing")
+def test_a_loss_that_singles_out_a_unit_parts_twins() -> None:
+    """The loss must be a function of the outputs: a penalty on one unit's weights is not."""
+    model = MLP([2, 4, 2], "tanh").double()
+    first, last = linear_layers(model)
+    with torch.no_grad():
+        for own in (first.weight, first.bias, last.weight.T):
+            own[1] = own[0]
+
+    def loss(penalty: float) -> Tensor:
+        return F.cross_entropy(model(DATA.x), DATA.y) + penalty * first.weight[0].square().sum()
+
+    for penalty, equal in ((0.0, True), (0.1, False)):
+        (gradient,) = torch.autograd.grad(loss(penalty), first.weight)
+        assert torch.allclose(gradient[0], gradient[1], rtol=0, atol=1e-12) == equal
+    torch.testing.assert_close(gradient[0] - gradient[1], 0.2 * first.weight[0].detach())
+
+
+@pytest.mark.theorem("audit-misses-nothing")
+def test_outgoing_weights_that_differ_by_one_number_for_all_classes_do_not_part() -> None:
+    """Softmax does not see it: the incoming gradients are equal, and the audit says twins."""
+    for difference, verdict in (((1, 1), "twins (4 units act as 3)"), ((1, 0), "fine")):
+        model = MLP([2, 4, 2], "tanh").double()
+        first, last = linear_layers(model)
+        with torch.no_grad():
+            first.weight[1], first.bias[1] = first.weight[0], first.bias[0]
+            last.weight[:, 1] = last.weight[:, 0] + torch.tensor(difference)
+        gradients = torch.autograd.grad(
+            F.cross_entropy(model(DATA.x), DATA.y), [first.weight, first.bias]
+        )
+        for gradient in gradients:
+            equal = torch.allclose(gradient[0], gradient[1], rtol=0, atol=1e-12)
+            assert equal == (difference == (1, 1))
+        assert audit(model, Watched(DATA))["layers.0.weight"].verdict == verdict
+
+
+@pytest.mark.theorem("audit-misses-nothing")
 def test_a_step_of_an_audit_commutes_with_permutations() -> None:
     model, order = MLP([2, 6, 5, 2], "tanh").double(), [3, 1, 5, 0, 4, 2]
     straight, shuffled = Watched(DATA), Watched(DATA)

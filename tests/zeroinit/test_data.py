@@ -61,6 +61,34 @@ def test_moons_are_two_half_circles(n: int, seed: int) -> None:
         assert (up > -1e-6).all()
 
 
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [(half_plane, {}), (xor, {"noise": 0.3}), (moons, {"noise": 0.12})],
+)
+def test_unasked_there_are_128_points_of_seed_0(
+    points: Callable[..., Data], told: dict[str, float]
+) -> None:
+    data, same = points(), points(128, seed=0, **told)
+    assert torch.equal(data.x, same.x)
+    assert torch.equal(data.y, same.y)
+
+
+@pytest.mark.parametrize(
+    ("points", "x", "y"),
+    [
+        (half_plane, [[-1.605, 0.232], [2.240, 0.847], [1.201, -0.402]], [0, 1, 1]),
+        (xor, [[-0.315, -1.256], [0.708, 0.902], [1.009, -1.143]], [0, 0, 1]),
+        (moons, [[-0.730, 0.639], [0.612, -0.532], [0.418, -0.174]], [0, 1, 0]),
+    ],
+)
+def test_the_points_of_a_seed_are_the_same_in_every_edition(
+    points: Callable[..., Data], x: list[list[float]], y: list[int]
+) -> None:
+    data = points(3, seed=4)
+    torch.testing.assert_close(data.x, torch.tensor(x), rtol=0, atol=6e-4)
+    assert data.y.tolist() == y
+
+
 @pytest.mark.parametrize("points", [xor, moons])
 def test_noise_is_a_deviation(points: Callable[..., Data]) -> None:
     clean, noisy = (points(4000, noise=noise, dtype=torch.float64) for noise in (0, 0.3))
@@ -81,6 +109,21 @@ def test_points_are_a_function_of_the_seed_alone(
     assert one.y.dtype == torch.int64
     assert not torch.equal(one.x, other.x.to(dtype))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("points", [half_plane, xor, moons])
+def test_points_do_not_depend_on_the_dtype_they_are_wanted_in(
+    points: Callable[..., Data],
+) -> None:
+    usual = points(8)
+    torch.set_default_dtype(torch.float64)
+    try:
+        data = points(8)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert data.x.dtype == torch.float64
+    assert torch.equal(data.y, usual.y)
+    torch.testing.assert_close(data.x.float(), usual.x)
 
 
 def test_no_line_parts_the_moons() -> None:

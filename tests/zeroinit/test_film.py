@@ -44,6 +44,7 @@ def test_every_frame_is_named_and_told_before_the_drawing() -> None:
     root = ElementTree.fromstring(film().svg)
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert titles == ["at the start", "a < b", "at the end"]
+    assert not "".join(group.tail or "" for group in root).strip()  # no words between groups
 
 
 @pytest.mark.parametrize("still", [0, 2])

@@ -162,6 +162,11 @@ def test_wake_order_gives_each_network_parts_of_its_own(ax: Axes) -> None:
     assert ax.yaxis_inverted()
 
 
+def test_a_network_is_asked_in_the_dtype_of_the_data(ax: Axes) -> None:
+    model = MLP([2, 4, 2], dtype=torch.float64)
+    assert plots.decision(ax, model, half_plane(8, dtype=torch.float64)).has_data()
+
+
 def test_every_public_function_is_drawn_here() -> None:
     public = {n for n, f in vars(plots).items() if getattr(f, "__module__", "") == plots.__name__}
     known = {*DRAWINGS, "Look", "ground", "ink"}

@@ -22,6 +22,7 @@ from zeroinit.exact import descend, gradients
 
 FRACTIONS = st.fractions(-2, 2, max_denominator=9)
 SLOPE, RATE = Fraction(1, 10), Fraction(1, 7)
+ONE, HALF = Fraction(1), Fraction(1, 2)
 
 Unit = list[Fraction]
 Points = list[tuple[Unit, Fraction]]
@@ -208,6 +209,17 @@ def test_the_gradient_in_fractions_is_that_of_autograd(
     assert float(offset_slope) == pytest.approx(c.grad.item())
 
 
+def test_on_the_kink_the_slope_is_that_of_the_negative_side() -> None:
+    """As in PyTorch: at z = 0 the gradient of leaky ReLU is its slope below 0."""
+    z = torch.zeros(1, requires_grad=True)
+    leaky_relu(z, 0.5).backward()
+    # One unit with z = 0 and v = 1, and f(x) − y = 1: the gradient of its bias is the slope.
+    slopes, _ = gradients([[ONE, -ONE, ONE]], ONE, [[ONE]], [Fraction(0)], HALF)
+    assert z.grad is not None
+    assert slopes[0] == [HALF, HALF, 0]
+    assert float(slopes[0][1]) == z.grad
+
+
 @given(unit=unit(), data=points(), offset=FRACTIONS)
 def test_a_step_goes_down_the_gradient(unit: Unit, data: Points, offset: Fraction) -> None:
     x, y = zip(*data, strict=True)
@@ -218,7 +230,6 @@ def test_a_step_goes_down_the_gradient(unit: Unit, data: Points, offset: Fractio
         assert d == c - RATE * slope
 
 
-ONE, HALF = Fraction(1), Fraction(1, 2)
 GOOD: dict[str, Any] = {
     "units": [[ONE, HALF, ONE]],
     "offset": ONE,

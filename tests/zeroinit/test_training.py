@@ -117,6 +117,29 @@ def test_every_says_which_steps_are_recorded(every: int, recorded: Sequence[int]
     assert_same_run(run, Run(full.losses, torch.tensor(recorded), parameters, gradients))
 
 
+class Spare(nn.Linear):
+    """A layer that holds one parameter more than it uses."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2, dtype=torch.float64)
+        self.spare = nn.Parameter(torch.ones(3, dtype=torch.float64))
+
+
+def test_a_parameter_without_use_has_gradient_zero_and_stays() -> None:
+    alone = train(Spare(), DATA, lr=0.1, steps=3)
+    many = train_many(Spare(), DATA, start="tied", seeds=SEEDS, lr=0.1, steps=3, every=1)
+    for run in (alone, one_seed(many, 0)):
+        assert torch.equal(run.gradients["spare"], torch.zeros(4, 3, dtype=torch.float64))
+        assert run.wakes()["spare"] is None
+    assert torch.equal(alone.parameters["spare"], torch.ones(4, 3, dtype=torch.float64))
+
+
+def test_a_run_of_one_network_has_no_seed_to_name() -> None:
+    run = train(network(), DATA, lr=0.1, steps=1)
+    with pytest.raises(ValueError, match=r"^the run is of one network: leave seed out$"):
+        run.network(network(), seed=0)
+
+
 def test_a_run_is_frozen() -> None:
     run = train(network(), DATA, lr=0.1, steps=1)
     with pytest.raises(FrozenInstanceError):
@@ -270,6 +293,23 @@ def test_many_seeds_take_another_loss() -> None:
     )
     alone = train(started("default", 5), targets, lr=0.1, steps=10, loss=F.mse_loss)
     torch.testing.assert_close(many.losses[:, 0], alone.losses)
+
+
+def test_many_seeds_take_another_loss_of_labels() -> None:
+    smooth = nn.CrossEntropyLoss(label_smoothing=0.2)
+    many = train_many(network(), DATA, start="default", seeds=[5], lr=0.1, steps=10, loss=smooth)
+    alone = train(started("default", 5), DATA, lr=0.1, steps=10, loss=smooth)
+    torch.testing.assert_close(many.losses[:, 0], alone.losses)
+
+
+def test_an_optimizer_may_have_no_rate_of_its_own() -> None:
+    def plain(parameters: list[Tensor], lr: float) -> SGD:
+        return SGD(parameters, lr=lr)
+
+    how: dict[str, Any] = {"start": "tied", "seeds": SEEDS, "lr": 0.1, "steps": 3}
+    assert_same_run(
+        train_many(network(), DATA, optimizer=plain, **how), train_many(network(), DATA, **how)
+    )
 
 
 def test_train_many_records_start_and_end_and_leaves_the_network_alone() -> None:

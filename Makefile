@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub test lint doctest serve bench lighthouse clean
+.PHONY: help html pdf epub test lint doctest serve bench mutants lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ serve: $(READY) $(KATEX) $(LAB) ## Show the book and rebuild it on every save
 
 bench: $(READY) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
+
+mutants: $(READY) ## Change the package in every small way, and count the changes that no test notices
+	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)
 
 lighthouse: html node_modules/whole ## Score the pages that ask most of a browser; on an idle machine
 	@$(BIN)/python -m pytest -q tests/browser/test_lighthouse.py && cat _build/lighthouse.md

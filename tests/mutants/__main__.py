@@ -1,0 +1,295 @@
+"""Change the package in thousands of small ways, and see whether a test notices each change.
+
+``python -m tests.mutants JOBS [MODULE ...]`` lets mutmut think of the changes. mutmut itself makes
+them only in functions without a decorator; here tables, decorated functions and class bodies are
+changed as well. Left out are imports, type annotations, docstrings, and what stands in ``raise``:
+the wording of errors.
+
+The tests run once, to learn which of them run which line, and how long each takes. A mutant then
+meets those that run its lines, until one fails: first those of its module's own test files, and the
+fast before the slow. It does so in a fork of a process that has imported PyTorch and collected the
+tests: there the changed function gets its new code. Where a change is in no function, the fork
+comes before the tests are collected, and collects those files only.
+
+A mutant that no test catches must stand in ``survivors.txt``, below the reason why none could.
+"""
+
+import difflib
+import gc
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from itertools import accumulate
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, NoReturn, cast
+
+import libcst as cst
+import pytest
+from coverage import Coverage
+from libcst.metadata import MetadataWrapper, PositionProvider
+from mutmut.mutation.file_mutation import Mutation, MutationVisitor, OuterFunctionProvider
+from mutmut.mutation.mutators import mutation_operators
+from mutmut.mutation.pragma_handling import IgnoredCode
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src/zeroinit"
+TESTS = ["tests/zeroinit", "src/zeroinit"]
+LISTED = Path(__file__).with_name("survivors.txt")
+LEARNT = ROOT / "_build/mutants.json"
+ENOUGH = 0.95  # of the mutants are to be caught
+PATIENCE = 10  # seconds of tests for one mutant
+
+
+class Everywhere(MutationVisitor):
+    """mutmut's changes, in decorated functions too, and not in imports and errors."""
+
+    def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
+        if isinstance(node, cst.FunctionDef):
+            return False
+        if isinstance(node, cst.Raise | cst.Import | cst.ImportFrom):
+            return True
+        return super()._skip_node_and_children(node)
+
+
+@dataclass(frozen=True, eq=False)
+class Mutant:
+    """A module with one change."""
+
+    module: str
+    tree: cst.Module
+    change: Mutation
+    function: str  # the one around, by its qualified name, or nothing
+    lines: range
+    around: range  # the lines of the function, or of the module
+
+    @property
+    def path(self) -> str:
+        """The file of the module."""
+        return f"{PACKAGE}/{self.module}.py"
+
+    def code(self) -> CodeType:
+        """Return the changed module, compiled."""
+        return compile(self._text(), self.path, "exec")
+
+    def __str__(self) -> str:
+        """Return a name that stays when other lines move."""
+        texts = (self.tree.code.split("\n"), self._text().split("\n"))
+        lines = list(difflib.unified_diff(*texts, n=0))[2:]
+        old, new = (" ".join(d[1:].strip() for d in lines if d[0] == sign) for sign in "-+")
+        return f"{self.module}.{self.function}: {old}  ->  {new}"
+
+    def _text(self) -> str:
+        changed = self.tree.deep_replace(self.change.original_node, self.change.mutated_node)
+        return cast(cst.Module, changed).code
+
+
+def mutants(module: str) -> Iterator[Mutant]:
+    """Yield every mutant of a module."""
+    tree = MetadataWrapper(cst.parse_module((PACKAGE / f"{module}.py").read_text()))
+    visitor = Everywhere(mutation_operators, IgnoredCode(set(), set(), set()))
+    tree.visit(visitor)
+    names: dict[cst.CSTNode, str] = {}
+    for node in tree.module.body:
+        if isinstance(node, cst.FunctionDef):
+            names[node] = node.name.value
+        elif isinstance(node, cst.ClassDef):
+            methods = [m for m in node.body.body if isinstance(m, cst.FunctionDef)]
+            names |= {m: f"{node.name.value}.{m.name.value}" for m in methods}
+    places = tree.resolve(PositionProvider)
+    around = tree.resolve(OuterFunctionProvider)
+    for change in visitor.mutations:
+        outer = around.get(change.original_node) or tree.module
+        ends = [places[change.original_node], places[outer if outer in names else tree.module]]
+        lines, near = (range(end.start.line, end.end.line + 1) for end in ends)
+        yield Mutant(module, tree.module, change, names.get(outer, ""), lines, near)
+
+
+def functions() -> Iterator[FunctionType]:
+    """Yield the functions of the package that were made since the last ``gc.freeze``."""
+    for one in gc.get_objects():
+        # Not isinstance, to which objects of PyTorch answer with a warning.
+        if type(one) is FunctionType and one.__code__.co_filename.startswith(str(PACKAGE)):
+            yield one
+
+
+def place(function: FunctionType) -> tuple[str, str, int]:
+    """Return the file, the qualified name and the first line of a function."""
+    code = function.__code__
+    return code.co_filename, code.co_qualname, code.co_firstlineno
+
+
+class Rounds:
+    """A pytest plugin: instead of one round of tests, one in a fork for every mutant."""
+
+    def __init__(self, jobs: int, modules: Iterable[str]) -> None:
+        self.jobs = jobs
+        self.mutants = [mutant for module in modules for mutant in mutants(module)]
+        self.survivors: list[Mutant] = []
+        self.seconds: dict[str, float] = {}  # of each test
+        self.runs: dict[str, dict[str, list[str]]] = {}  # by module and line the tests that run it
+
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """Import what takes long, learn, then try the mutants."""
+        import hypothesis
+        import matplotlib.pyplot  # noqa: F401
+        import torch.func  # noqa: F401
+
+        # Shrinking a failure costs seconds, and that there is one is enough.
+        short = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+        hypothesis.settings.register_profile("short", hypothesis.settings(), phases=short)
+        hypothesis.settings.load_profile("short")
+        sources = [file for folder in TESTS for file in Path(folder).glob("*.py")]
+        if not LEARNT.exists() or LEARNT.stat().st_mtime < max(f.stat().st_mtime for f in sources):
+            if os.fork() == 0:
+                learn(session)
+            if os.wait()[1]:
+                sys.exit("A test fails without any change, and make test says which.")
+        self.seconds, self.runs = json.loads(LEARNT.read_text())
+        outside = [mutant for mutant in self.mutants if not mutant.function]
+        self._try(outside, lambda mutant: self._passes_anew(mutant, session))
+        items, alive = session.perform_collect(), [*functions()]
+        gc.freeze()
+        inside = [mutant for mutant in self.mutants if mutant.function]
+        self._try(inside, lambda mutant: self._passes_swapped(mutant, session, items, alive))
+        session.items = []
+        return True
+
+    def _try(self, mutants: Iterable[Mutant], passes: Callable[[Mutant], bool]) -> None:
+        """Add the mutants that pass their tests, each in a fork, to the survivors."""
+        running: dict[int, Mutant] = {}
+
+        def wait() -> None:
+            pid, status = os.wait()
+            mutant = running.pop(pid)
+            if status == 0:
+                self.survivors.append(mutant)
+                print(mutant, flush=True)
+
+        for mutant in mutants:
+            if len(running) == self.jobs:
+                wait()
+            pid = os.fork()
+            if pid == 0:
+                resource.setrlimit(resource.RLIMIT_CPU, (9 * PATIENCE, 9 * PATIENCE))
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, 1)
+                os.dup2(nothing, 2)
+                os._exit(not passes(mutant))
+            running[pid] = mutant
+        while running:
+            wait()
+
+    def _passes_anew(self, mutant: Mutant, session: pytest.Session) -> bool:
+        """Return whether the tests pass if the import of the module gives the mutant."""
+        get_code = SourceFileLoader.get_code
+
+        def changed(loader: Any, name: str) -> CodeType | None:
+            return mutant.code() if loader.path == mutant.path else get_code(loader, name)
+
+        SourceFileLoader.get_code = changed  # type: ignore[assignment, method-assign]
+        return self._passes(mutant, session, session.perform_collect(self._near(mutant)))
+
+    def _passes_swapped(
+        self,
+        mutant: Mutant,
+        session: pytest.Session,
+        items: Sequence[pytest.Item],
+        alive: Sequence[FunctionType],
+    ) -> bool:
+        """Return whether the tests pass if the function has the code of the mutant."""
+        namespace: dict[str, Any] = {"__name__": f"zeroinit.{mutant.module}"}
+        exec(mutant.code(), namespace)
+        new = {place(function): function for function in functions()}
+        for old in alive:
+            if place(old)[:2] == (mutant.path, mutant.function):
+                changed = new[place(old)]
+                old.__code__ = changed.__code__
+                old.__defaults__, old.__kwdefaults__ = changed.__defaults__, changed.__kwdefaults__
+        return self._passes(mutant, session, items)
+
+    def _passes(
+        self, mutant: Mutant, session: pytest.Session, items: Sequence[pytest.Item]
+    ) -> bool:
+        """Run the tests of a mutant among these, until one fails."""
+        tests, near = self._tests(mutant), self._near(mutant)
+        # A test that is not known has parameters that the mutant gave it.
+        some = [one for one in items if one.nodeid in tests or one.nodeid not in self.seconds]
+        times = {item: self.seconds.get(item.nodeid, 0) for item in some}
+        some.sort(key=lambda item: (item.nodeid.split("::")[0] not in near, times[item]))
+        spent = accumulate(times[item] for item in some)
+        return not session.testsfailed and all(
+            passes(session, item) for item, sum_ in zip(some, spent, strict=True) if sum_ < PATIENCE
+        )
+
+    def _near(self, mutant: Mutant) -> list[str]:
+        """Return two test files: of the module's name, or that have the most to do with it."""
+        hits, total = (
+            Counter(test.split("::")[0] for test in tests)
+            for tests in (self._tests(mutant), self.seconds)
+        )
+        names = (f"src/zeroinit/{mutant.module}.py", f"tests/zeroinit/test_{mutant.module}.py")
+        return sorted(hits, key=lambda file: (file in names, hits[file] ** 2 / total[file]))[-2:]
+
+    def _tests(self, mutant: Mutant) -> set[str]:
+        """Return the tests that run the changed lines; if none does, those that run the rest."""
+        runs = self.runs.get(mutant.module, {})
+        for lines in (mutant.lines, mutant.around):
+            if found := {test for line in lines for test in runs.get(str(line), [])}:
+                return found
+        return {*self.seconds}
+
+
+def passes(session: pytest.Session, item: pytest.Item) -> bool:
+    """Run a test and return whether all has gone well so far."""
+    session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return not session.testsfailed
+
+
+def learn(session: pytest.Session) -> NoReturn:
+    """Run every test, write down its lines and its time, and end this fork."""
+    seconds = {}
+    watch = Coverage(data_file=None, include=[f"{PACKAGE}/*"], messages=False)
+    watch.start()
+    for item in session.perform_collect():
+        watch.switch_context(item.nodeid)
+        begin = time.process_time()
+        if not passes(session, item):
+            os._exit(1)
+        seconds[item.nodeid] = time.process_time() - begin
+    watch.stop()
+    data = watch.get_data()
+    runs = {}
+    for file in data.measured_files():
+        lines = data.contexts_by_lineno(file).items()
+        runs[Path(file).stem] = {line: [test for test in tests if test] for line, tests in lines}
+    LEARNT.parent.mkdir(exist_ok=True)
+    LEARNT.write_text(json.dumps([seconds, runs]))
+    os._exit(0)
+
+
+def main(jobs: int, modules: Sequence[str]) -> str | None:
+    """Try every mutant of the modules, print the scores, and return what is wrong with them."""
+    rounds = Rounds(jobs, modules or sorted(file.stem for file in PACKAGE.glob("*.py")))
+    pytest.main(["-q", "-s", "--tb=no", "-p", "no:cacheprovider", *TESTS], [rounds])
+    tried = Counter(mutant.module for mutant in rounds.mutants)
+    alive = Counter(mutant.module for mutant in rounds.survivors)
+    tried["all"], alive["all"] = tried.total(), alive.total()
+    for module, count in tried.items():
+        share = 1 - alive[module] / count
+        print(f"{module:<16}{count:>6} mutants{alive[module]:>6} survive{share:>8.1%} are caught")
+    listed = {line for line in LISTED.read_text().splitlines() if line[:1] not in ("", "#")}
+    if new := sorted({str(mutant) for mutant in rounds.survivors} - listed):
+        return "\n".join(["Not caught, and not in survivors.txt:", *new])
+    return None if share >= ENOUGH else f"Fewer than {ENOUGH:.0%} are caught."
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -167,6 +167,8 @@ def test_angles_are_the_roots_of_unity_and_all_else_is_zero(width: int) -> None:
     rows = torch.view_as_complex(first.detach())
     torch.testing.assert_close(rows**width, torch.ones_like(rows))
     assert distinct_units(first) == width
+    turns = (rows[1:] / rows[:-1]).angle() % (2 * math.pi)
+    torch.testing.assert_close(turns, torch.full_like(turns, 2 * math.pi / width))
     assert not any(p.any() for p in others)
 
 

@@ -2,8 +2,8 @@
 
 ``python -m tests.mutants JOBS [MODULE ...]`` lets mutmut think of the changes. mutmut itself makes
 them only in functions without a decorator; here tables, decorated functions and class bodies are
-changed as well. Left out are imports, type annotations, docstrings, and what stands in ``raise``:
-the wording of errors.
+changed as well. Left out are imports, type annotations and ``cast``, docstrings, ``strict`` in
+``zip``, which guards what is so already, and what stands in ``raise``: the wording of errors.
 
 The tests run once, to learn which of them run which line, and how long each takes. A mutant then
 meets those that run its lines, until one fails: first those of its module's own test files, and the
@@ -55,7 +55,14 @@ class Everywhere(MutationVisitor):
             return False
         if isinstance(node, cst.Raise | cst.Import | cst.ImportFrom):
             return True
+        if isinstance(node, cst.Arg) and node.keyword and node.keyword.value == "strict":
+            return True
         return super()._skip_node_and_children(node)
+
+    def _create_mutations(self, node: cst.CSTNode) -> None:
+        called = node.func if isinstance(node, cst.Call) else None
+        if not (isinstance(called, cst.Name) and called.value in ("cast", "zip")):
+            super()._create_mutations(node)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +143,7 @@ class Rounds:
         self.runs: dict[str, dict[str, list[str]]] = {}  # by module and line the tests that run it
 
     def pytest_collection(self, session: pytest.Session) -> bool:
-        """Import what takes long, learn, then try the mutants."""
+        """Import what takes long, learn, then try the mutants, and leave pytest nothing to do."""
         import hypothesis
         import matplotlib.pyplot  # noqa: F401
         import torch.func  # noqa: F401
@@ -148,6 +155,7 @@ class Rounds:
         sources = [file for folder in TESTS for file in Path(folder).glob("*.py")]
         if not LEARNT.exists() or LEARNT.stat().st_mtime < max(f.stat().st_mtime for f in sources):
             if os.fork() == 0:
+                quiet()
                 learn(session)
             if os.wait()[1]:
                 sys.exit("A test fails without any change, and make test says which.")
@@ -178,9 +186,7 @@ class Rounds:
             pid = os.fork()
             if pid == 0:
                 resource.setrlimit(resource.RLIMIT_CPU, (9 * PATIENCE, 9 * PATIENCE))
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, 1)
-                os.dup2(nothing, 2)
+                quiet()
                 os._exit(not passes(mutant))
             running[pid] = mutant
         while running:
@@ -244,6 +250,13 @@ class Rounds:
             if found := {test for line in lines for test in runs.get(str(line), [])}:
                 return found
         return {*self.seconds}
+
+
+def quiet() -> None:
+    """Let this process print nothing."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
 
 
 def passes(session: pytest.Session, item: pytest.Item) -> bool:

@@ -862,3 +862,16 @@ def test_no_step_of_an_audit_undoes_another() -> None:
     model = zeros_(MLP([2, 16, 16, 2], "softplus", dtype=torch.float64))
     found = audit(model, on(Data(points(20, 2, dtype=torch.float64), y)))
     assert [f.wakes for f in found.findings] == [3, 3, 2, 2, 1, 1]
+
+
+def test_the_report_is_a_table_with_a_named_column_for_each_finding() -> None:
+    model, data = MLP([2, 4, 2]), half_plane()
+    found = audit(zeros_(model), lambda net: F.cross_entropy(net(data.x), data.y))
+    head, first, *_, last, remedy = (re.split(r"\s{2,}", row) for row in str(found).split("\n"))
+    assert head == ["parameter", "shape", "first gradient", "units", "distinct", "after", "verdict"]
+    assert first[:3] == ["layers.0.weight", "4×2", "never"]
+    assert last[:3] == ["layers.1.bias", "2", "step 1"]
+    for row, finding in ((first, found.findings[0]), (last, found.findings[-1])):
+        numbers = (finding.units, finding.distinct, finding.distinct_after)
+        assert row[3:] == [*map(str, numbers), finding.verdict]
+    assert re.fullmatch(r"dead: .+ \(page .+\)", remedy[0])

@@ -89,7 +89,9 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "labelled": lambda ax: plots.surface(
         ax, lambda w: w.square().sum(1) + 1, {"tied": PATH}, reach=1.0, labels=("a", "b")
     ),
-    "waits": lambda ax: plots.waits(ax, ramp(3), {"tanh": ramp(3)}, {"tanh": 2 * ramp(3)}),
+    "waits": lambda ax: plots.waits(
+        ax, ramp(3), {n: ramp(3) for n in UNKNOWN}, {n: 2 * ramp(3) for n in UNKNOWN}
+    ),
     "looks": plots.looks,
     "network": lambda ax: diagrams.network(ax, UNITS, WIRES, numbers=True),
     "coloured": lambda ax: diagrams.network(
@@ -98,6 +100,9 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     ),
     "crossed": lambda ax: diagrams.network(
         ax, [[1.0] * 2, [1.0] * 3, [1.0] * 2], [torch.zeros(3, 2), torch.zeros(2, 3)]
+    ),
+    "crowded": lambda ax: diagrams.network(
+        ax, [[1.0] * 3, [1.0] * 4, [1.0] * 3], [torch.zeros(4, 3), ramp(3, 4, zero=1)], numbers=True
     ),
     "pieces": lambda ax: diagrams.pieces(
         ax, ramp(3, 2), ramp(3, zero=1), ramp(2, 3), names="ABC", colours=["C3", "C4", "C5"]

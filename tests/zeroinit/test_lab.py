@@ -65,10 +65,8 @@ def test_a_seed_decides() -> None:
         assert torch.equal(one, same)
     he = [flat(start_(network("tanh", 2, 8), "kaiming", seed=seed)) for seed in (3, 4)]
     assert not torch.equal(*he)
-    usual, same = (network("tanh", 2, 8) for _ in range(2))
-    assert torch.equal(
-        flat(start_(usual, "biases")), flat(start_(same, "biases", size=1.0, seed=0))
-    )
+    usual = flat(start_(network("tanh", 2, 8), "biases"))
+    assert torch.equal(usual, flat(start_(network("tanh", 2, 8), "biases", size=1.0, seed=0)))
 
 
 def test_a_network_has_the_activation_depth_and_width_asked_for() -> None:

@@ -561,3 +561,11 @@ def test_dropout_in_training_does_not_stand_in_the_way() -> None:
     assert shuffled.training
     assert model.training
     torch.testing.assert_close(shuffled.eval()(x), model.eval()(x))
+
+
+def test_no_number_is_drawn_from_the_global_state() -> None:
+    """The probe at random parameters has a generator of its own."""
+    state = torch.get_rng_state()
+    permute(MLP([2, 3, 2]), 1, [2, 0, 1])
+    collapse(constant_(MLP([2, 3, 2]), 0.1), 1)
+    assert torch.equal(torch.get_rng_state(), state)

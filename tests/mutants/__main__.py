@@ -44,7 +44,7 @@ TESTS = ["tests/zeroinit", "src/zeroinit"]
 LISTED = Path(__file__).with_name("survivors.txt")
 LEARNT = ROOT / "_build/mutants.json"
 ENOUGH = 0.95  # of the mutants are to be caught
-PATIENCE = 10  # seconds of tests for one mutant
+PATIENCE = 20  # seconds of tests for one mutant
 
 
 class Everywhere(MutationVisitor):
@@ -185,7 +185,7 @@ class Rounds:
                 wait()
             pid = os.fork()
             if pid == 0:
-                resource.setrlimit(resource.RLIMIT_CPU, (9 * PATIENCE, 9 * PATIENCE))
+                resource.setrlimit(resource.RLIMIT_CPU, (3 * PATIENCE, 3 * PATIENCE))
                 quiet()
                 os._exit(not passes(mutant))
             running[pid] = mutant

@@ -80,6 +80,11 @@ def test_numbers_stand_on_the_wires_that_are_not_zero_and_never_look_like_zero(a
     assert texts(ax)[:6] == ["0.50", "−0.25", "1.50", "−2.00", "0.10", "0.004"]
 
 
+def test_a_negative_zero_is_written_as_zero(ax: Axes) -> None:
+    network(ax, [[-0.0], [1.0]], [torch.ones(1, 1)])
+    assert texts(ax) == ["0", "1.00"]
+
+
 def test_marks_of_wires_keep_clear_of_one_another(ax: Axes) -> None:
     network(ax, [["a"] * 2, ["b"] * 3, ["c"] * 2], [torch.zeros(3, 2), torch.zeros(2, 3)])
     marks = torch.tensor(np.concatenate([points(line) for line in ax.lines[1::2]]))

@@ -2,8 +2,9 @@
 
 ``python -m tests.mutants JOBS [MODULE ...]`` lets mutmut think of the changes. mutmut itself makes
 them only in functions without a decorator; here tables, decorated functions and class bodies are
-changed as well. Left out are imports, type annotations and ``cast``, docstrings, ``strict`` in
-``zip``, which guards what is so already, and what stands in ``raise``: the wording of errors.
+changed as well. Left out are imports, docstrings, what speaks to type checkers alone (annotations,
+``cast``, ``TypeVar``), ``strict`` in ``zip``, which guards what is so already, and what stands in
+``raise``: the wording of errors.
 
 The tests run once, to learn which of them run which line, and how long each takes. A mutant then
 meets those that run its lines, until one fails: first those of its module's own test files, and the
@@ -57,12 +58,19 @@ class Everywhere(MutationVisitor):
             return True
         if isinstance(node, cst.Arg) and node.keyword and node.keyword.value == "strict":
             return True
+        if isinstance(node, cst.Assign) and called(node.value) == "TypeVar":
+            return True
         return super()._skip_node_and_children(node)
 
     def _create_mutations(self, node: cst.CSTNode) -> None:
-        called = node.func if isinstance(node, cst.Call) else None
-        if not (isinstance(called, cst.Name) and called.value in ("cast", "zip")):
+        if called(node) not in ("cast", "zip"):
             super()._create_mutations(node)
+
+
+def called(node: cst.CSTNode) -> str:
+    """Return the name of the function that an expression calls, or nothing."""
+    function = node.func if isinstance(node, cst.Call) else None
+    return function.value if isinstance(function, cst.Name) else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,13 +243,13 @@ class Rounds:
         )
 
     def _near(self, mutant: Mutant) -> list[str]:
-        """Return two test files: of the module's name, or that have the most to do with it."""
+        """Return three test files: of the module's name, or that have the most to do with it."""
         hits, total = (
             Counter(test.split("::")[0] for test in tests)
             for tests in (self._tests(mutant), self.seconds)
         )
         names = (f"src/zeroinit/{mutant.module}.py", f"tests/zeroinit/test_{mutant.module}.py")
-        return sorted(hits, key=lambda file: (file in names, hits[file] ** 2 / total[file]))[-2:]
+        return sorted(hits, key=lambda file: (file in names, hits[file] ** 2 / total[file]))[-3:]
 
     def _tests(self, mutant: Mutant) -> set[str]:
         """Return the tests that run the changed lines; if none does, those that run the rest."""

@@ -75,6 +75,11 @@ def test_a_network_has_the_activation_depth_and_width_asked_for() -> None:
     torch.testing.assert_close(model(x), same(x))
 
 
+def test_one_width_fills_no_register() -> None:
+    """All others are powers of two, for which a machine rounds twins alike."""
+    assert [width for width in WIDTHS if width.bit_count() > 1] == [17]
+
+
 def test_the_points_fit_the_networks() -> None:
     for make in DATA.values():
         data = make()

@@ -107,3 +107,11 @@ def test_a_rate_that_single_precision_cannot_hold_is_refused(optimizer: str, lr:
 def test_the_smallest_and_the_largest_rate() -> None:
     for lr in (1e-38, 3e38):
         assert settings("sgd", lr)[0].item() == pytest.approx(lr, rel=1e-6)
+
+
+def test_settings_are_in_single_precision_whatever_the_default_is() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert settings("adam", 0.1).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)

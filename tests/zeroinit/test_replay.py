@@ -28,6 +28,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "views": lambda x: x.detach().view(2, 3).view(3, 2).expand(3, 2) + x.view(6)[:1],
     "widened": lambda x: x.view(2, 3, 1).expand(2, 3, 4).sum(2),
     "keywords": lambda x: torch.softmax(x, dim=1).sum(dim=0, keepdim=True),
+    "a number by name": lambda x: torch.add(x, CONSTANT, alpha=2),
     "a list": lambda x: torch.cat([x, 2 * x]),
     "the argument itself": lambda x: (x, x + 1),
     "NaN": lambda x: (x - 100).log(),

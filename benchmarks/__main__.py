@@ -19,6 +19,7 @@ from benchmarks import saves
 from benchmarks.builds import ROOT, STEPS, VARIANTS, Copy, code, install, notebooks, pinned
 from benchmarks.lab import chromium
 from benchmarks.table import tables
+from bookbuild.tools.store import draft
 
 RESULTS = ROOT / "benchmarks/results.json"
 SEEDS = (1, 4, 16, 64, 256, 1024, 4096)
@@ -59,9 +60,8 @@ def main(rounds: int) -> None:
 def write(results: dict[str, Any]) -> None:
     """Write the results with their tables, whole or not at all."""
     results["tables"] = tables(results)
-    draft = RESULTS.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    draft.replace(RESULTS)
+    with draft(RESULTS) as file:
+        file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def build(name: str, results: dict[str, Any]) -> None:

@@ -5,13 +5,13 @@ nothing. It is in ``node_modules``, which ``npm ci`` makes; without it drawings 
 """
 
 import json
-from hashlib import sha256
 from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import node
+from bookbuild.tools.store import Store
 
 # What makes these drawings shorter. The rest of SVGO's defaults takes time and finds nothing, or it
 # touches styles, which may depend on the reader's theme, and paths that overlap, which stay two.
@@ -32,24 +32,21 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.name != "html" or not package.exists():
         return
     made_by = SHORTEN + json.loads((package / "package.json").read_text("utf-8"))["version"]
-    kept = Path(app.doctreedir, "drawings")
-    kept.mkdir(exist_ok=True)
-
-    def place(drawing: str) -> Path:
-        return kept / sha256((made_by + drawing).encode()).hexdigest()
-
+    store = Store(Path(app.doctreedir, "drawings"))
     folder = Path(app.outdir, app.builder.imagedir)
     files = sorted(folder / name for name in app.builder.images.values() if name.endswith(".svg"))
     drawings = {file: file.read_text("utf-8") for file in files}
-    new = [drawing for drawing in drawings.values() if not place(drawing).exists()]
-    if new:
-        shorter = node.run(SHORTEN, package / "dist/svgo-node.cjs", new)
-        for drawing, short in zip(new, shorter, strict=True):
-            draft = place(drawing).with_suffix(".draft")
-            draft.write_text(short, "utf-8")
-            draft.replace(place(drawing))
+    shorter: dict[str, bytes] = {}
+    for drawing in drawings.values():
+        if (kept := store.get([made_by, drawing])) is not None:
+            shorter[drawing] = kept
+    if new := [drawing for drawing in drawings.values() if drawing not in shorter]:
+        made = node.run(SHORTEN, package / "dist/svgo-node.cjs", new)
+        for drawing, short in zip(new, made, strict=True):
+            shorter[drawing] = short.encode()
+            store.put([made_by, drawing], shorter[drawing])
     for file, drawing in drawings.items():
-        file.write_text(place(drawing).read_text("utf-8"), "utf-8")
+        file.write_bytes(shorter[drawing])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -12,11 +12,10 @@ imported before the page began is known from the import statements of the page a
 """
 
 import ast
-import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
@@ -41,6 +40,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.footprint import digest
+from bookbuild.tools.store import Store, name
 
 RUN_TAGS = {"raises-exception", "skip-execution"}  # the tags that change what a cell gives
 
@@ -64,15 +64,15 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
         if not self.code:
             return
         kernel = get_kernel_spec(self.notebook.metadata.kernelspec.name)
-        folder = Path(self.nb_config.execution_cache_path, self.key(kernel))
-        for record in records(folder):
+        kept = Store(Path(self.nb_config.execution_cache_path, self.key(kernel)))
+        for record in map(json.loads, kept.all()):
             if fresh(self.root, record["sources"]):
                 self.restore(record)
                 break
         else:
             record = self.run()
             if self.exec_metadata["succeeded"]:
-                write(folder, record)
+                kept.put(record["sources"], json.dumps(record).encode())
             if not (self.exec_metadata["succeeded"] and fresh(self.root, record["sources"])):
                 self.env.note_reread()  # it failed, or a file changed while it ran: try again
         for file in record["sources"]["files"]:
@@ -156,27 +156,6 @@ def merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
             streams[output.name] = output
         kept.append(output)
     return kept
-
-
-def name(content: object) -> str:
-    """Return a short name for something that JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def records(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is kept in a folder, without files that are cut short."""
-    for file in folder.glob("*.json"):
-        with suppress(OSError, ValueError):
-            yield json.loads(file.read_text("utf-8"))
-
-
-def write(folder: Path, record: dict[str, Any]) -> None:
-    """Keep a record; another build sees all of it or nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name(record['sources'])}.json"
-    draft = file.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(record), "utf-8")
-    draft.replace(file)
 
 
 def fresh(root: Path, sources: Sources) -> bool:

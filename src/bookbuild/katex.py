@@ -5,7 +5,6 @@ All formulas are drawn in one run of Node. Fonts are cut to the characters that 
 
 import base64
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,12 +12,13 @@ from contextlib import suppress
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bs4 import BeautifulSoup
 
 from bookbuild import node
 from bookbuild.stylesheet import cut_font
+from bookbuild.tools.store import Store
 
 DRAW = """
 const katex = require(process.argv[1]);
@@ -55,20 +55,21 @@ class Katex:
     """The npm package, and a folder that keeps what it made."""
 
     def __init__(self, package: Path, folder: Path) -> None:
-        self.package, self.folder = package, folder
+        self.package, self.store = package, Store(folder)
         about = (package / "package.json").read_text("utf-8")
         self.version = sha256(about.encode() + Path(__file__).read_bytes()).hexdigest()
 
     def draw(self, formulas: set[Formula], output: str) -> dict[Formula, Drawn]:
         """Draw formulas as KaTeX's option ``output`` says."""
-        rows = self.kept(output, self.version) or []
+        kept = self.store.get([output, self.version])
+        rows = json.loads(kept) if kept else []
         drawn = {(tex, block): Drawn(html) for tex, block, html in rows}
         if missing := sorted(formulas - drawn.keys()):
             answers = node.run(DRAW, self.package, {"output": output, "formulas": missing})
             for missed, (html, wrong) in zip(missing, answers, strict=True):
                 drawn[missed] = Drawn(MATH.sub(mended, html), wrong)
             right = [(*f, drawn[f].html) for f in sorted(formulas) if not drawn[f].wrong]
-            self.keep(output, self.version, right)
+            self.store.put([output, self.version], json.dumps(right).encode())
         return drawn
 
     def assets(self, drawn: Iterable[Drawn]) -> dict[str, bytes]:
@@ -80,39 +81,27 @@ class Katex:
             file.name: file.stem.partition("-")[0]
             for file in sorted(self.package.glob("dist/fonts/*.woff2"))
         }
-        of = [self.version, sha256(html.encode()).hexdigest()]
-        needed = self.kept("characters", of)
-        if needed is None:
+        of = ["characters", self.version, html]
+        kept = self.store.get(of)
+        if kept is None:
             shown = characters(html, style, set(families.values()))
-            needed = {name: shown[family] for name, family in families.items()}
-            self.keep("characters", of, needed)
-        fonts = self.kept("fonts", [self.version, needed])
-        if fonts is None:
+            kept = json.dumps({name: shown[family] for name, family in families.items()}).encode()
+            self.store.put(of, kept)
+        needed = json.loads(kept)
+        kept = self.store.get(["fonts", self.version, needed])
+        if kept is None:
             cut = {
                 name: cut_font(self.package / "dist/fonts" / name, [ord(c) for c in text])
                 for name, text in needed.items()
             }
-            fonts = {f"fonts/{name}": base64.b64encode(font).decode() for name, font in cut.items()}
-            self.keep("fonts", [self.version, needed], fonts)
+            texts = {f"fonts/{name}": base64.b64encode(font).decode() for name, font in cut.items()}
+            kept = json.dumps(texts).encode()
+            self.store.put(["fonts", self.version, needed], kept)
+        fonts = json.loads(kept)
         for name in AT_ONCE:
             style = style.replace(name, f"data:font/woff2;base64,{fonts.pop(name)}")
         apart = {name: base64.b64decode(font) for name, font in fonts.items()}
         return apart | {"katex.css": style.encode()}
-
-    def kept(self, name: str, maker: object) -> Any:
-        """Return what was kept and was made in the same way, or None."""
-        with suppress(OSError, ValueError):  # there is none, or it is cut short
-            found = json.loads((self.folder / f"{name}.json").read_text("utf-8"))
-            if found["maker"] == maker:
-                return found["made"]
-        return None
-
-    def keep(self, name: str, maker: object, made: object) -> None:
-        """Keep something; another build sees all of it or nothing."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f"{name}.{os.getpid()}"
-        draft.write_text(json.dumps({"maker": maker, "made": made}), "utf-8")
-        draft.replace(self.folder / f"{name}.json")
 
 
 def letter(char: str, variant: str) -> str:

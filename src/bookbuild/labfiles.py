@@ -6,9 +6,7 @@ what they are made from has changed.
 
 import gzip
 import json
-import os
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +20,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from bookbuild import compiled
+from bookbuild.tools.store import draft
 from zeroinit import data, functional, initialization, lab, networks
 
 ACTIVATIONS = "relu", "tanh", "sigmoid", "gelu"
@@ -126,23 +125,21 @@ def make(folder: Path, packages: Path, jobs: int) -> None:
     if note.exists() and note.read_text("utf-8") == digest:
         return
     print("Compiling the training steps of the lab ...", flush=True)
-    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-    for name in ("graphs", "ort", "uplot"):
-        (draft / name).mkdir(parents=True)
-    with ProcessPoolExecutor(jobs) as pool:
-        for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
-            (draft / f"graphs/{depth}.onnx").write_bytes(graph)
-    for seed in lab.SEEDS:
-        (draft / f"draws-{seed}.bin").write_bytes(draws(seed))
-    for source, target in FROM_NPM.items():
-        content = (packages / source).read_bytes()
-        packed = gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content
-        (draft / target).write_bytes(packed)
-    (draft / "ort/LICENSE").write_text(licence(packages), "utf-8")
-    (draft / "lab.json").write_bytes(choices())
-    (draft / "made-from").write_text(digest, "utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    with draft(folder) as made:
+        for name in ("graphs", "ort", "uplot"):
+            (made / name).mkdir(parents=True)
+        with ProcessPoolExecutor(jobs) as pool:
+            for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
+                (made / f"graphs/{depth}.onnx").write_bytes(graph)
+        for seed in lab.SEEDS:
+            (made / f"draws-{seed}.bin").write_bytes(draws(seed))
+        for source, target in FROM_NPM.items():
+            content = (packages / source).read_bytes()
+            packed = gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content
+            (made / target).write_bytes(packed)
+        (made / "ort/LICENSE").write_text(licence(packages), "utf-8")
+        (made / "lab.json").write_bytes(choices())
+        (made / "made-from").write_text(digest, "utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ removed.
 """
 
 import re
-from hashlib import sha256
 from pathlib import Path
 from posixpath import normpath
 from typing import Any
@@ -24,6 +23,7 @@ from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import stylesheet
+from bookbuild.tools.store import Store
 
 BUNDLE = "_static/site.css"
 # What the theme's own templates link, and Sphinx knows nothing of.
@@ -96,7 +96,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         for link in LINKS.findall(text)
         if "_static/" in link
     }
-    bundle(Path(app.doctreedir), site, shared, texts, linked)
+    bundle(Store(Path(app.doctreedir, "styles")), site, shared, texts, linked)
     for style in sorted(site / name for name in linked if name.endswith(".css")):
         for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
             linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
@@ -113,7 +113,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def bundle(
-    kept: Path, site: Path, shared: list[str], texts: dict[Path, str], linked: set[str]
+    store: Store, site: Path, shared: list[str], texts: dict[Path, str], linked: set[str]
 ) -> None:
     """Write the style sheet of all pages, from those that Sphinx copied for this build."""
     sources = [site / name for name in THEME_STYLES + shared]
@@ -130,12 +130,11 @@ def bundle(
             used.update(stylesheet.WORD.findall((site / name).read_text("utf-8")))
     style = "\n".join(source.read_text("utf-8") for source in sources)
     made_of = [style, *sorted(used), Path(stylesheet.__file__).read_text("utf-8")]
-    file = kept / (sha256("\n".join(made_of).encode()).hexdigest() + ".css")
-    if not file.exists():
-        draft = file.with_suffix(".draft")
-        draft.write_text(stylesheet.cut(style, used, site / ICONS), "utf-8")
-        draft.replace(file)
-    (site / BUNDLE).write_bytes(file.read_bytes())
+    kept = store.get(made_of)
+    if kept is None:
+        kept = stylesheet.cut(style, used, site / ICONS).encode()
+        store.put(made_of, kept)
+    (site / BUNDLE).write_bytes(kept)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

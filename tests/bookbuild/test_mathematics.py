@@ -210,8 +210,8 @@ def test_node_runs_once_for_what_is_new(drawn: "Book") -> None:
     assert starts("$a$ and $b$") == 1
     assert starts("$a$ and $b$") == 0
     assert starts("Once more $b$ and $a$") == 0
-    table = drawn.folder / "_build/doctrees/katex/htmlAndMathml.json"
-    table.write_bytes(table.read_bytes()[:-40])
+    for file in drawn.folder.glob("_build/doctrees/katex/*"):
+        file.write_bytes(file.read_bytes()[:-40])
     assert starts("Again $a$ and $b$") == 1
     assert starts("$a$, $b$ and $c$") == 1
 

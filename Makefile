@@ -30,7 +30,7 @@ html: $(READY) $(KATEX) $(LAB) ## Build the book into _build/html
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 pdf: html ## Print the book into one PDF; needs Chromium
-	@$(BIN)/python -m bookbuild.pdf _build/html _build/why-not-start-at-zero.pdf
+	@$(BIN)/python -m bookbuild.editions.pdf _build/html _build/why-not-start-at-zero.pdf
 
 epub: $(READY) $(KATEX) ## Build the book as an EPUB
 	@$(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
@@ -46,7 +46,7 @@ doctest: $(READY) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
 serve: $(READY) $(KATEX) $(LAB) ## Show the book and rebuild it on every save
-	@$(BIN)/python -m bookbuild.live -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
+	@$(BIN)/python -m bookbuild.execution.serve -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
 bench: $(READY) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
@@ -62,7 +62,7 @@ clean: ## Remove the built book, and keep .venv
 	@rm -rf _build
 
 $(READY): constraints.txt pyproject.toml
-	@PYTHON="$(PYTHON)" sh src/bookbuild/venv.sh .venv
+	@PYTHON="$(PYTHON)" sh src/bookbuild/tools/venv.sh .venv
 	@touch $@
 
 # KATEX is the file that npm writes when it has installed. The tests need more of npm than the book.
@@ -72,8 +72,8 @@ $(KATEX): package-lock.json | $(READY)
 
 # The lab's page loads these files. Without npm's packages the book is built without the lab.
 $(LAB): $(wildcard $(addprefix src/zeroinit/,data.py functional.py initialization.py lab.py networks.py) \
-  src/bookbuild/compiled.py src/bookbuild/labfiles.py) package-lock.json constraints.txt | $(READY) $(KATEX)
-	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.labfiles _build/lab node_modules $(JOBS) \
+  src/bookbuild/lab/onnx_export.py src/bookbuild/lab/build.py) package-lock.json constraints.txt | $(READY) $(KATEX)
+	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.lab.build _build/lab node_modules $(JOBS) \
 	  && touch $@; else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi
 
 node_modules/whole: package-lock.json | $(KATEX)

@@ -1,18 +1,11 @@
 """How Sphinx builds the book: pages are in book/, our own extensions in src/bookbuild/."""
 
-import atexit
-import gc
 import os
 import sys
 from pathlib import Path
 
-from nbclient import NotebookClient
-
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))
-os.environ["JUPYTER_PATH"] = str(ROOT / "src/bookbuild")
-gc.set_threshold(100_000)  # a build makes many objects, and few of them wait for the collector
-atexit.register(gc.freeze)  # the end of the process frees what is left
 
 project = "Why not start at zero?"
 author = "The Zero Init maintainers"
@@ -26,25 +19,12 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
-    "bookbuild.accessible",
-    "bookbuild.bibliography",
-    "bookbuild.dark",
-    "bookbuild.drawings",
+    "bookbuild.content",
     "bookbuild.editions",
-    "bookbuild.epub",
-    "bookbuild.figures",
-    "bookbuild.films",
-    "bookbuild.freshness",
+    "bookbuild.execution",
+    "bookbuild.formulas",
     "bookbuild.lab",
-    "bookbuild.lablinks",
-    "bookbuild.light",
-    "bookbuild.mathematics",
-    "bookbuild.notebooks",
-    "bookbuild.results",
-    "bookbuild.searchindex",
-    "bookbuild.sharing",
-    "bookbuild.templates",
-    "bookbuild.warm",
+    "bookbuild.site",
 ]
 nitpicky = True
 numfig = True
@@ -60,8 +40,6 @@ nb_execution_show_tb = True
 nb_merge_streams = True
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
-NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
-nb_kernel_rgx_aliases = {"python3": "book"}  # the kernel in src/bookbuild/kernels
 warm_modules = [  # [] for kernels that start cold
     "torch",
     "torch._dynamo",

@@ -25,12 +25,10 @@ PEERS = ROOT / "_build/peers"
 
 # Lines for the end of a copy's conf.py.
 STOCK = """
-extensions = [e for e in extensions if e not in ("bookbuild.freshness", "bookbuild.warm")]
-nb_kernel_rgx_aliases = {}
-NotebookClient.shutdown_kernel.default_value = "graceful"
+extensions.remove("bookbuild.execution")
 """
 NBSPHINX = """
-of_myst_nb = {"myst_nb", *(f"bookbuild.{e}" for e in ("freshness", "notebooks", "sharing", "warm"))}
+of_myst_nb = {"myst_nb", *(f"bookbuild.{e}" for e in ("editions", "execution", "site"))}
 extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in of_myst_nb)]
 """
 # jupyter-book's program, and what it reads in place of conf.py.
@@ -47,7 +45,7 @@ sphinx:
   - sphinx.ext.autodoc
   - sphinx.ext.napoleon
   - sphinx.ext.viewcode
-  - bookbuild.results
+  - bookbuild.content.theorems
   config: {results_tests: ../tests/zeroinit}
 """
 TOC = """\

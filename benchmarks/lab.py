@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.builds import ROOT
 from benchmarks.measure import run
-from bookbuild.labfiles import ACTIVATIONS
-from bookbuild.pdf import BROWSERS
+from bookbuild.editions.pdf import BROWSERS
+from bookbuild.lab.build import ACTIVATIONS
 
 SITE = "https://lab.test"  # no host: the files come from a folder
 STEPS = """async activation => {
@@ -39,7 +39,7 @@ STEPS = """async activation => {
 
 def compiling(folder: Path) -> float:
     """Make the lab's files in a folder, and return the CPU seconds that it took."""
-    command = [sys.executable, "-m", "bookbuild.labfiles", str(folder), "node_modules", "2"]
+    command = [sys.executable, "-m", "bookbuild.lab.build", str(folder), "node_modules", "2"]
     return run(command, ROOT, os.environ, folder.with_suffix(".log")).cpu
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from benchmarks.builds import Copy, edit
 
 SERVE = (
-    "-m bookbuild.live -q -c . -d _build/serve-doctrees --port 0 --watch src --watch conf.py "
-    "--ignore */__pycache__/* book _build/serve"
+    "-m bookbuild.execution.serve -q -c . -d _build/serve-doctrees --port 0 --watch src "
+    "--watch conf.py --ignore */__pycache__/* book _build/serve"
 )
 PAGE = "symmetry"
 PATIENCE = 300

@@ -1,1 +1,1 @@
-"""The build of the book: small Sphinx extensions, and nothing about neural networks."""
+"""The build of the book, in folders; ``README.md`` says what is where."""

@@ -11,7 +11,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from bookbuild.dark import colours
+from bookbuild.site.dark_figures import colours
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"

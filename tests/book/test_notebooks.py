@@ -20,8 +20,8 @@ import pytest
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 
-from bookbuild import warm
-from bookbuild.lablinks import wrong
+from bookbuild.execution import warm
+from bookbuild.lab.links import wrong
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
@@ -60,7 +60,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "display_name": "Python 3",
         "language": "python",
         "argv": [
-            *(sys.executable, str(ROOT / "src/bookbuild/warm.py"), "-f", "{connection_file}"),
+            *(sys.executable, warm.__file__, "-f", "{connection_file}"),
             *("--log-level=ERROR", "--HistoryManager.enabled=False"),
         ],
         "env": {"PYDEVD_DISABLE_FILE_VALIDATION": "1"},

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from bookbuild.lablinks import wrong
+from bookbuild.lab.links import wrong
 from tests.book import mathml
 
 ROOT = Path(__file__).parents[2]

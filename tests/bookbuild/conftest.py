@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import warm
+from bookbuild.execution import warm
 
 ROOT = Path(__file__).parents[2]
 

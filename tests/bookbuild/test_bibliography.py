@@ -9,7 +9,7 @@ from pybtex.database import Entry, Person
 from pybtex.style import FormattedEntry
 from pybtex.style.formatting.alpha import Style
 
-from bookbuild.bibliography import KeptStyle
+from bookbuild.content.bibliography import KeptStyle
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book

@@ -1,6 +1,6 @@
 """One drawing for light and dark pages."""
 
-from bookbuild.dark import both, colours
+from bookbuild.site.dark_figures import both, colours
 
 
 def test_each_colour_of_a_drawing_gets_its_counterpart_on_dark_pages() -> None:

@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[2]
 CONF = f"""\
-extensions = ["myst_parser", "bookbuild.dark", "bookbuild.films"]
+extensions = ["myst_parser", "bookbuild.site.dark_figures", "bookbuild.content.films"]
 html_static_path = [{str(ROOT / "book/_static")!r}]
 figure_styles = ("light", "dark")
 """

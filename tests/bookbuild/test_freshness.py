@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bookbuild.footprint import reads
-from bookbuild.freshness import imported
+from bookbuild.execution.dependencies import imported
+from bookbuild.execution.footprint import reads
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
@@ -131,11 +131,11 @@ def test_pages_follow_what_they_run_on(book: "Book") -> None:
     book.write("book/none.txt", "")
     assert runs(book) == {"four"}
 
-    change(book, "src/bookbuild/results.py", "Link to this", "Address of this")
+    change(book, "src/bookbuild/content/theorems.py", "Link to this", "Address of this")
     assert runs(book) == set()
     assert "Address of this exercise" in book.text("_build/html/plain0.html")
 
-    change(book, "src/bookbuild/kernels/book/kernel.json", "svg", "png")
+    change(book, "src/bookbuild/execution/kernels/book/kernel.json", "svg", "png")
     assert runs(book) == {"one", "two", "three", "four"}
 
 
@@ -255,11 +255,16 @@ def test_a_page_that_fails_fails_alone_and_in_every_build(book: "Book") -> None:
 
 
 def test_a_kernel_that_reports_nothing_is_refused(book: "Book") -> None:
-    change(book, "src/bookbuild/kernels/book/kernel.json", '"--ext=bookbuild.footprint",', "")
+    change(
+        book,
+        "src/bookbuild/execution/kernels/book/kernel.json",
+        '"--ext=bookbuild.execution.footprint",',
+        "",
+    )
     write_page(book, "one")
     done = book.html()
     assert done.returncode != 0
-    assert "the kernel reports nothing: see bookbuild.footprint" in done.stderr
+    assert "the kernel reports nothing: see bookbuild.execution.footprint" in done.stderr
 
 
 @pytest.mark.parametrize(

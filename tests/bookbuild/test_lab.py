@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).parents[2]
 CONF = f"""\
 version = copyright = "1"
-extensions = ["myst_parser", "bookbuild.lab"]
+extensions = ["myst_parser", "bookbuild.lab.directive"]
 exclude_patterns = ["doctrees", "html", "epub"]
 html_static_path = [{str(ROOT / "book/_static")!r}]
 """
@@ -48,7 +48,7 @@ def build(folder: Path, builder: str = "html") -> str:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """Return a folder as ``bookbuild.labfiles`` leaves it."""
+    """Return a folder as ``bookbuild.lab.build`` leaves it."""
     folder = tmp_path / "_build/lab"
     (folder / "graphs").mkdir(parents=True)
     for name in ("lab.json", "graphs/1.onnx", "made-from"):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from oracles import NAMED
 from torch import Generator
 
-from bookbuild.labfiles import ACTIVATIONS, choices, draws, make, sources, step
+from bookbuild.lab.build import ACTIVATIONS, choices, draws, make, sources, step
 from zeroinit import functional, lab
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +203,7 @@ def test_nothing_is_made_again_unless_something_changed(
             made.extend(depths)
             return [b"graph"] * len(depths)
 
-    monkeypatch.setattr("bookbuild.labfiles.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("bookbuild.lab.build.ProcessPoolExecutor", Pool)
     folder = tmp_path / "lab"
     make(folder, ROOT / "node_modules", 1)
     assert made == list(lab.DEPTHS)
@@ -212,7 +212,7 @@ def test_nothing_is_made_again_unless_something_changed(
     made.clear()
     make(folder, ROOT / "node_modules", 1)
     assert not made
-    monkeypatch.setattr("bookbuild.labfiles.version", lambda package: "another")
+    monkeypatch.setattr("bookbuild.lab.build.version", lambda package: "another")
     make(folder, ROOT / "node_modules", 1)
     assert made
     assert [file.name for file in tmp_path.iterdir()] == ["lab"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from bookbuild.lablinks import controls, wrong
-from bookbuild.pdf import article
+from bookbuild.editions.pdf import article
+from bookbuild.lab.links import controls, wrong
 
-CONF = 'extensions = ["myst_parser", "bookbuild.lablinks"]\nepub_show_urls = "no"\n'
+CONF = 'extensions = ["myst_parser", "bookbuild.lab.links"]\nepub_show_urls = "no"\n'
 LAB = "# Lab\n\n{lab}`Here <start=kaiming&lr=0.1>`\n"
 
 

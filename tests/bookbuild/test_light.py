@@ -9,8 +9,9 @@ import pydata_sphinx_theme
 import pytest
 from fontTools.ttLib import TTFont
 
-from bookbuild.light import ICONS
-from bookbuild.stylesheet import cut, cut_font
+from bookbuild.site.assets import ICONS
+from bookbuild.site.purge_css import cut
+from bookbuild.tools.fonts import cut_font
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book

@@ -78,7 +78,7 @@ def test_edits_are_shown_until_it_is_stopped(
     book.write("src/zeroinit/__init__.py", MODULE)
     options = "--port 0 -q -c . -d _build/doctrees --watch src --watch conf.py book _build/serve"
     server = subprocess.Popen(
-        [sys.executable, "-m", "bookbuild.live", *options.split()],
+        [sys.executable, "-m", "bookbuild.execution.serve", *options.split()],
         cwd=book.folder,
         env=os.environ | {"PYTHONPATH": str(book.folder / "src")},
         stdout=subprocess.PIPE,
@@ -98,7 +98,12 @@ def test_edits_are_shown_until_it_is_stopped(
             edit("src/zeroinit/__init__.py", "VALUE = 1", "VALUE = 2", "the value is 2")
             edit("src/zeroinit/__init__.py", "Old words", "New words", "New words")
             wait_until(lambda: "New words" in book.text("_build/serve/_modules/zeroinit.html"))
-            edit("src/bookbuild/results.py", "Link to this", "Address of this", "Address of this")
+            edit(
+                "src/bookbuild/content/theorems.py",
+                "Link to this",
+                "Address of this",
+                "Address of this",
+            )
             family = psutil.Process(server.pid).children(recursive=True)
             assert family  # the warm process at least
         finally:

@@ -11,8 +11,8 @@ from unicodedata import normalize
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from bookbuild import node
-from bookbuild.katex import DRAW, Katex
+from bookbuild.formulas.katex import DRAW, Katex
+from bookbuild.tools import node
 from tests.book import mathml
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_what_katex_writes_amiss_is_mended(tex: str, output: str, tmp_path: Path
     need_katex()
     given = {"output": output, "formulas": [(tex, False)]}
     ((written, _),) = node.run(DRAW, KATEX, given)
-    assert mathml.wrong(written), "KaTeX has mended this itself: bookbuild.katex.mended can go"
+    assert mathml.wrong(written), "KaTeX has mended this itself: formulas.katex.mended can go"
     drawn = Katex(KATEX, tmp_path).draw({(tex, False)}, output)[tex, False].html
     assert not mathml.wrong(drawn)
     assert drawn.partition("</math>")[2] == written.partition("</math>")[2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bs4 import BeautifulSoup
 
-from bookbuild.results import marked_tests
+from bookbuild.content.theorems import marked_tests
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from bookbuild import warm
+from bookbuild.execution import warm
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
@@ -131,11 +131,11 @@ def plain(outputs: list[dict[str, Any]]) -> tuple[dict[str, str], list[dict[str,
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Two kernels, ``book`` as the book has it and ``stock`` without us, and a warm process."""
     folder = tmp_path_factory.mktemp("jupyter")
-    spec = json.loads((SRC / "bookbuild/kernels/book/kernel.json").read_text("utf-8"))
+    spec = json.loads((SRC / "bookbuild/execution/kernels/book/kernel.json").read_text("utf-8"))
     for name in ("book", "stock"):
         file = folder / "kernels" / name / "kernel.json"
         file.parent.mkdir(parents=True)
-        module = "bookbuild.warm" if name == "book" else "ipykernel_launcher"
+        module = "bookbuild.execution.warm" if name == "book" else "ipykernel_launcher"
         spec["argv"][2] = module
         file.write_text(json.dumps(spec), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -226,7 +226,7 @@ os.kill(os.getpid(), 9)"""
 STARTER = """
 import sys, nbclient
 from nbformat.v4 import new_code_cell, new_notebook
-from bookbuild import warm
+from bookbuild.execution import warm
 warm.start(["json"])
 cell = "import subprocess; subprocess.Popen(['sleep', '1000']); import time; time.sleep(1000)"
 nbclient.execute(new_notebook(cells=[new_code_cell(cell)]), kernel_name="book")
@@ -284,7 +284,7 @@ def test_a_kernel_of_another_python_is_stock(
 
 def test_after_the_build_no_kernel_starts(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(SRC), warm.ADDRESS: str(tmp_path / "gone")}
-    client = [sys.executable, "-m", "bookbuild.warm", "-f", "connection"]
+    client = [sys.executable, "-m", "bookbuild.execution.warm", "-f", "connection"]
     done = subprocess.run(client, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "The build is over, and so are its kernels.\n")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from bookbuild.pdf import BROWSERS, pages
+from bookbuild.editions.pdf import BROWSERS, pages
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
@@ -22,7 +22,7 @@ SITE = ROOT / "_build/html"
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> PdfReader:
     file = tmp_path_factory.mktemp("pdf") / "book.pdf"
-    command = [sys.executable, "-m", "bookbuild.pdf", str(SITE), str(file)]
+    command = [sys.executable, "-m", "bookbuild.editions.pdf", str(SITE), str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if not any(map(shutil.which, BROWSERS)):
         assert "apt-get install chromium" in done.stderr

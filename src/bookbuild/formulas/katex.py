@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from bs4 import BeautifulSoup
 
-from bookbuild import node
-from bookbuild.stylesheet import cut_font
+from bookbuild.tools import node
+from bookbuild.tools.fonts import cut_font
 from bookbuild.tools.store import Store
 
 DRAW = """

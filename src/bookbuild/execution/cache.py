@@ -7,49 +7,35 @@ digest, and every package that it used, with its version. They are good while al
 Prose, captions and the tags that hide a cell are not in the name. Sphinx is told of the files, so
 that it reads the page again when one changes.
 
-A kernel reports what it opens if its kernel.json names ``bookbuild.footprint``; a package that was
-imported before the page began is known from the import statements of the page and its files.
+A kernel reports what it opens if its kernel.json names ``bookbuild.execution.footprint``.
 """
 
-import ast
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import myst_nb.core.execute
-from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client.kernelspec import KernelSpec, get_kernel_spec
 from myst_nb.core.execute.direct import NotebookClientDirect
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode, from_dict
-from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, canonicalize_name
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.footprint import digest
+from bookbuild.execution.dependencies import fresh, providers, trace
+from bookbuild.execution.footprint import digest
 from bookbuild.tools.store import Store, name
 
+NOTHING_REPORTED = "the kernel reports nothing: see bookbuild.execution.footprint"
 RUN_TAGS = {"raises-exception", "skip-execution"}  # the tags that change what a cell gives
-
-
-class Sources(TypedDict):
-    """What outputs came from: files by their path from the root, packages by their name."""
-
-    files: dict[str, str | None]
-    packages: dict[str, str | None]
 
 
 class Page(NotebookClientDirect):  # type: ignore[misc]
@@ -111,7 +97,9 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
             finally:
                 del os.environ["FOOTPRINT"], os.environ["FOOTPRINT_ROOT"]
             if not report.exists():
-                raise ExtensionError("the kernel reports nothing: see bookbuild.footprint")
+                raise ExtensionError(
+                    "the kernel reports nothing: see bookbuild.execution.footprint"
+                )
             lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
         if dead:
             self.tell_death([line["cell"] for line in lines if "cell" in line])
@@ -158,93 +146,19 @@ def merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return kept
 
 
-def fresh(root: Path, sources: Sources) -> bool:
-    """Tell whether files and packages are as they were."""
-    return all(digest(root / file) == known for file, known in sources["files"].items()) and all(
-        version(package) == known for package, known in sources["packages"].items()
-    )
-
-
-def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
-    """Return what a page used, from its kernel's report and its import statements."""
-    files = {os.path.relpath(at["file"], root): at["digest"] for at in lines if "file" in at}
-    texts = [
-        (root / file).read_text("utf-8")
-        for file, known in files.items()
-        if file.endswith(".py") and known  # a page may try a module that is not there
-    ]
-    texts += [TransformerManager().transform_cell(cell) for cell in cells]
-    modules = {"ipykernel"}.union(*map(imported, texts))
-    opened = {line["package"] for line in lines if "package" in line}
-    modules |= {entry.partition(".")[0] for entry in opened}
-    asked = {entry.partition("-")[0] for entry in opened if entry.endswith(".dist-info")}
-    packages = needed([*asked, *(p for module in modules for p in providers().get(module, []))])
-    return {"files": files, "packages": {package: version(package) for package in packages}}
-
-
-@cache  # pages import the same files
-def imported(code: str) -> set[str]:
-    """Return the first names of the modules that import statements name."""
-    names: set[str] = set()
-    with suppress(SyntaxError):
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names.add(node.module.partition(".")[0])
-    return names
-
-
-@cache
-def providers() -> Mapping[str, list[str]]:
-    """Return the installed packages by the names of their modules."""
-    return metadata.packages_distributions()
-
-
-@cache
-def version(package: str) -> str | None:
-    """Return a package's version, or None if it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def needed(packages: Iterable[str]) -> set[str]:
-    """Return packages with all that they need, and that is installed."""
-    found: set[str] = set()
-    rest = [canonicalize_name(package) for package in packages]
-    while rest:
-        package = rest.pop()
-        if package in found or version(package) is None:
-            continue
-        found.add(package)
-        rest += required(package)
-    return found
-
-
-@cache
-def required(package: str) -> list[NormalizedName]:
-    """Return the packages that a package itself needs here."""
-    requirements = map(Requirement, metadata.requires(package) or [])
-    return [
-        canonicalize_name(requirement.name)
-        for requirement in requirements
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    ]
-
-
 def note_environment(app: Sphinx, config: Config) -> None:
     """Have Sphinx read every page again when a package or an extension of this book has changed."""
     found = [p.name for entry in sys.path for p in Path(entry).glob("*.dist-info")]
-    own = [
-        digest(file)
-        for extension in app.extensions.values()
-        if (file := getattr(extension.module, "__file__", None))
+    packages = {extension.partition(".")[0] for extension in app.extensions}
+    own = {
+        file
+        for module_name, module in sys.modules.items()
+        if module_name.partition(".")[0] in packages
+        and (file := getattr(module, "__file__", None))
         and Path(file).is_relative_to(app.confdir)
         and not Path(file).is_relative_to(sys.prefix)
-    ]
-    config.freshness_environment = name([sorted(found), own])
+    }
+    config.freshness_environment = name([sorted(found), *map(digest, sorted(own))])
 
 
 def take_over(app: Sphinx) -> None:
@@ -256,6 +170,6 @@ def take_over(app: Sphinx) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_config_value("freshness_environment", "", "env", types=frozenset({str}))
-    app.connect("config-inited", note_environment, priority=900)
+    app.connect("config-inited", note_environment)
     app.connect("builder-inited", take_over)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Make one PDF of the built site: ``python -m bookbuild.pdf SITE FILE``.
+"""Make one PDF of the built site: ``python -m bookbuild.editions.pdf SITE FILE``.
 
 The pages follow one another as their links to the next one say. They stand in one document, with
 a title page and a table of contents; what was folded is open, and a link between pages leads within

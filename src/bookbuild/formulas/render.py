@@ -21,7 +21,7 @@ from sphinx.util.math import get_node_equation_number, wrap_displaymath
 from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
-from bookbuild.katex import Drawn, Formula, Katex, visible
+from bookbuild.formulas.katex import Drawn, Formula, Katex, visible
 
 LOG = logging.getLogger(__name__)
 NUMBERED = re.compile(r"(\\(?:begin|end){(?:align|alignat|equation|gather))}")
@@ -137,5 +137,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         app.connect("write-started", mathematics.prepare)
         app.connect("html-page-context", mathematics.link)
     else:
-        app.setup_extension("bookbuild.mathjax")
+        app.setup_extension("bookbuild.formulas.mathjax")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,10 +1,11 @@
 """Jupyter kernels that start warm: forks of one process that has done the imports already.
 
-``python -m bookbuild.warm ARGUMENTS`` does as ``python -m ipykernel_launcher ARGUMENTS``, and takes
-its place in a kernel.json. The kernel is a fork of a warm process if the environment variable
-``WARM_KERNELS`` holds the address of one, and a stock kernel if not. As a Sphinx extension this
-file starts a warm process for the time of a build. Its one setting ``warm_modules`` lists what to
-import there; an empty list turns it off. Without ``fork``, as on Windows, all kernels are stock.
+``python -m bookbuild.execution.warm ARGUMENTS`` does as ``python -m ipykernel_launcher ARGUMENTS``,
+and takes its place in a kernel.json. The kernel is a fork of a warm process if the environment
+variable ``WARM_KERNELS`` holds the address of one, and a stock kernel if not. As a Sphinx extension
+this file starts a warm process for the time of a build. Its one setting ``warm_modules`` lists what
+to import there; an empty list turns it off. Without ``fork``, as on Windows, all kernels are stock.
+The process runs this file by its path: no file beside it may have the name of a standard module.
 
 Three processes take part. The *client* is what Jupyter starts, signals and stops. It hands its
 arguments, environment, folder and standard streams to the *warm* process. That forks a *kernel* and

@@ -10,7 +10,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild import node
+from bookbuild.tools import node
 from bookbuild.tools.store import Store
 
 # What makes these drawings shorter. The rest of SVGO's defaults takes time and finds nothing, or it

@@ -25,7 +25,7 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.util.typing import ExtensionMetadata
 from sphinx_markdown_builder.translator import MarkdownTranslator
 
-from bookbuild.freshness import imported
+from bookbuild.execution.dependencies import imported
 
 FOLDED = {"hide-cell", "hide-input", "remove-cell"}
 MARK = re.compile(r"^@@cell (\d+)@@$", re.M)

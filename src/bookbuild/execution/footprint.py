@@ -1,9 +1,10 @@
 """An IPython extension: write down which files and packages a kernel reads.
 
-Name it in kernel.json: ``--ext=bookbuild.footprint``. If the environment variable ``FOOTPRINT`` is
-the name of a file, the kernel adds a line of JSON to that file when it first opens a file below the
-folder ``FOOTPRINT_ROOT``, ``{"file": path, "digest": of what the file holds at that moment}``, and
-when it first opens a file of an installed package, ``{"package": its name in site-packages}``.
+Name it in kernel.json: ``--ext=bookbuild.execution.footprint``. If the environment variable
+``FOOTPRINT`` is the name of a file, the kernel adds a line of JSON to that file when it first opens
+a file below the folder ``FOOTPRINT_ROOT``, ``{"file": path, "digest": of what the file holds at
+that moment}``, and when it first opens a file of an installed package, ``{"package": its name in
+site-packages}``.
 To import is to open. A file that is only written is left out, and one that compiled code or another
 program opens is not seen. Every cell is reported when it starts, ``{"cell": source}``.
 """

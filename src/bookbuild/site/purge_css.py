@@ -6,16 +6,14 @@ asked. A custom property stays if something that stays reads it, and so do key f
 """
 
 import base64
-import io
-import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tinycss2
-from fontTools import subset
-from fontTools.ttLib import TTFont
+
+from bookbuild.tools.fonts import cut_font
 
 WORD = re.compile(r"[\w-]+")
 HOLDS_RULES = {"media", "supports", "layer", "container"}
@@ -120,16 +118,3 @@ def with_icons(style: str, font: Path) -> str:
     ]
     drawn = "data:font/woff2;base64," + base64.b64encode(cut_font(font, points)).decode()
     return re.sub(r"url\([^)]*\)", f"url({drawn})", face) + faces.sub("", style)
-
-
-def cut_font(font: Path, points: list[int]) -> bytes:
-    """Return a font with no other glyphs than those of some code points."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step
-    cut = TTFont(font, recalcTimestamp=False)
-    work = subset.Subsetter(subset.Options(hinting=False, layout_features=[], notdef_outline=False))
-    work.populate(unicodes=points)
-    work.subset(cut)
-    cut.flavor = "woff2"
-    written = io.BytesIO()
-    cut.save(written)
-    return written.getvalue()

@@ -1,7 +1,7 @@
 """A Sphinx extension: the directive ``{lab}`` puts a laboratory on a page, on the site alone.
 
 Its markup is ``lab.html`` beside this file, its script ``lab.js`` among the static files. What the
-script loads is made before by ``bookbuild.labfiles``, in the folder ``_build/lab``; without that
+script loads is made before by ``bookbuild.lab.build``, in the folder ``_build/lab``; without that
 folder a sentence stands in its place.
 """
 
@@ -15,10 +15,10 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.scripts import load_where
+from bookbuild.tools.page_script import load_where
 
 LOG = logging.getLogger(__name__)
-MARKUP = Path(__file__).with_suffix(".html")
+MARKUP = Path(__file__).with_name("lab.html")
 MISSING = (
     "This copy of the book was built without the lab, because npm's registry could not be reached. "
     "The next build tries again."

@@ -22,7 +22,7 @@ from sphinx.builders.html._assets import _JavaScript
 from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild import stylesheet
+from bookbuild.site import purge_css
 from bookbuild.tools.store import Store
 
 BUNDLE = "_static/site.css"
@@ -127,12 +127,12 @@ def bundle(
     }
     for name in sorted(linked):
         if name.endswith(".js"):
-            used.update(stylesheet.WORD.findall((site / name).read_text("utf-8")))
+            used.update(purge_css.WORD.findall((site / name).read_text("utf-8")))
     style = "\n".join(source.read_text("utf-8") for source in sources)
-    made_of = [style, *sorted(used), Path(stylesheet.__file__).read_text("utf-8")]
+    made_of = [style, *sorted(used), Path(purge_css.__file__).read_text("utf-8")]
     kept = store.get(made_of)
     if kept is None:
-        kept = stylesheet.cut(style, used, site / ICONS).encode()
+        kept = purge_css.cut(style, used, site / ICONS).encode()
         store.put(made_of, kept)
     (site / BUNDLE).write_bytes(kept)
 

@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.scripts import load_where
+from bookbuild.tools.page_script import load_where
 
 PLAYER = """
 <div class="film" role="group" aria-label="Player" hidden>

@@ -1,6 +1,6 @@
 """What the lab's page loads: compiled steps, drawn numbers, points, and what npm brought.
 
-``python -m bookbuild.labfiles _build/lab node_modules 2`` makes the files, with two processes, if
+``python -m bookbuild.lab.build _build/lab node_modules 2`` makes the files, with two processes, if
 what they are made from has changed.
 """
 
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from bookbuild import compiled
+from bookbuild.lab import onnx_export
 from bookbuild.tools.store import draft
 from zeroinit import data, functional, initialization, lab, networks
 
@@ -68,7 +68,7 @@ def step(depth: int) -> bytes:
         return (*new.numbers.values(), new.weights, *seen)
 
     outputs = [f"{name}'" for name in carried] + list(functional.Seen._fields)
-    return compiled.compiled(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
+    return onnx_export.compiled(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
 
 
 def draws(seed: int) -> bytes:
@@ -107,7 +107,7 @@ def licence(packages: Path) -> str:
 
 def sources(packages: Path) -> list[Path]:
     """Return the files that decide what is made."""
-    modules = (data, functional, initialization, lab, networks, compiled)
+    modules = (data, functional, initialization, lab, networks, onnx_export)
     own = [Path(str(module.__file__)) for module in modules]
     return [*own, Path(__file__), *(packages / name / "package.json" for name in NPM)]
 

@@ -1,9 +1,10 @@
 """Serve the book and rebuild it on every save: sphinx-autobuild, with builds that start warm.
 
-``python -m bookbuild.live ARGUMENTS`` takes the arguments of sphinx-autobuild. The first build runs
-in the serving process, which after it has imported Sphinx, its extensions and the package; every
-later build is a fork of that process and imports only this repository's own modules anew. A warm
-process for kernels stands by while the server runs. Without ``fork`` it is plain sphinx-autobuild.
+``python -m bookbuild.execution.serve ARGUMENTS`` takes the arguments of sphinx-autobuild. The first
+build runs in the serving process, which after it has imported Sphinx, its extensions and the
+package; every later build is a fork of that process and imports only this repository's own modules
+anew. A warm process for kernels stands by while the server runs. Without ``fork`` it is plain
+sphinx-autobuild.
 """
 
 import multiprocessing
@@ -21,7 +22,8 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx_autobuild.build import Builder
 from sphinx_autobuild.utils import show_message
 
-from bookbuild import warm
+from bookbuild import execution
+from bookbuild.execution import warm
 
 
 class WarmBuilder(Builder):  # type: ignore[misc]
@@ -58,7 +60,8 @@ def warm_up() -> None:
     settings = runpy.run_path("conf.py")
     if settings["warm_modules"]:
         warm.start(settings["warm_modules"])
-        kernel = KernelManager(kernel_name=settings["nb_kernel_rgx_aliases"]["python3"])
+        execution.offer_kernel()
+        kernel = KernelManager(kernel_name=execution.KERNEL)
         kernel.start_kernel(extra_arguments=["--version"])
 
 

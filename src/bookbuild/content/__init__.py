@@ -1,0 +1,11 @@
+"""What an author may write, in whatever edition: theorems, films and references."""
+
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the parts of this folder to Sphinx."""
+    for part in ("bibliography", "films", "theorems"):
+        app.setup_extension(f"{__name__}.{part}")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

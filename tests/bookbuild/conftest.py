@@ -61,11 +61,11 @@ class Book:
             text=True,
         )
 
-    def html(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``make html`` in the environment that runs this test."""
+    def html(self, *arguments: str, target: str = "html") -> subprocess.CompletedProcess[str]:
+        """Run ``make html``, or make another target, in the environment that runs this test."""
         self.write(".venv/ready", "")
         self.write("node_modules/.package-lock.json", "")
-        return self.make("html", f"BIN={Path(sys.executable).parent}", *arguments)
+        return self.make(target, f"BIN={Path(sys.executable).parent}", *arguments)
 
 
 @pytest.fixture

@@ -1,17 +1,12 @@
 """A figure of many frames has a player, and only a page that has one loads its script."""
 
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).parents[2]
-CONF = f"""\
-extensions = ["myst_parser", "bookbuild.site.dark_figures", "bookbuild.content.films"]
-html_static_path = [{str(ROOT / "book/_static")!r}]
-figure_styles = ("light", "dark")
-"""
+if TYPE_CHECKING:
+    from tests.bookbuild.conftest import Book
+
 PAGE = "# Page\n\n```{{figure}} {name}.svg\n:alt: A square.\n\nA caption.\n```\n"
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg">{frames}<path style="fill: #1f2328"/></svg>'
 FRAMES = "".join(
@@ -19,22 +14,14 @@ FRAMES = "".join(
 )
 
 
-def test_a_film_has_a_player_and_a_still_has_none(tmp_path: Path) -> None:
-    files = {"conf.py": CONF, "light": "1F2328", "dark": "D8DEE4", "index.md": "# Index\n"}
+def test_a_film_has_a_player_and_a_still_has_none(book: "Book") -> None:
     for name, frames in (("film", FRAMES), ("still", "")):
-        files |= {
-            f"{name}.md": PAGE.format(name=name),
-            f"{name}.svg": DRAWING.format(frames=frames),
-        }
-        files["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
-    for name, text in files.items():
-        (tmp_path / name).write_text(text, "utf-8")
-    subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "site")],
-        check=True,
-    )
+        book.write(f"book/{name}.md", PAGE.format(name=name))
+        book.write(f"book/{name}.svg", DRAWING.format(frames=frames))
+    done = book.html()
+    assert done.returncode == 0, done.stderr
     film, still = (
-        BeautifulSoup((tmp_path / f"site/{name}.html").read_text("utf-8"), "html.parser")
+        BeautifulSoup(book.text(f"_build/html/{name}.html"), "html.parser")
         for name in ("film", "still")
     )
     (player,) = film.select("figure .film")
@@ -48,5 +35,5 @@ def test_a_film_has_a_player_and_a_still_has_none(tmp_path: Path) -> None:
     assert [button["type"] for button in player.select("button")] == ["button", "button"]
     assert [script.has_attr("defer") for script in film.select('script[src*="film.js"]')] == [True]
     assert not still.select('.film, script[src*="film.js"]')
-    built = (tmp_path / "site/_images/film.svg").read_text("utf-8")
+    built = book.text("_build/html/_images/film.svg")
     assert "(prefers-color-scheme:dark){[style" in built

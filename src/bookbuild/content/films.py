@@ -12,7 +12,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.tools.page_script import load_where
+from bookbuild.tools import page_script
+from bookbuild.tools.edition import is_site
 
 PLAYER = """
 <div class="film" role="group" aria-label="Player" hidden>
@@ -27,7 +28,7 @@ PLAYER = """
 
 def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Put a player below every image that has frames."""
-    if app.builder.name != "html":
+    if not is_site(app):
         return
     for image in list(doctree.findall(nodes.image)):
         file = Path(app.srcdir, image["uri"])
@@ -41,8 +42,10 @@ def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 )
 
 
+load_script = page_script.where('class="film"', "film.js")
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.connect("doctree-resolved", add_players)
-    load_where(app, 'class="film"', "film.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

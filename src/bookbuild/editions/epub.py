@@ -84,8 +84,6 @@ def mend(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Make a page's body valid XHTML that shows everything."""
-    if app.builder.name != "epub":
-        return
     linked = {f"_static/{name}" for name in styles(app.config)}
     context["css_files"] = [file for file in context["css_files"] if str(file.filename) in linked]
     if "body" not in context:
@@ -112,5 +110,4 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_builder(Builder, override=True)
     app.connect("config-inited", name_cover)
-    app.connect("html-page-context", mend, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

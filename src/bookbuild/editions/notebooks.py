@@ -216,7 +216,7 @@ def write(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Write the notebook of a page, and tell the page's template where it lies."""
-    if app.builder.name != "html" or doctree is None or page in app.config.notebooks_exclude:
+    if doctree is None or page in app.config.notebooks_exclude:
         return
     cells = enumerate(source(app, page))
     codes = {index: code(cell) for index, cell in cells if cell.cell_type == "code"}
@@ -248,5 +248,4 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_config_value("notebooks_package", "", "html", types=frozenset({str}))
     app.add_config_value("notebooks_extras", {}, "html", types=frozenset({dict}))
     app.add_config_value("notebooks_exclude", [], "html", types=frozenset({list}))
-    app.connect("html-page-context", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,6 +15,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.tools.edition import is_site
+
 
 class editions(nodes.General, nodes.Element):  # noqa: N801 - named as its directive
     """The place of the list."""
@@ -32,7 +34,7 @@ class Editions(SphinxDirective):
 def made(app: Sphinx) -> dict[Path, str]:
     """Return the files that are there, with what they are; only a site offers them."""
     found = {Path(app.confdir, file): words for file, words in app.config.editions.items()}
-    return {f: words for f, words in found.items() if app.builder.name == "html" and f.exists()}
+    return {f: words for f, words in found.items() if is_site(app) and f.exists()}
 
 
 def write_again(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
@@ -54,10 +56,8 @@ def offer(app: Sphinx, page: nodes.document, name: str) -> None:
         place.replace_self([offered] if offered.children else [])
 
 
-def publish(app: Sphinx, exception: Exception | None) -> None:
+def publish(app: Sphinx) -> None:
     """Copy the files into the site, and take away what is not made any more."""
-    if exception or app.builder.name != "html":
-        return
     for name in {Path(file).name for file in app.config.editions} - {f.name for f in made(app)}:
         Path(app.outdir, name).unlink(missing_ok=True)
     for file in made(app):
@@ -73,5 +73,4 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("editions", Editions)
     app.connect("env-updated", write_again)
     app.connect("doctree-resolved", offer)
-    app.connect("build-finished", publish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

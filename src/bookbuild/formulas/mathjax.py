@@ -8,6 +8,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.builders import Builder
 from sphinx.config import Config
 from sphinx.util.fileutil import copy_asset
 from sphinx.util.typing import ExtensionMetadata
@@ -21,9 +22,9 @@ def point_to_script(app: Sphinx, config: Config) -> None:
     config.mathjax_path = f"mathjax/{SCRIPT}"
 
 
-def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
-    """Copy the script and the fonts beside the built pages."""
-    if exception or app.builder.format != "html":
+def copy_mathjax(app: Sphinx, builder: Builder) -> None:
+    """Copy the script and the fonts to where pages will stand."""
+    if builder.format != "html":
         return
     files = distribution("sphinx-mathjax-offline").locate_file(
         "sphinx-mathjax-offline/static/mathjax"
@@ -36,5 +37,5 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.connect("config-inited", point_to_script)
-    app.connect("build-finished", copy_mathjax)
+    app.connect("write-started", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,6 +22,7 @@ from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.formulas.katex import Drawn, Formula, Katex, visible
+from bookbuild.tools.edition import EPUB
 
 LOG = logging.getLogger(__name__)
 NUMBERED = re.compile(r"(\\(?:begin|end){(?:align|alignat|equation|gather))}")
@@ -73,7 +74,7 @@ class Mathematics:
         """Before pages are written, have every formula drawn, and the style and fonts in place."""
         if builder.format != "html":
             return
-        self.output = "mathml" if builder.name == "epub" else "htmlAndMathml"
+        self.output = "mathml" if builder.name == EPUB else "htmlAndMathml"
         noted = {f for page in app.env.metadata.values() for f in page.get("formulas", ())}
         self.drawn = self.katex.draw(noted, self.output)
         if noted and self.output != "mathml":
@@ -113,15 +114,27 @@ class Mathematics:
         page.body.append(f"{box}{self.html(node)}</div></div>\n")
         raise nodes.SkipNode
 
-    def link(
-        self, app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: object
-    ) -> None:
-        """Link the style on pages that show a formula, be it in the title of another page."""
-        titles = {page for page, title in app.env.titles.items() if title.next_node(nodes.math)}
-        if name in titles:
-            context["title"] = escape(app.env.titles[name].astext())
-        if self.output != "mathml" and (titles or context.get("has_maths_elements")):
-            app.add_css_file("katex/katex.css")
+
+def titles(app: Sphinx) -> set[str]:
+    """Return the pages whose title holds a formula that KaTeX draws."""
+    drawn = bool(app.config.katex_version)
+    return {p for p, title in app.env.titles.items() if drawn and title.next_node(nodes.math)}
+
+
+def write_title(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Write the title of a page with its formulas as plain text, for the browser's window."""
+    if page in titles(app):
+        context["title"] = escape(app.env.titles[page].astext())
+
+
+def link_style(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Link the style on pages that show a formula, be it in the title of another page."""
+    if titles(app) or (app.config.katex_version and context.get("has_maths_elements")):
+        app.add_css_file("katex/katex.css")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -135,7 +148,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         app.add_html_math_renderer("katex", (mathematics.inline, None), (mathematics.block, None))
         app.connect("doctree-read", note)
         app.connect("write-started", mathematics.prepare)
-        app.connect("html-page-context", mathematics.link)
     else:
         app.setup_extension("bookbuild.formulas.mathjax")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

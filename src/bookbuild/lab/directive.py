@@ -15,7 +15,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.tools.page_script import load_where
+from bookbuild.tools import page_script
+from bookbuild.tools.edition import is_site
 
 LOG = logging.getLogger(__name__)
 MARKUP = Path(__file__).with_name("lab.html")
@@ -52,15 +53,18 @@ def outdated(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str
 
 def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Keep the laboratory on the site only."""
-    if app.builder.name != "html":
+    if not is_site(app):
         for raw in list(doctree.findall(nodes.raw)):
             if raw.get("lab"):
                 raw.parent.remove(raw)
 
 
-def copy(app: Sphinx, exception: Exception | None) -> None:
+load_script = page_script.where('class="lab"', "lab.js")
+
+
+def copy_files(app: Sphinx) -> None:
     """Put what the script loads beside it."""
-    if not exception and app.builder.name == "html" and made(app).exists():
+    if made(app).exists():
         ours = shutil.ignore_patterns("made-from")
         shutil.copytree(made(app), Path(app.outdir, "_static/lab"), ignore=ours, dirs_exist_ok=True)
 
@@ -70,6 +74,4 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("lab", LabDirective)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-resolved", choose)
-    load_where(app, 'class="lab"', "lab.js")
-    app.connect("build-finished", copy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

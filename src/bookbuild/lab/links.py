@@ -20,6 +20,8 @@ from sphinx.util.docutils import ReferenceRole
 from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.tools.edition import is_site
+
 LOG = logging.getLogger(__name__)
 PAGE = "lab"
 WIDGET = Path(__file__).with_name("lab.html")
@@ -104,7 +106,7 @@ def resolve(
     """Return the link to the page of the lab; on a site with the state as its fragment."""
     if node["reftype"] != "lab" or PAGE not in env.found_docs:
         return None
-    if app.builder.name == "html":
+    if is_site(app):
         return make_refnode(app.builder, node["refdoc"], PAGE, node["reftarget"], content)
     return make_refnode(app.builder, node["refdoc"], PAGE, "", content)
 

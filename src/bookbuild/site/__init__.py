@@ -5,16 +5,6 @@ from sphinx.util.typing import ExtensionMetadata
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the parts of this folder to Sphinx."""
-    for part in (
-        "accessibility",
-        "assets",
-        "dark_figures",
-        "figures",
-        "metadata",
-        "minify_svg",
-        "search_index",
-        "template_cache",
-    ):
-        app.setup_extension(f"{__name__}.{part}")
+    """Connect the pipeline to Sphinx."""
+    app.setup_extension(f"{__name__}.pipeline")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,10 +1,10 @@
-"""A Sphinx extension: what a screen reader stumbles over in the tools' pages, mended."""
+"""What a screen reader stumbles over in the tools' pages, mended."""
 
 import re
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.typing import ExtensionMetadata
 
 MENDED = {
     # docutils: these roles are deprecated, and a list of such entries is no list without items
@@ -21,7 +21,7 @@ TABLE = '<div class="pst-scrollable-table-container">'
 
 
 def mend(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, str], doctree: nodes.Node
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Mend the body of a page, and name the regions of its tables, which may scroll."""
     body = context.get("body", "")
@@ -31,9 +31,3 @@ def mend(
         body = body.replace(TABLE, f'{TABLE[:-1]} role="region" aria-label="Table {number}">', 1)
     if body:
         context["body"] = body
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("html-page-context", mend)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,7 +10,7 @@ removed.
 import re
 from pathlib import Path
 from posixpath import normpath
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from docutils import nodes
@@ -49,19 +49,16 @@ class PlainFormatter(HtmlFormatter):  # type: ignore[misc] # Pygments has no typ
 
 
 def note_shared(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Keep the names of the style sheets that every page links, before pages add their own."""
-    if app.builder.name == "html":
-        context["shared"] = [str(css.filename) for css in context["css_files"]]
+    context["shared"] = [str(css.filename) for css in context["css_files"]]
 
 
 def choose(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Give the template the bundle, the page's own style sheets and the scripts that it needs."""
-    if "shared" not in context:
-        return
     body = str(context.get("body", ""))
     context["bundle"] = BUNDLE
     context["css_files"] = [
@@ -75,16 +72,10 @@ def choose(
     ]
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def finish(app: Sphinx) -> None:
     """Write the bundle, and remove what no page leads to."""
-    if (
-        exception
-        or not isinstance(app.builder, StandaloneHTMLBuilder)
-        or app.builder.name != "html"
-    ):
-        return
     site = Path(app.outdir)
-    shared = [str(css.filename) for css in app.builder._css_files]
+    shared = [str(css.filename) for css in cast(StandaloneHTMLBuilder, app.builder)._css_files]
     texts = {
         page: page.read_text("utf-8")
         for page in sorted(site.rglob("*.html"))
@@ -140,7 +131,4 @@ def bundle(
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     PygmentsBridge.html_formatter = PlainFormatter
-    app.connect("html-page-context", note_shared, priority=0)
-    app.connect("html-page-context", choose, priority=999)
-    app.connect("build-finished", finish, priority=900)  # after those that copy files
     return {"parallel_read_safe": True, "parallel_write_safe": True}

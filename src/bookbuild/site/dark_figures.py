@@ -33,11 +33,11 @@ def both(svg: str, dark: Mapping[str, str]) -> str:
     return re.sub(r"<svg[^>]*>", lambda root: root[0] + style, svg, count=1)
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def finish(app: Sphinx) -> None:
     """Finish the figures of the pages that were written."""
     folder = Path(app.outdir, app.builder.imagedir)
     figures = [folder / name for name in app.builder.images.values() if name.endswith(".svg")]
-    if exception or app.builder.name != "html" or not figures:
+    if not figures:
         return
     light, dark = (
         colours(Path(app.confdir, name).read_text("utf-8")) for name in app.config.figure_styles
@@ -50,6 +50,4 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_config_value("figure_styles", (), "html", [tuple])
-    # when drawings are short: the rules make it slow to look through them
-    app.connect("build-finished", finish, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

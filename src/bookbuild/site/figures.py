@@ -1,4 +1,4 @@
-"""A Sphinx extension: each figure keeps its place while it loads, and leads to itself, large.
+"""Each figure keeps its place while it loads, and leads to itself, large.
 
 An image is told its size, so nothing moves when it comes. All but a page's first are fetched when
 they are about to be seen. And each is a link to its own file, which a script may show in a dialog.
@@ -6,17 +6,17 @@ they are about to be seen. And each is a link to its own file, which a script ma
 
 import re
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.images import get_image_size
-from sphinx.util.typing import ExtensionMetadata
 
 IMAGE = re.compile(r'<img (?P<rest>[^>]*?)src="(?P<src>[^"]*/(?P<name>[^"/]+))"(?P<more>[^>]*?)/?>')
 
 
 def enlarge(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, str], doctree: nodes.Node
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Give the images of a page's body their sizes and links."""
     files = {name: Path(app.srcdir, file) for file, name in app.builder.images.items()}
@@ -33,12 +33,6 @@ def enlarge(
             f'<img {image["rest"]}src="{image["src"]}"{image["more"]}{told} /></a>'
         )
 
-    if app.builder.name == "html" and (found := IMAGE.search(context.get("body", ""))):
+    if found := IMAGE.search(context.get("body", "")):
         first = found.start()
         context["body"] = IMAGE.sub(larger, context["body"])
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("html-page-context", enlarge)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""A Sphinx extension: what search engines, and those to whom a page is sent, see of the site.
+"""What search engines, and those to whom a page is sent, see of the site.
 
 Each page says in a sentence what it holds (``html_meta`` in its front matter), and shows the
 picture that the first page glued as ``preview``. If ``html_baseurl`` says where the site is, pages
@@ -15,7 +15,6 @@ from urllib.parse import quote, urljoin
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.typing import ExtensionMetadata
 
 PICTURE = "_images/preview.png"
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]*name="description"')
@@ -33,15 +32,13 @@ UNLISTED = {"404", "search"}  # they are no answer to a search
 
 
 def describe(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Add a page's description and preview to its head."""
-    if app.builder.name != "html":
-        return
-    if pagename in app.env.titles:
-        title = app.env.titles[pagename].astext()
+    if page in app.env.titles:
+        title = app.env.titles[page].astext()
     else:
-        title = UNTITLED.get(pagename) or re.sub(
+        title = UNTITLED.get(page) or re.sub(
             r"<[^>]*>", "", unescape(context.get("title") or context["indextitle"])
         )
     written = context.get("metatags", "")
@@ -76,10 +73,8 @@ def preview(app: Sphinx) -> dict[str, Any]:
     return dict(json.loads(glued.read_text("utf-8")).get("preview", {})) if glued.exists() else {}
 
 
-def write(app: Sphinx, exception: Exception | None) -> None:
+def write(app: Sphinx) -> None:
     """Write the preview, and what tells search engines of the pages."""
-    if exception or app.builder.name != "html":
-        return
     site, base = Path(app.outdir), app.config.html_baseurl
     if picture := preview(app):
         (site / PICTURE).parent.mkdir(exist_ok=True)
@@ -94,10 +89,3 @@ def write(app: Sphinx, exception: Exception | None) -> None:
         (site / "sitemap.xml").write_text(SITEMAP.format(entries), "utf-8")
         rules.append(f"Sitemap: {urljoin(base, 'sitemap.xml')}")
     (site / "robots.txt").write_text("\n".join(rules) + "\n", "utf-8")
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("html-page-context", describe)
-    app.connect("build-finished", write, priority=950)  # when only pages are left
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""A Sphinx extension: the site's drawings say the same in fewer bytes.
+"""The site's drawings say the same in fewer bytes.
 
 SVGO writes a drawing's paths with the digits that an eye can tell apart, and leaves out what draws
 nothing. It is in ``node_modules``, which ``npm ci`` makes; without it drawings stay as they are.
@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 from sphinx.application import Sphinx
-from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools import node
 from bookbuild.tools.store import Store
@@ -26,10 +25,10 @@ process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).ma
 """
 
 
-def shorten(app: Sphinx, exception: Exception | None) -> None:
+def shorten(app: Sphinx) -> None:
     """Shorten the drawings of the pages that were written, each once: what it gives is kept."""
     package = Path(app.confdir, "node_modules/svgo")
-    if exception or app.builder.name != "html" or not package.exists():
+    if not package.exists():
         return
     made_by = SHORTEN + json.loads((package / "package.json").read_text("utf-8"))["version"]
     store = Store(Path(app.doctreedir, "drawings"))
@@ -47,9 +46,3 @@ def shorten(app: Sphinx, exception: Exception | None) -> None:
             store.put([made_by, drawing], shorter[drawing])
     for file, drawing in drawings.items():
         file.write_bytes(shorter[drawing])
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("build-finished", shorten)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

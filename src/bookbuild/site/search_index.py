@@ -1,4 +1,4 @@
-"""A Sphinx extension: an incremental build forgets no index entry of the search.
+"""An incremental build forgets no index entry of the search.
 
 Sphinx takes words and titles of pages that it does not write again from the index of the last
 build, but not their index entries (its issue 12599). Readers then find no function of the API.
@@ -8,13 +8,12 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
-from sphinx.util.typing import ExtensionMetadata
 
 
 def restore(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
     """Give the index the entries of pages that this build did not write; add no page."""
     if not isinstance(app.builder, StandaloneHTMLBuilder) or app.builder.indexer is None:
-        return []
+        return []  # an EPUB has no search
     file = Path(app.outdir, app.builder.searchindex_filename)
     if not file.exists():
         return []
@@ -28,9 +27,3 @@ def restore(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
     for page in entries.keys() & app.env.found_docs:
         app.builder.indexer._index_entries.setdefault(page, entries[page])
     return []
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("html-collect-pages", restore)  # all pages are written, and the index is not
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

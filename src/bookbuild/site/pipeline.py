@@ -1,0 +1,118 @@
+"""What happens to a page of the site, and at the end of a build, in the order in which it happens.
+
+Sphinx has written a page's body when it asks extensions and the theme what the page's template is
+to be told. A step for pages takes what Sphinx gives its event ``html-page-context``, and changes
+the context or the body in it. Pages may be written by several processes; the last steps are taken
+by one, when all files are there.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+from bookbuild.content import films
+from bookbuild.editions import epub, notebooks, offer
+from bookbuild.formulas import render
+from bookbuild.lab import directive
+from bookbuild.site import (
+    accessibility,
+    assets,
+    dark_figures,
+    figures,
+    metadata,
+    minify_svg,
+    search_index,
+    template_cache,
+)
+from bookbuild.tools.edition import EPUB, SITE, is_site
+
+PageStep = Callable[[Sphinx, str, str, dict[str, Any], nodes.document | None], None]
+LastStep = Callable[[Sphinx], None]
+
+BEFORE_THEME: tuple[PageStep, ...] = (
+    assets.note_shared,  # before any page adds style sheets of its own
+)
+PAGE: tuple[PageStep, ...] = (
+    accessibility.mend,
+    figures.enlarge,
+    films.load_script,
+    directive.load_script,
+    render.write_title,
+    render.link_style,
+    notebooks.write,
+    metadata.describe,
+)
+AFTER_THEME: tuple[PageStep, ...] = (
+    assets.choose,  # of all that was added
+)
+EPUB_PAGE: tuple[PageStep, ...] = (
+    accessibility.mend,
+    render.write_title,
+    epub.mend,
+)
+BEFORE_INDEX = (search_index.restore,)  # all pages are written, and the search index is not
+FINISH: tuple[LastStep, ...] = (
+    directive.copy_files,
+    offer.publish,
+    minify_svg.shorten,
+    dark_figures.finish,  # when drawings are short: its rules make them slow to look through
+    assets.finish,  # after all that copy files
+    metadata.write,  # when only pages are left
+)
+
+# Sphinx calls what is connected in the order of these numbers. It has 500 for the theme, and for
+# extensions that say nothing.
+FIRST, THEME, LAST = 0, 500, 999
+
+
+def for_pages(step: PageStep, edition: str) -> PageStep:
+    """Return a step that leaves the pages of other editions alone."""
+
+    @wraps(step)
+    def run(
+        app: Sphinx,
+        page: str,
+        template: str,
+        context: dict[str, Any],
+        doctree: nodes.document | None,
+    ) -> None:
+        if app.builder.name == edition:
+            step(app, page, template, context, doctree)
+
+    return run
+
+
+def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
+    """Return a step that is taken if this is the site, and the build did not fail."""
+
+    @wraps(step)
+    def run(app: Sphinx, exception: Exception | None) -> None:
+        if is_site(app) and exception is None:
+            step(app)
+
+    return run
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the steps to Sphinx, and what they need."""
+    for folder in ("content", "editions", "formulas", "lab"):
+        app.setup_extension(f"bookbuild.{folder}")
+    for module in (assets, dark_figures, template_cache):
+        app.setup_extension(module.__name__)
+    for edition, steps, when in (
+        (SITE, BEFORE_THEME, FIRST),
+        (SITE, PAGE, THEME),
+        (SITE, AFTER_THEME, LAST),
+        (EPUB, EPUB_PAGE, LAST),
+    ):
+        for step in steps:
+            app.connect("html-page-context", for_pages(step, edition), priority=when)
+    for restore in BEFORE_INDEX:
+        app.connect("html-collect-pages", restore)
+    for last in FINISH:
+        app.connect("build-finished", at_the_end(last), priority=LAST)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

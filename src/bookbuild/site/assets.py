@@ -7,7 +7,10 @@ code that looks like plain text has no tags; and files below ``_static`` that no
 removed.
 """
 
+import json
 import re
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from posixpath import normpath
 from typing import Any, cast
@@ -22,7 +25,7 @@ from sphinx.builders.html._assets import _JavaScript
 from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.site import purge_css
+from bookbuild.tools import fonts
 from bookbuild.tools.store import Store
 
 BUNDLE = "_static/site.css"
@@ -37,6 +40,8 @@ NEEDED_FOR = {  # what a page must hold to need a script
     "_static/copybutton.js": "<pre",
 }
 PLAIN = {Token.Name, Token.Punctuation, Token.Text.Whitespace, Token.Name.Namespace}
+PURGE = Path(__file__).with_name("purge_css.py")  # few builds cut a style sheet, and import it
+WORD = re.compile(r"[\w-]+")
 WORDS = re.compile(r"<([a-z][\w-]*)|\b(?:class|id)=\"([^\"]*)\"")
 LINKS = re.compile(r"<(?:link|script|img|source|object|a)\b[^>]*?\b(?:href|src|data)=\"([^\"]+)\"")
 
@@ -76,18 +81,19 @@ def finish(app: Sphinx) -> None:
     """Write the bundle, and remove what no page leads to."""
     site = Path(app.outdir)
     shared = [str(css.filename) for css in cast(StandaloneHTMLBuilder, app.builder)._css_files]
-    texts = {
-        page: page.read_text("utf-8")
-        for page in sorted(site.rglob("*.html"))
-        if "_static" not in page.parts
-    }
+    store = Store(Path(app.doctreedir, "styles"))
+    files = (page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts)
+    pages = look_through(store, files, in_page)
     linked = {
         normpath(page.parent.relative_to(site).joinpath(unquote(urlsplit(link).path)).as_posix())
-        for page, text in texts.items()
-        for link in LINKS.findall(text)
-        if "_static/" in link
+        for page, found in pages.items()
+        for link in found["links"]
     }
-    bundle(Store(Path(app.doctreedir, "styles")), site, shared, texts, linked)
+    scripts = look_through(
+        store, (site / name for name in sorted(linked) if name.endswith(".js")), in_script
+    )
+    used = {word for found in (*pages.values(), *scripts.values()) for word in found["words"]}
+    bundle(store, site, shared, used)
     for style in sorted(site / name for name in linked if name.endswith(".css")):
         for link in re.findall(r"url\(\s*[\"']?([^\"')]+)", style.read_text("utf-8")):
             linked.add(normpath((style.parent.relative_to(site) / link).as_posix()))
@@ -103,26 +109,44 @@ def finish(app: Sphinx) -> None:
             path.rmdir()
 
 
-def bundle(
-    store: Store, site: Path, shared: list[str], texts: dict[Path, str], linked: set[str]
-) -> None:
+def in_page(text: str) -> dict[str, list[str]]:
+    """Return the elements, classes and ids of a page, and what it links below ``_static``."""
+    words = {w for tag, value in WORDS.findall(text) for w in (tag, *value.split())}
+    links = {link for link in LINKS.findall(text) if "_static/" in link}
+    return {"words": sorted(words), "links": sorted(links)}
+
+
+def in_script(text: str) -> dict[str, list[str]]:
+    """Return the words of a script, some of which it may give to elements."""
+    return {"words": sorted(set(WORD.findall(text)))}
+
+
+def look_through(
+    store: Store, files: Iterable[Path], find: Callable[[str], dict[str, list[str]]]
+) -> dict[Path, dict[str, list[str]]]:
+    """Return what is found in each file; in one that has not changed, it was found before."""
+    finder = [find.__name__, Path(__file__).read_text("utf-8")]
+    before = json.loads(store.get(finder) or b"{}")
+    texts = {file: file.read_text("utf-8") for file in files}
+    names = {file: sha256(text.encode()).hexdigest() for file, text in texts.items()}
+    found = {name: before.get(name) or find(texts[file]) for file, name in names.items()}
+    if found.keys() != before.keys():
+        store.put(finder, json.dumps(found).encode())
+    return {file: found[name] for file, name in names.items()}
+
+
+def bundle(store: Store, site: Path, shared: list[str], used: set[str]) -> None:
     """Write the style sheet of all pages, from those that Sphinx copied for this build."""
     sources = [site / name for name in THEME_STYLES + shared]
     if not all(source.exists() for source in sources):  # no page was written
         return
-    used = {
-        word
-        for text in texts.values()
-        for tag, value in WORDS.findall(text)
-        for word in (tag, *value.split())
-    }
-    for name in sorted(linked):
-        if name.endswith(".js"):
-            used.update(purge_css.WORD.findall((site / name).read_text("utf-8")))
     style = "\n".join(source.read_text("utf-8") for source in sources)
-    made_of = [style, *sorted(used), Path(purge_css.__file__).read_text("utf-8")]
+    made_by = [Path(file).read_text("utf-8") for file in (PURGE, fonts.__file__)]
+    made_of = [style, *sorted(used), *made_by]
     kept = store.get(made_of)
     if kept is None:
+        from bookbuild.site import purge_css
+
         kept = purge_css.cut(style, used, site / ICONS).encode()
         store.put(made_of, kept)
     (site / BUNDLE).write_bytes(kept)

@@ -4,12 +4,12 @@ import io
 import logging
 from pathlib import Path
 
-from fontTools import subset
-from fontTools.ttLib import TTFont
-
 
 def cut_font(font: Path, points: list[int]) -> bytes:
     """Return a font with no other glyphs than those of some code points."""
+    from fontTools import subset  # they take a while, and few builds cut a font
+    from fontTools.ttLib import TTFont
+
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step
     cut = TTFont(font, recalcTimestamp=False)
     work = subset.Subsetter(subset.Options(hinting=False, layout_features=[], notdef_outline=False))

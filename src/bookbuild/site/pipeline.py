@@ -26,6 +26,7 @@ from bookbuild.site import (
     metadata,
     minify_svg,
     search_index,
+    source_pages,
     template_cache,
 )
 from bookbuild.tools.edition import EPUB, SITE, is_site
@@ -101,7 +102,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the steps to Sphinx, and what they need."""
     for folder in ("content", "editions", "formulas", "lab"):
         app.setup_extension(f"bookbuild.{folder}")
-    for module in (assets, dark_figures, template_cache):
+    for module in (assets, dark_figures, source_pages, template_cache):
         app.setup_extension(module.__name__)
     for edition, steps, when in (
         (SITE, BEFORE_THEME, FIRST),

@@ -139,6 +139,15 @@ def test_pages_follow_what_they_run_on(book: "Book") -> None:
     assert runs(book) == {"one", "two", "three", "four"}
 
 
+def test_an_edit_of_any_module_of_an_extension_is_shown(book: "Book") -> None:
+    book.write("book/page.md", "# Page\n\n| Head |\n| --- |\n| Cell |\n")
+    assert runs(book) == set()
+    assert 'aria-label="Table 1"' in book.text("_build/html/page.html")
+    change(book, "src/bookbuild/site/accessibility.py", "Table {number}", "Grid {number}")
+    assert runs(book) == set()
+    assert 'aria-label="Grid 1"' in book.text("_build/html/page.html")
+
+
 def install(book: "Book", name: str, version: str, needs: str = "") -> None:
     """Install a package of one module, in place of an older one."""
     for old in book.folder.glob(f"site-packages/{name}-*"):

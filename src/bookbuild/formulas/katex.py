@@ -81,7 +81,7 @@ class Katex:
             file.name: file.stem.partition("-")[0]
             for file in sorted(self.package.glob("dist/fonts/*.woff2"))
         }
-        of = ["characters", self.version, html]
+        of = ["characters", self.version, sha256(html.encode()).hexdigest()]
         kept = self.store.get(of)
         if kept is None:
             shown = characters(html, style, set(families.values()))

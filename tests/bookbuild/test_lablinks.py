@@ -1,5 +1,6 @@
 """A link to a state of the lab is checked, and leads where the edition has the lab."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from bookbuild.editions.pdf import article
 from bookbuild.lab.links import controls, wrong
 
 CONF = 'extensions = ["myst_parser", "bookbuild.lab.links"]\nepub_show_urls = "no"\n'
+# Node reads the same table for the lab's own reader: see tests/lab.
+LINKS = json.loads((Path(__file__).parents[1] / "lab/links.json").read_text("utf-8"))
 LAB = "# Lab\n\n{lab}`Here <start=kaiming&lr=0.1>`\n"
 
 
@@ -82,6 +85,12 @@ def test_a_link_in_the_pdf_leads_to_the_page(tmp_path: Path) -> None:
         ("lr=1&lr=0", "lr is there twice"),
         ("points=1:1", "points must be x:y:class"),
         ("points=1:1:2", "points must be x:y:class"),
+        ("steps=1.5", "steps must be a whole number from 1 to 100000, got '1.5'"),
+        (
+            "data=own&points=9:9:1",
+            "points must be x:y:class with commas between them, from -3 to 3 ",
+        ),
+        ("points=0:0:1", "points must come with data=own, got data=xor"),
         ("", "there is no '' here, but "),
     ],
 )
@@ -102,6 +111,16 @@ def test_a_state_that_the_lab_offers_is_not(state: str) -> None:
     assert list(wrong(state)) == []
 
 
+@pytest.mark.parametrize("state", LINKS["good"])
+def test_a_link_that_the_lab_takes_in_full_is_good(state: str) -> None:
+    assert list(wrong(state)) == []
+
+
+@pytest.mark.parametrize("state", LINKS["bad"])
+def test_a_link_of_which_the_lab_leaves_something_out_is_bad(state: str) -> None:
+    assert list(wrong(state)) != []
+
+
 def test_a_wrong_state_is_a_warning_with_page_and_line(tmp_path: Path) -> None:
     said, _ = build(tmp_path, "html", "# Page\n\nText.\n\n{lab}`Train it <start=zero>`\n")
     assert "page.md:5: WARNING: state of the lab: start must be one of zeros, " in said
@@ -114,8 +133,16 @@ def test_a_book_without_the_page_is_told(tmp_path: Path) -> None:
 
 def test_the_controls_are_read_from_the_markup() -> None:
     markup = (
-        '<select name="a"><option value="x" data-min="1" data-max="2">X</option>'
-        "<option>y</option></select><select><option>z</option></select>"
-        '<input type="number" name="b" min="1e-4" max="10"><input type="radio" name="c">'
+        '<select name="a"><option value="x" data-min="1" data-max="2" data-size="1.5">X</option>'
+        "<option selected>y</option></select><select><option selected>z</option></select>"
+        '<input type="number" name="b" min="1e-4" max="10" step="any" value="5">'
+        '<input type="radio" name="c"><select name="d">'
+        '<option value="own" data-reach="3" data-most="9" selected>O</option></select>'
     )
-    assert controls(markup) == ({"a": ["x", "y"]}, {"b": (1e-4, 10.0)}, {"x": (1.0, 2.0)})
+    assert controls(markup) == (
+        {"a": ["x", "y"], "d": ["own"]},
+        {"b": {"min": "1e-4", "max": "10", "step": "any"}},
+        {"x": {"min": "1", "max": "2", "value": "1.5"}},
+        {"a": "y", "b": "5", "d": "own"},
+        {"data": "own", "reach": "3", "most": "9"},
+    )

@@ -1,14 +1,17 @@
 """A Sphinx extension: ``{lab}`text <start=zeros&activation=relu>` `` links to a state of the lab.
 
-Names and values are those of the controls in ``lab.html``; what the lab does not offer is a warning
-with its page and line. In the EPUB, where no lab can run, the link leads to the lab's page.
+Names and values are those of the controls in ``lab.html``. The lab reads them there too, with the
+same rules (``settings.js``), so a link that it would not take in full is a warning with its page
+and line. In the EPUB, where no lab can run, the link leads to the lab's page.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
@@ -25,43 +28,78 @@ from bookbuild.tools.edition import is_site
 LOG = logging.getLogger(__name__)
 PAGE = "lab"
 WIDGET = Path(__file__).with_name("lab.html")
-NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
-POINTS = re.compile(rf"{NUMBER}:{NUMBER}:[01](?:,{NUMBER}:{NUMBER}:[01])*")
+NUMBER = re.compile(r" *[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? *", re.ASCII | re.IGNORECASE)
 
 
 class Controls(NamedTuple):
-    """What each menu offers, and the least and the most of each number and of each start's size."""
+    """What the form offers, as texts: see ``settings.js``, which takes the same."""
 
     menus: dict[str, list[str]]
-    numbers: dict[str, tuple[float, float]]
-    sizes: dict[str, tuple[float, float]]
+    numbers: dict[str, dict[str, str]]
+    sizes: dict[str, dict[str, str]]
+    usual: dict[str, str]
+    points: dict[str, str]
 
 
 @cache  # every link asks
 def controls(markup: str) -> Controls:
     """Return what the controls of the lab offer."""
-    widget = BeautifulSoup(markup, "html.parser")
+    form = BeautifulSoup(markup, "html.parser")
+    fields = form.select("select[name], input[type=number][name]")
+    (own,) = form.select("option[data-reach]")
 
-    def limits(tag: Tag, prefix: str = "") -> tuple[float, float]:
-        return float(str(tag[prefix + "min"])), float(str(tag[prefix + "max"]))
+    def value(tag: Tag) -> str:
+        return str(tag.get("value", tag.get_text()))
+
+    def texts(tag: Tag, **attributes: str) -> dict[str, str]:
+        return {key: str(tag[attribute]) for key, attribute in attributes.items()}
 
     return Controls(
-        {
-            str(menu["name"]): [str(o.get("value", o.get_text())) for o in menu.select("option")]
-            for menu in widget.select("select[name]")
+        menus={
+            str(field["name"]): [value(option) for option in field.select("option")]
+            for field in fields
+            if field.name == "select"
         },
-        {str(field["name"]): limits(field) for field in widget.select("input[type=number][name]")},
-        {str(o["value"]): limits(o, "data-") for o in widget.select("option[data-min]")},
+        numbers={
+            str(field["name"]): texts(field, min="min", max="max", step="step")
+            for field in fields
+            if field.name == "input"
+        },
+        sizes={
+            value(option): texts(option, min="data-min", max="data-max", value="data-size")
+            for option in form.select("option[data-min]")
+        },
+        usual={
+            str(field["name"]): value(field.select_one("[selected]") or field) for field in fields
+        },
+        points={"data": value(own)} | texts(own, reach="data-reach", most="data-most"),
+    )
+
+
+def number(text: str) -> float:
+    """Return the number that a text says, NaN if it says none."""
+    return float(text) if NUMBER.fullmatch(text) else math.nan
+
+
+def are_points(text: str, reach: float, most: float) -> bool:
+    """Return whether a text says points that the lab takes: ``x:y:class``, with commas between."""
+    points = [[number(part) for part in point.split(":")] for point in text.split(",")]
+    return len(points) <= most and all(
+        len(point) == 3 and all(abs(x) <= reach for x in point[:2]) and point[2] in (0, 1)
+        for point in points
     )
 
 
 def wrong(state: str) -> Iterator[str]:
     """Yield in words what the lab does not take of a state."""
-    menus, numbers, sizes = controls(WIDGET.read_text("utf-8"))
-    given = [(name, value) for name, _, value in (part.partition("=") for part in state.split("&"))]
-    numbers = {name: limits for name, limits in numbers.items() if name != "size"}
-    if (start := dict(given).get("start", "")) in sizes:
-        numbers["size"] = sizes[start]
+    menus, numbers, sizes, usual, points = controls(WIDGET.read_text("utf-8"))
+    # As a browser's URLSearchParams reads it. No text at all is a name that there is not.
+    given = parse_qsl(state.removeprefix("?"), keep_blank_values=True) or [("", "")]
+    chosen = usual | dict(given)
+    if chosen["start"] in sizes:
+        numbers = numbers | {"size": numbers["size"] | sizes[chosen["start"]]}
+    else:
+        numbers = {name: limits for name, limits in numbers.items() if name != "size"}
     for name, value in given:
         if [other for other, _ in given].count(name) > 1:
             yield f"{name} is there twice"
@@ -69,12 +107,21 @@ def wrong(state: str) -> Iterator[str]:
             if value not in menus[name]:
                 yield f"{name} must be one of {', '.join(menus[name])}, got {value!r}"
         elif name in numbers:
-            least, most = numbers[name]
-            if not (re.fullmatch(NUMBER, value) and least <= float(value) <= most):
-                yield f"{name} must be a number from {least:g} to {most:g}, got {value!r}"
+            least, most = float(numbers[name]["min"]), float(numbers[name]["max"])
+            whole = numbers[name]["step"] != "any"
+            found = number(value)
+            if not (least <= found <= most) or (whole and not found.is_integer()):
+                kind = "whole number" if whole else "number"
+                yield f"{name} must be a {kind} from {least:g} to {most:g}, got {value!r}"
         elif name == "points":
-            if not POINTS.fullmatch(value):
-                yield f"points must be x:y:class with commas between them, got {value!r}"
+            if not are_points(value, float(points["reach"]), float(points["most"])):
+                yield (
+                    "points must be x:y:class with commas between them, from "
+                    f"-{points['reach']} to {points['reach']} and 0 or 1, {points['most']} at most,"
+                    f" got {value!r}"
+                )
+            elif chosen["data"] != points["data"]:
+                yield f"points must come with data={points['data']}, got data={chosen['data']}"
         else:
             yield f"there is no {name!r} here, but {', '.join((*menus, *numbers, 'points'))}"
 

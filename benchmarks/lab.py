@@ -22,17 +22,17 @@ from bookbuild.lab.build import ACTIVATIONS
 
 SITE = "https://lab.test"  # no host: the files come from a folder
 STEPS = """async activation => {
-  const { begin, Machine } = await import("/machine.js");
+  const { initialize, Trainer } = await import("/engine.js");
   const offered = await (await fetch("/lab.json")).json();
   const setting = {
     activation, start: "kaiming", depth: 2, width: 16, optimizer: "adam", lr: 0.01, seed: 0,
   };
-  const start = await begin(setting, offered);
-  const machine = await Machine.at(setting, start, offered.data.moons, offered);
-  await machine.run();
-  for (let k = 0; k < 200; k++) await machine.step();
+  const start = await initialize(setting, offered);
+  const trainer = await Trainer.at(setting, start, offered.data.moons, offered);
+  await trainer.evaluate();
+  for (let k = 0; k < 200; k++) await trainer.step();
   const from = performance.now();
-  for (let k = 0; k < 2000; k++) await machine.step();
+  for (let k = 0; k < 2000; k++) await trainer.step();
   return 2e6 / (performance.now() - from);
 }"""
 
@@ -69,6 +69,6 @@ if __name__ == "__main__":
     with TemporaryDirectory() as temporary:
         folder = Path(temporary, "lab")
         cpu = compiling(folder)
-        shutil.copy(ROOT / "book/_static/lab/machine.js", folder)
+        shutil.copy(ROOT / "book/_static/lab/engine.js", folder)
         (folder / "empty.html").touch()
         print(json.dumps({"cpu": cpu, "steps": stepping(folder)}))

@@ -68,6 +68,15 @@ def test_scripts_and_styles_name_no_source_maps() -> None:
     assert not list(SITE.rglob("*.map"))
 
 
+def test_the_colours_that_the_lab_asks_for_are_in_the_style_sheet() -> None:
+    scripts = [SITE / "_static/lab.js", *SITE.glob("_static/lab/*.js")]
+    asked = {
+        name for file in scripts for name in re.findall(r'"(--[\w-]+)"', file.read_text("utf-8"))
+    }
+    assert asked, "run `make html` first"
+    assert asked <= {*re.findall(r"(--[\w-]+):", (SITE / "_static/site.css").read_text("utf-8"))}
+
+
 def test_each_page_says_what_it_holds(pages: Pages) -> None:
     bad = []
     said: dict[str, str] = {}

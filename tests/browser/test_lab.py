@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from oracles import NAMED
 from playwright.sync_api import Browser, Page, Route
 
+from bookbuild.lab.links import WIDGET, controls
 from tests.browser.serving import SITE, Site
 from zeroinit import Data, gap, twins, units
 from zeroinit.lab import DATA, STARTS, network, start_
@@ -350,6 +351,13 @@ def test_a_wrong_link_falls_back_and_says_so(
     assert str(tab.locator(f".lab [name={name}]").input_value()) == str(taken)
 
 
+def test_the_lab_offers_what_the_build_reads(tab: Page) -> None:
+    found = tab.evaluate("document.querySelector('.lab').lab.controls")
+    due = controls(WIDGET.read_text("utf-8"))
+    assert found == due._asdict()
+    assert list(found["usual"]) == list(due.usual)
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_a_seed_is_offered_where_it_decides_the_start(tab: Page, start: str) -> None:
     setting = Setting(start=start, size=0.5)
@@ -534,7 +542,8 @@ def test_nothing_heavy_loads_before_the_first_press(site: Site, browser: Browser
     with lab_page(site, browser) as (tab, wrong):
         tab.wait_for_load_state("networkidle")
         before = {path for path in site.sent if "/_static/lab/" in path}
-        assert before == {"/_static/lab/lab.json"}
+        light = ("app", "canvases", "charts", "run", "sentence", "settings")
+        assert before == {"/_static/lab/lab.json", *(f"/_static/lab/{name}.js" for name in light)}
         tab.click(".lab-step")
         until(tab, "document.querySelector('.lab').lab.state().step == 1")
         loaded = {path: size for path, size in site.sent.items() if "/_static/lab/" in path}
@@ -560,6 +569,26 @@ def test_a_blocked_load_leaves_the_still_and_says_why(
         tab.unroute(f"**/{name}")
         tab.click(".lab-train")
         until(tab, "document.querySelector('.lab').lab.state().step > 0")
+        assert tab.locator(".lab-plots").is_visible()
+
+
+@pytest.mark.parametrize("name", ["app.js", "settings.js"])
+def test_a_blocked_script_leaves_the_still_and_is_loaded_again_by_a_press(
+    name: str, site: Site, browser: Browser
+) -> None:
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.route(f"**/lab/{name}", lambda route: route.abort())
+        tab.goto(f"{site.address}lab.html#start=kaiming")
+        says(tab, "did not load.*picture below")
+        assert tab.locator(".lab-missed a[href='#fig-still']").is_visible()
+        assert not tab.locator(".lab-plots").is_visible()
+        assert "http" not in tab.inner_text(".lab-says")
+        tab.unroute(f"**/lab/{name}")
+        with tab.expect_navigation():
+            tab.click(".lab-train")
+        says(tab, "^Nothing is trained yet")
+        assert tab.input_value(".lab [name=start]") == "kaiming"
         assert tab.locator(".lab-plots").is_visible()
 
 

@@ -34,6 +34,7 @@ THEME_STYLES = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
 THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
 FETCHES = ("_static/mathjax/", "_static/lab/")  # what scripts load by themselves
+MODULES = "_static/lab/*.js"  # what lab.js imports: they use classes and custom properties, too
 NEEDED_FOR = {  # what a page must hold to need a script
     "_static/design-tabs.js": "data-sync-id",
     "_static/clipboard.min.js": "<pre",
@@ -89,9 +90,8 @@ def finish(app: Sphinx) -> None:
         for page, found in pages.items()
         for link in found["links"]
     }
-    scripts = look_through(
-        store, (site / name for name in sorted(linked) if name.endswith(".js")), in_script
-    )
+    named = [site / name for name in sorted(linked) if name.endswith(".js")]
+    scripts = look_through(store, [*named, *sorted(site.glob(MODULES))], in_script)
     used = {word for found in (*pages.values(), *scripts.values()) for word in found["words"]}
     bundle(store, site, shared, used)
     for style in sorted(site / name for name in linked if name.endswith(".css")):

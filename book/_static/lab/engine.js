@@ -1,6 +1,6 @@
-// What runs in the lab: the book's training step, compiled from PyTorch, and what it starts from.
-// Loaded when it is first needed. A module that failed to load fails for ever under its address, so
-// the query of this one's, by which it is tried again, is passed on.
+// The engine of the lab: the book's training step, compiled from PyTorch, and the initial parameters.
+// It is loaded at the first press of Train or Step. Browsers cache a failed import by URL; the retry
+// query (`?again=1`) of this module is therefore added to everything it imports.
 
 const at = (name) => new URL(name, import.meta.url).href;
 const module = (name) => at(name) + new URL(import.meta.url).search;
@@ -11,14 +11,14 @@ const get = async (name) => {
   return answer.arrayBuffer();
 };
 
-// The runtime of onnxruntime-web and the line charts of uPlot, both made ready.
+// onnxruntime-web, ready to run, and uPlot.
 const load = async () => {
   const [ort, { default: uPlot }, packed] = await Promise.all([
     import(module("ort/ort.wasm.min.mjs")),
     import(module("uplot/uPlot.esm.js")),
     get("ort/ort-wasm-simd-threaded.wasm.gz"),
   ]);
-  // Some servers send a .gz file as what is in it.
+  // Some servers unpack a .gz file before they send it.
   const zipped = new Uint8Array(packed, 0, 2).join() === "31,139";
   const stream = () => new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   ort.env.wasm.wasmBinary = zipped ? await new Response(stream()).arrayBuffer() : packed;
@@ -29,12 +29,12 @@ const load = async () => {
 };
 export const { ort, uPlot } = await load();
 
-// One thing at a time: the runtime keeps its place in memory that two runs would share.
+// The runtime does one thing at a time: two runs at once would share its memory.
 let last = Promise.resolve();
 const alone = (work) => (last = last.then(work, work));
-const answer = (graph, feeds, wanted) => alone(() => graph.run(feeds, wanted));
+const answer = (graph, feeds, outputs) => alone(() => graph.run(feeds, outputs));
 
-// Files are fetched once, and a graph is read once.
+// Each file is fetched once, and each graph is read once. A fetch that failed is tried again.
 const kept = new Map();
 const once = (name, make) => {
   if (!kept.has(name)) kept.set(name, get(name).then(make));
@@ -44,11 +44,11 @@ const once = (name, make) => {
   });
 };
 
-// Starting values ---------------------------------------------------------------------------------
+// Initialization ---------------------------------------------------------------------------------
 
 const sizes = (depth, width) => [2, ...Array(depth).fill(width), 2];
 
-// The shapes of a network's parameters: a weight and a bias for every layer.
+// The shapes of a network's parameters: weight and bias of each layer.
 const shapes = (depth, width) =>
   sizes(depth, width)
     .slice(1)
@@ -56,7 +56,7 @@ const shapes = (depth, width) =>
 
 const count = (shape) => shape.reduce((a, b) => a * b);
 
-// The normal numbers that PyTorch drew for a network: {weights, biases}, an array for every layer.
+// The normal numbers that PyTorch drew for a network: {weights, biases}, an array for each layer.
 const drawn = (numbers, { depths, widths }, depth, width) => {
   let from = 0;
   for (const d of depths)
@@ -70,8 +70,8 @@ const drawn = (numbers, { depths, widths }, depth, width) => {
     }
 };
 
-// The first parameters, in float32: an array of that type rounds what is put into it.
-export const begin = async ({ start, size, depth, width, seed }, offered) => {
+// The initial parameters, as Float32Arrays, which round each number that is put into them.
+export const initialize = async ({ start, size, depth, width, seed }, offered) => {
   const numbers = await once(`draws-${seed}.bin`, (bytes) => new Float32Array(bytes));
   const { weights, biases } = drawn(numbers, offered, depth, width);
   const last = depth;
@@ -100,27 +100,28 @@ export const begin = async ({ start, size, depth, width, seed }, offered) => {
 
 // Training ----------------------------------------------------------------------------------------
 
-// The parameters in a state, whose tensors hold of each itself and two running means.
+// The parameters in a state. Each of its tensors holds a parameter and its two running means.
 const parameters = (state) => state.slice(0, -1).map(({ data }) => data.subarray(0, data.length / 3));
 
-// A network at a step of its training. `run` looks at it there, and holds what the step leads to.
-export class Machine {
+// A network at a step of its training. `evaluate` reports on that step, and keeps the next state.
+export class Trainer {
   static async at({ activation, depth, width, optimizer, lr }, arrays, points, offered) {
-    const machine = new Machine();
+    const trainer = new Trainer();
     const open = (bytes) => alone(() => ort.InferenceSession.create(bytes, { logSeverityLevel: 3 }));
-    machine.graph = await once(`graphs/${depth}.onnx`, open);
-    machine.shapes = shapes(depth, width);
-    machine.names = machine.graph.inputNames.slice(0, -4); // of the state
-    machine.fixed = {
-      ...machine.labelled(points.x, points.y),
+    trainer.graph = await once(`graphs/${depth}.onnx`, open);
+    trainer.shapes = shapes(depth, width);
+    trainer.names = trainer.graph.inputNames.slice(0, -4); // of the state
+    trainer.fixed = {
+      ...trainer.labelled(points.x, points.y),
       settings: new ort.Tensor(Float32Array.of(lr, ...offered.optimizers[optimizer]), [6]),
       activation: new ort.Tensor(Float32Array.of(offered.activations.indexOf(activation)), []),
     };
-    const still = arrays.map((array) => [...array, ...new Float32Array(2 * array.length)]);
-    machine.put([...still, [0, 0]]);
-    return machine;
+    const resting = arrays.map((array) => [...array, ...new Float32Array(2 * array.length)]);
+    trainer.put([...resting, [0, 0]]);
+    return trainer;
   }
 
+  // The points and their labels as inputs of the graph.
   labelled(x, y) {
     const tensor = (rows) => new ort.Tensor(Float32Array.from(rows.flat()), [rows.length, 2]);
     return { x: tensor(x), y: tensor(y.map((label) => [1 - label, +label])) };
@@ -135,7 +136,7 @@ export class Machine {
     return parameters(this.state);
   }
 
-  // Whether the step from here changes one of the first parameters, by as little as their last bit.
+  // Whether the next step changes one of the first `count` parameters, be it by its last bit.
   moves(count = this.shapes.length) {
     const next = parameters(this.next);
     const changes = (array, i) => array.some((value, k) => value !== next[i][k]);
@@ -147,7 +148,7 @@ export class Machine {
     return { ...state, ...this.fixed, ...more };
   }
 
-  async run() {
+  async evaluate() {
     const out = await answer(this.graph, this.feeds());
     this.next = this.names.map((name) => out[`${name}'`]);
     return { loss: out.loss.data[0], norms: out.norms.data, logits: out.logits.data };
@@ -155,7 +156,7 @@ export class Machine {
 
   step() {
     this.state = this.next;
-    return this.run();
+    return this.evaluate();
   }
 
   // The network's logits at other points.
@@ -164,39 +165,11 @@ export class Machine {
     return out.logits.data;
   }
 
-  // All that one step gives from another state, in the graph's order.
+  // The graph's outputs for another state, in its order.
   async from(arrays) {
-    const other = Object.assign(new Machine(), this);
+    const other = Object.assign(new Trainer(), this);
     other.put(arrays);
     const out = await answer(other.graph, other.feeds());
     return other.graph.outputNames.map((name) => out[name].data);
   }
 }
-
-// What makes the units of a hidden layer: weights, bias, outgoing weights, each for every unit.
-const pieces = (parameters, layer) => {
-  const [weight, bias, after] = parameters.slice(2 * layer, 2 * layer + 3);
-  const width = bias.length;
-  const into = weight.length / width;
-  return [
-    ...Array.from({ length: into }, (_, i) => bias.map((_, unit) => weight[unit * into + i])),
-    bias,
-    ...Array.from({ length: after.length / width }, (_, i) => after.subarray(i * width, (i + 1) * width)),
-  ];
-};
-
-// The groups of twins of a hidden layer: units whose weights, bias and outgoing weights are equal.
-export const twins = (parameters, layer) => {
-  const each = pieces(parameters, layer);
-  const groups = [];
-  for (let unit = 0; unit < each[0].length; unit++) {
-    const group = groups.find(([first]) => each.every((numbers) => numbers[first] === numbers[unit]));
-    if (group) group.push(unit);
-    else groups.push([unit]);
-  }
-  return groups;
-};
-
-// How far apart the units of a hidden layer are, in their most different number.
-export const gap = (parameters, layer) =>
-  Math.max(...pieces(parameters, layer).map((each) => Math.fround(Math.max(...each) - Math.min(...each))));

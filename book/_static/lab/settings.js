@@ -1,0 +1,85 @@
+// The settings of the lab: what a link may say, and the link of a state. It knows no page.
+//
+// `controls` are the form's, as they stand in lab.html: all values are texts. The build reads them
+// too (src/bookbuild), and refuses the links that `read` has notes on.
+//   menus    the values that each menu offers, by name
+//   numbers  {min, max, step} of each number, by name
+//   sizes    {min, max, value} of "size" for each start that has one
+//   usual    the value of each setting that a link leaves out, by name; "start" comes before "size"
+//   points   {data, reach, most}: the data for which the reader places points, how far from the
+//            origin a coordinate may be, and how many points there may be
+
+const NUMBER = /^ *[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? *$/i;
+const number = (text) => (NUMBER.test(text) ? Number(text) : NaN);
+const typed = (text) => (NUMBER.test(text) ? Number(text) : text);
+
+const usual = (name, start, controls) =>
+  name === "size" ? controls.sizes[start].value : controls.usual[name];
+
+// What the value of a setting must be, or "" if it is that.
+const demanded = (name, text, start, { menus, numbers, sizes }) => {
+  if (name in menus) return menus[name].includes(text) ? "" : `one of ${menus[name].join(", ")}`;
+  const { min, max, step } = { ...numbers[name], ...(name === "size" && sizes[start]) };
+  const value = number(text);
+  const whole = step !== "any";
+  if (value >= +min && value <= +max && !(whole && !Number.isInteger(value))) return "";
+  return `a ${whole ? "whole " : ""}number from ${min} to ${max}`;
+};
+
+// Settings from texts by name, and a note on each text that is not taken.
+export const choose = (given, controls) => {
+  const settings = {};
+  const notes = Object.keys(given)
+    .filter((name) => name !== "points" && !Object.hasOwn(controls.usual, name))
+    .map((name) => `“${name}” is no setting of the lab: it is left out.`);
+  for (const name of Object.keys(controls.usual)) {
+    if (name === "size" && !controls.sizes[settings.start]) continue;
+    const wrong = name in given && demanded(name, given[name], settings.start, controls);
+    const taken = wrong || !(name in given) ? usual(name, settings.start, controls) : given[name];
+    if (wrong) notes.push(`“${name}=${given[name]}” is not ${wrong}: ${taken} is taken.`);
+    settings[name] = typed(taken);
+  }
+  return { settings, notes };
+};
+
+// The points of a text, [x, y, class] each, and notes on those that are not taken.
+const placed = (text, { reach, most }) => {
+  const all = text ? text.split(",").map((point) => point.split(":").map(number)) : [];
+  const good = all.filter(
+    (p) => p.length === 3 && Math.abs(p[0]) <= reach && Math.abs(p[1]) <= reach && [0, 1].includes(p[2]),
+  );
+  const own = good.slice(0, most);
+  const rule = `One is x:y:class, from −${reach} to ${reach} and 0 or 1, and ${most} are the most`;
+  const notes = text ? [] : [`“points” is empty. ${rule}.`];
+  if (own.length < all.length) notes.push(`Points left out: ${all.length - own.length}. ${rule}.`);
+  return { own, notes };
+};
+
+// What a link says, without its #: the settings, notes on what is wrong with it, and the reader's
+// points, undefined if it places none.
+export const read = (link, controls) => {
+  const pairs = [...new URLSearchParams(link)];
+  const given = Object.fromEntries(pairs);
+  const { settings, notes } = choose(given, controls);
+  const { data } = controls.points;
+  if (pairs.length > Object.keys(given).length) notes.push("A name is there twice: its last value is taken.");
+  if ("size" in given && !("size" in settings)) {
+    notes.push(`“size” has no use with start=${settings.start}: it is left out.`);
+  }
+  if (!("points" in given)) return { settings, notes };
+  if (settings.data !== data) {
+    return { settings, notes: [...notes, `“points” has no use without data=${data}: it is left out.`] };
+  }
+  const { own, notes: more } = placed(given.points, controls.points);
+  return { settings, notes: [...notes, ...more], own };
+};
+
+// The link of a state, with its #: what differs from the usual. Nothing if nothing does.
+export const link = (settings, own, controls) => {
+  const differs = (name) => settings[name] !== typed(usual(name, settings.start, controls));
+  const texts = Object.keys(settings).filter(differs).map((name) => `${name}=${settings[name]}`);
+  if (settings.data === controls.points.data && own.length) {
+    texts.push(`points=${own.map((point) => point.join(":")).join()}`);
+  }
+  return texts.length ? `#${texts.join("&")}` : "";
+};

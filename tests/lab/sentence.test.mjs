@@ -1,6 +1,7 @@
 // The sentence is the first row of the table on the lab's page that is true of a state.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { Run } from "../../book/_static/lab/run.js";
@@ -33,7 +34,7 @@ const rest = { norms: [0, 0, 0, 0] };
 // Of four parameters, the next step moves one among the first so many.
 const first = (at) => network({ moves: (count = 4) => at < count });
 
-// In the order of the table. Each row but the last is also true of none of the rows above it.
+// In the order of the table on the page: where a state fits several rows, the first is said.
 const table = [
   ["There is nothing to tell apart yet: place points of both classes", own([])],
   ["There is nothing to tell apart yet: place a point of class A", own([1, 1])],
@@ -75,6 +76,14 @@ const table = [
 for (const [said, of] of table) {
   test(said, () => assert.ok(sentence(of).startsWith(said), sentence(of)));
 }
+
+test("the table on the page has these rows, in this order", () => {
+  const page = readFileSync(new URL("../../book/lab.md", import.meta.url), "utf-8");
+  const [, listed] = page.match(/^\| It says \| if \|\n.*\n((?:\|.*\n)+)/m);
+  const rows = [...listed.matchAll(/^\| \*(.*?)\*/gm)].map(([, row]) => row.replace(" k", ""));
+  const found = table.map(([said]) => rows.findLast((row) => said.toLowerCase().startsWith(row)));
+  assert.deepEqual([...new Set(found)].filter(Boolean), rows);
+});
 
 test("numbers have four digits, and on an axis few signs", () => {
   assert.deepEqual([0, 0.123456, 12345.6, 1e-7].map(short), ["0", "0.1235", "12350", "1e-7"]);

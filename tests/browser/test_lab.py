@@ -551,7 +551,7 @@ def test_nothing_heavy_loads_before_the_first_press(site: Site, browser: Browser
         assert not wrong
 
 
-@pytest.mark.parametrize("name", ["*.wasm.gz", "*.onnx", "lab.json"])
+@pytest.mark.parametrize("name", ["*.wasm.gz", "*.onnx", "lab.json", "engine.js*", "ort.wasm*"])
 def test_a_blocked_load_leaves_the_still_and_says_why(
     name: str, site: Site, browser: Browser
 ) -> None:
@@ -588,6 +588,7 @@ def test_a_blocked_script_leaves_the_still_and_is_loaded_again_by_a_press(
         with tab.expect_navigation():
             tab.click(".lab-train")
         says(tab, "^Nothing is trained yet")
+        assert tab.url == f"{site.address}lab.html#start=kaiming"
         assert tab.input_value(".lab [name=start]") == "kaiming"
         assert tab.locator(".lab-plots").is_visible()
 

@@ -91,6 +91,20 @@ def test_a_site_holds_what_its_pages_use_also_after_a_second_build(book: "Book")
     assert site(book)["_static/site.css"] == first["_static/site.css"]
 
 
+def test_the_style_sheet_follows_an_edit_of_a_page(book: "Book") -> None:
+    def style(text: str) -> str:
+        """Build with a page, and return the style sheet."""
+        book.write("book/page.md", f"# Page\n\n{text}\n")
+        done = book.html()
+        assert done.returncode == 0, done.stderr
+        return book.text("_build/html/_static/site.css")
+
+    plain, admonished = style("Text."), style("```{danger}\nText.\n```")
+    assert ".danger" not in plain
+    assert ".danger" in admonished
+    assert style("Text.") == plain
+
+
 def test_a_published_site_says_where_it_is(book: "Book") -> None:
     book.write("book/index.md", PREVIEW)
     book.write("book/page.md", "# Page\n\nText.\n")

@@ -45,6 +45,20 @@ def test_marked_tests_are_found_with_their_source(tmp_path: Path) -> None:
     assert both.source == "\n".join(TESTS.splitlines()[5:11])
 
 
+def test_a_theorem_with_many_tests_shows_the_first_and_names_the_others(book: "Book") -> None:
+    mark, body = '\n@pytest.mark.theorem("first")\n', "".join(f"    {n}\n" for n in range(10))
+    functions = "".join(f"{mark}def test_{name}():\n{body}" for name in ("one", "two", "three"))
+    book.write("tests/zeroinit/test_some.py", "import pytest\n" + functions)
+    book.write("book/index.md", "# Index\n\n" + THEOREM.format(name="first"))
+    assert book.html().returncode == 0
+    page = BeautifulSoup(book.text("_build/html/index.html"), "html.parser")
+    (fold,) = page.select("#theorem-first details")
+    assert [code.get_text() for code in fold.select("li code")] == ["test_three"]
+    assert [f"def test_{name}" in fold.get_text() for name in ("one", "two", "three")] == [
+        True, True, False,
+    ]  # fmt: skip
+
+
 def test_numbers_and_references_survive_a_parallel_build(book: "Book") -> None:
     names = ["first", "second", "third", "fourth", "fifth", "sixth"]  # more than five are parallel
     marks = "".join(f'@pytest.mark.theorem("{name}")\ndef test_{name}(): ...\n' for name in names)

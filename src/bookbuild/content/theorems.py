@@ -13,6 +13,7 @@ finds it in the folder ``results_tests`` and warns if there is none.
 
 import ast
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
 
@@ -29,6 +30,8 @@ from sphinx.util.typing import ExtensionMetadata, OptionSpec
 from sphinx.writers.html5 import HTML5Translator
 
 LOG = logging.getLogger(__name__)
+SHOWN = 25  # the lines of tests that a page shows below a theorem, but the first test whole
+MORE = "More tests with the mark of this theorem stand beside these in the repository:"
 
 
 class Test(NamedTuple):
@@ -105,7 +108,7 @@ class Theorem(Numbered):
     node_class = theorem
 
     def foot(self) -> list[nodes.Node]:
-        """Return a fold with the source of the tests."""
+        """Return a fold with the source of the first tests, and the names of the others."""
         label = self.options["name"]
         tests = marked_tests(Path(self.env.app.confdir, self.config.results_tests))
         for test in [test for group in tests.values() for test in group]:
@@ -115,10 +118,21 @@ class Theorem(Numbered):
                 "theorem %r has no test marked with it", label, location=self.get_location()
             )
             return []
-        source = "\n\n\n".join(test.source for test in tests[label])
-        return self.parse_text_to_nodes(
+        lengths = accumulate(test.source.count("\n") + 1 for test in tests[label])
+        shown = max(1, sum(length <= SHOWN for length in lengths))
+        source = "\n\n\n".join(test.source for test in tests[label][:shown])
+        (fold,) = self.parse_text_to_nodes(
             f"::::{{dropdown}} Tests\n:class-container: tests\n```python\n{source}\n```\n::::"
         )
+        if rest := tests[label][shown:]:
+            items = (
+                nodes.list_item("", nodes.paragraph("", "", nodes.literal("", test.name)))
+                for test in rest
+            )
+            cast(nodes.Element, fold).extend(
+                [nodes.paragraph("", MORE), nodes.bullet_list("", *items)]
+            )
+        return [fold]
 
 
 class ResultsTable(SphinxDirective):

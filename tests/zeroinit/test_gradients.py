@@ -76,6 +76,17 @@ def test_the_frequencies_are_those_of_the_batch(problem: Problem) -> None:
         torch.testing.assert_close(gradient, 1 / classes - shares.double())
 
 
+@pytest.mark.theorem("weighted-targets")
+@given(problems(NONZERO_AT_ZERO))
+def test_weights_that_make_up_for_rare_classes_stop_an_all_zero_network(problem: Problem) -> None:
+    """With class weights 1/p the mean target is balanced, and every gradient is zero."""
+    model, data = problem
+    weighted = partial(F.cross_entropy, weight=1 / data.frequencies)
+    run = train(zeros_(model), data, lr=0.5, steps=1, loss=weighted)
+    for gradient in run.gradients.values():
+        torch.testing.assert_close(gradient[0], torch.zeros_like(gradient[0]), rtol=0, atol=1e-14)
+
+
 def weighted_losses(classes: int, draw: torch.Generator) -> dict[str, tuple[Any, Any, Any, Any]]:
     """Return losses of PyTorch: options, targets, the numbers a of the theorem, and Z."""
     y, w = torch.arange(12) % (classes - 1), torch.rand(classes, generator=draw).double() + 0.1
@@ -144,17 +155,6 @@ def test_soft_labels_and_weights_change_nothing_but_the_mean_target(
     limit = scale * torch.special.entr(mean_target).sum()
     torch.testing.assert_close(loss(dead(x)), limit)
     torch.testing.assert_close(bias.softmax(0), mean_target, rtol=0, atol=1e-6)
-
-
-@pytest.mark.theorem("weighted-targets")
-@given(problems(NONZERO_AT_ZERO))
-def test_weights_that_make_up_for_rare_classes_stop_an_all_zero_network(problem: Problem) -> None:
-    """With class weights 1/p the mean target is balanced, and every gradient is zero."""
-    model, data = problem
-    weighted = partial(F.cross_entropy, weight=1 / data.frequencies)
-    run = train(zeros_(model), data, lr=0.5, steps=1, loss=weighted)
-    for gradient in run.gradients.values():
-        torch.testing.assert_close(gradient[0], torch.zeros_like(gradient[0]), rtol=0, atol=1e-14)
 
 
 @pytest.mark.theorem("weighted-targets")

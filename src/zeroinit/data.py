@@ -244,7 +244,7 @@ def moons(
     return Data((arc + noise * shifts).to(dtype or torch.get_default_dtype()), y)
 
 
-def check_count(name: str, value: int, least: int = 1) -> int:
+def check_count(name: str, value: int, least: int = 1, why: str = "") -> int:
     """Return a count, or refuse what is none.
 
     Raises
@@ -252,7 +252,7 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     TypeError
         If it is not an int; ``True`` is none.
     ValueError
-        If it is below the least.
+        If it is below the least; ``why`` says in the message what for.
 
     Examples
     --------
@@ -264,7 +264,7 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+        raise ValueError(f"{name} must be at least {least}{why}, got {value}")
     return value
 
 
@@ -274,6 +274,4 @@ def _check_noise(noise: float) -> None:
 
 
 def _count(n: int) -> int:
-    if type(n) is int and n < 2:
-        raise ValueError(f"n must be at least 2, one point for each class, got {n}")
-    return check_count("n", n)
+    return check_count("n", n, 2, ", one point for each class")

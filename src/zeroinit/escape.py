@@ -61,7 +61,7 @@ def twins_at_rest(
     >>> twins(twins_at_rest(xor(64), 4, lr=1.0, steps=100, weight_decay=0.01), 1)
     [[0, 1, 2, 3]]
     """
-    check_count("n", n, 2)
+    check_count("n", n, 2, ", for one unit has no twin")
     _check_decay(weight_decay)
     fan_in, classes = data.x.shape[1], len(data.frequencies)
     one = MLP([fan_in, 1, classes], activation, seed=seed, dtype=data.x.dtype)

@@ -760,7 +760,7 @@ def test_a_run_that_never_escapes_gives_no_number() -> None:
 
 
 def test_one_unit_has_no_twin() -> None:
-    with pytest.raises(ValueError, match="n must be at least 2"):
+    with pytest.raises(ValueError, match="n must be at least 2, for one unit has no twin, got 1"):
         twins_at_rest(CROSS, 1, lr=0.1, steps=1)
 
 

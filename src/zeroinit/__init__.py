@@ -1,6 +1,6 @@
 """Starts of neural networks, all-zero and other, and what gradient descent makes of them."""
 
-from zeroinit.auditing import Audit, Finding, assert_trainable, audit
+from zeroinit.auditing import assert_trainable, audit
 from zeroinit.data import Data, half_plane, moons, xor
 from zeroinit.initialization import (
     angles_,
@@ -15,6 +15,7 @@ from zeroinit.initialization import (
     zeros_,
 )
 from zeroinit.networks import MLP, linear_layers
+from zeroinit.report import Audit, Finding
 from zeroinit.symmetry import collapse, distinct_units, gap, permute, twins, units
 from zeroinit.training import Run, train, train_many
 

@@ -8,10 +8,9 @@ whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 import math
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
@@ -22,7 +21,8 @@ from torch.autograd.graph import Node
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
-from zeroinit.symmetry import BITS
+from zeroinit._equal_rows import groups_of_equal, split_groups
+from zeroinit.report import Audit, Finding
 
 #: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
 LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
@@ -32,142 +32,6 @@ VIEWS = frozenset(
     {"Clone", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split", "Squeeze", "T"}
     | {"ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View"}
 )
-
-#: What each verdict asks for, and the page of the book that explains it.
-REMEDIES: Mapping[str, tuple[str, str]] = {
-    "dead": ("give it, or the layer that hides it, random weights", "gradients"),
-    "twins": ("start the units different: random weights in or out", "symmetry"),
-    "zero on purpose": ("nothing: it wakes by itself", "zero-on-purpose"),
-    "not used by this loss": ("nothing, if another loss uses it; else remove it", "gradients"),
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What an audit found of one parameter.
-
-    Parameters
-    ----------
-    name : str
-        The parameter's name in the model; of tied ones the first.
-    shape : tuple of int
-        Its shape.
-    wakes : int or None
-        The step, from 1, with its first gradient that is not exactly zero; None if none came.
-    units : int
-        Rows along the axis of outputs: output units, channels, tokens, gates, experts.
-    distinct, distinct_after : int
-        How many of the units are different, to the last bit, before the first step and after the
-        last.
-    act_as : int
-        As how many units they learn: ``units``, less all but one of each group of twins.
-    dead : int
-        How many units cannot move: all of a parameter without a gradient; else those of weight zero
-        that no step gave a gradient.
-    kind : str
-        "fine", "zero on purpose", "dead", "twins", "not used by this loss" or "frozen".
-
-    Examples
-    --------
-    A last layer of zeros moves at the first step, and the layer behind it at the second:
-
-    >>> import torch.nn.functional as F
-    >>> from zeroinit import MLP, half_plane
-    >>> data, model = half_plane(), MLP([2, 16, 2])
-    >>> nn.init.zeros_(model.layers[1].weight).shape
-    torch.Size([2, 16])
-    >>> found = audit(model, lambda m: F.cross_entropy(m(data.x), data.y))
-    >>> for finding in found.findings[::2]:
-    ...     finding.name, finding.wakes, finding.verdict
-    ('layers.0.weight', 2, 'zero on purpose (wakes at step 2)')
-    ('layers.1.weight', 1, 'zero on purpose (wakes at step 1)')
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    wakes: int | None
-    units: int
-    distinct: int
-    distinct_after: int
-    act_as: int
-    dead: int
-    kind: str
-
-    @property
-    def verdict(self) -> str:
-        """The kind, and what belongs to it."""
-        if self.kind == "zero on purpose":
-            return f"zero on purpose (wakes at step {self.wakes})"
-        if self.kind == "twins":
-            return f"twins ({self.units} units act as {self.act_as})"
-        if self.kind == "dead" and self.dead < self.units:
-            return f"dead ({self.dead} of {self.units} units)"
-        return self.kind
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What an audit found, for every parameter; printed, a table.
-
-    Parameters
-    ----------
-    findings : tuple of Finding
-        In the order of the model's parameters.
-    steps : int
-        How many steps were taken.
-
-    Examples
-    --------
-    >>> import torch.nn.functional as F
-    >>> from zeroinit import MLP, half_plane, zeros_
-    >>> data = half_plane()
-    >>> found = audit(zeros_(MLP([2, 16, 2])), lambda m: F.cross_entropy(m(data.x), data.y))
-    >>> [finding.name for finding in found.faults], found["layers.1.bias"].verdict
-    (['layers.0.weight', 'layers.0.bias', 'layers.1.weight'], 'fine')
-
-    There is no finding for a name that no parameter has:
-
-    >>> found["layers.2.bias"]
-    Traceback (most recent call last):
-        ...
-    KeyError: "there is no parameter 'layers.2.bias': see model.named_parameters()"
-    """
-
-    findings: tuple[Finding, ...]
-    steps: int
-
-    def __getitem__(self, name: str) -> Finding:
-        """Return the finding for a parameter."""
-        for finding in self.findings:
-            if finding.name == name:
-                return finding
-        raise KeyError(f"there is no parameter {name!r}: see model.named_parameters()")
-
-    @property
-    def faults(self) -> tuple[Finding, ...]:
-        """The findings that say *dead* or *twins*."""
-        return tuple(f for f in self.findings if f.kind in ("dead", "twins"))
-
-    def __str__(self) -> str:
-        head = ("parameter", "shape", "first gradient", "units", "distinct", "after", "verdict")
-        rows: list[tuple[str, ...]] = [head]
-        for f in self.findings:
-            shape = "×".join(map(str, f.shape)) or "1"
-            woken = f"step {f.wakes}" if f.wakes else "never"
-            numbers = map(str, (f.units, f.distinct, f.distinct_after))
-            rows.append((f.name, shape, woken, *numbers, f.verdict))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        kinds = dict.fromkeys(f.kind for f in self.findings)
-        lines += [
-            f"{kind}: {remedy} (page {page})"
-            for kind, (remedy, page) in REMEDIES.items()
-            if kind in kinds
-        ]
-        return "\n".join(lines)
 
 
 def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int = 3) -> Audit:
@@ -247,16 +111,16 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     return Audit(tuple(layer.finding(moving) for layer in layers), step)
 
 
-class _Layer:
+class _Probe:
     """A parameter on its way through the steps, seen as units: one for each output."""
 
     def __init__(self, name: str, module: nn.Module, own: str) -> None:
         self.name, self.module, self.own = name, module, own
         self.turned = type(module).__name__ == "Conv1D"  # GPT-2's layer, in transformers
         self.parameter: Tensor = getattr(module, own)
-        self.weight: _Layer | None = None  # of a bias, the weights of the same units
+        self.weight: _Probe | None = None  # of a bias, the weights of the same units
         rows = self.rows(self.parameter)
-        self.group = _groups_of_equal(rows)
+        self.group = groups_of_equal(rows)
         self.distinct = len(self.group.unique())
         _, inverse, size = self.group.unique(return_inverse=True, return_counts=True)
         self.watched = ((size[inverse] > 1) | (self.group == 0)).nonzero().flatten()
@@ -286,10 +150,10 @@ class _Layer:
             t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
         return t.reshape(len(t), math.prod(t.shape[1:])) if t.ndim else t.reshape(1, 1)
 
-    def join(self, weight: "_Layer") -> None:
+    def join(self, weight: "_Probe") -> None:
         """Join a bias to the weights of its units: twins are equal in both."""
         self.weight = weight
-        mine = _groups_of_equal(self.rows(self.parameter))[weight.watched]
+        mine = groups_of_equal(self.rows(self.parameter))[weight.watched]
         pairs = torch.stack([weight.group, mine], 1)
         weight.group = pairs.unique(dim=0, return_inverse=True)[1]
 
@@ -313,7 +177,7 @@ class _Layer:
         if len(self.watched):
             rows = self.rows(gradient)[self.watched]
             self.moved |= rows.any(1)
-            self.group = _split(self.group, rows)
+            self.group = split_groups(self.group, rows)
         self.parameter.sub_(gradient / steepest, alpha=0.01 * self.size * step / (step + 1))
 
     def act_as(self) -> int:
@@ -355,67 +219,11 @@ class _Layer:
             wakes=self.wakes,
             units=self.units,
             distinct=self.distinct,
-            distinct_after=len(_groups_of_equal(self.rows(self.parameter)).unique()),
+            distinct_after=len(groups_of_equal(self.rows(self.parameter)).unique()),
             act_as=act_as,
             dead=self.units if self.wakes is None else asleep,
             kind=kind,
         )
-
-
-def _groups_of_equal(rows: Tensor) -> Tensor:
-    """Return a number for every row, the same for rows that are equal to the last bit.
-
-    Most rows differ in some of sixteen columns; only those that do not are compared whole.
-    """
-    if not rows.numel():
-        return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-    columns = torch.linspace(0, rows.shape[1] - 1, 16, device=rows.device).long()
-    group = _fingerprints(rows[:, columns])
-    _, inverse, size = group.unique(return_inverse=True, return_counts=True)
-    alike = (size[inverse] > 1).nonzero().flatten()
-    for some in alike.split(1 + 2**22 // rows.shape[1]):
-        group[some] = _fingerprints(rows[some])
-    return group
-
-
-def _fingerprints(rows: Tensor) -> Tensor:
-    """Return for every row the sum of its bits with random factors, 64 bits wide; −0 is 0."""
-    bits = (rows + 0.0).view(BITS[rows.element_size()]).long()
-    generator = torch.Generator(rows.device).manual_seed(rows.shape[1])
-    device = rows.device
-    factors = torch.randint(-(2**62), 2**62, bits.shape[1:], generator=generator, device=device)
-    return (bits * (2 * factors + 1)).sum(1)
-
-
-def _split(group: Tensor, rows: Tensor) -> Tensor:
-    """Split groups where the rows of their members differ by more than rounding.
-
-    Along a random direction equal rows are neighbours; neighbours are compared whole.
-    """
-    _, group, size = group.unique(return_inverse=True, return_counts=True)
-    alike = (size[group] > 1).nonzero().flatten()
-    if not rows[alike].numel():
-        return group
-    some = rows[alike].to(torch.promote_types(rows.dtype, torch.float32))
-    precision = torch.finfo(rows.dtype).eps
-    chance = (1e-3 / len(some) ** 2) ** (1 / some.shape[1])  # so near are two of them by chance
-    if chance < precision:
-        return torch.arange(len(group), device=group.device)
-    generator = torch.Generator(some.device).manual_seed(0)
-    direction = torch.randn(
-        some.shape[1], generator=generator, device=some.device, dtype=some.dtype
-    )
-    order = (some @ direction).argsort()
-    order = order[group[alike[order]].argsort(stable=True)]
-    some, kin = some[order], group[alike[order]]
-    norm = some.norm(dim=1)
-    near = min(max(100 * precision, precision ** (2 / 3)), 0.015, chance) * torch.maximum(
-        norm[1:], norm[:-1]
-    )
-    apart = (some[1:] - some[:-1]).norm(dim=1) > near
-    new = (apart | (kin[1:] != kin[:-1])).long().cumsum(0)
-    group[alike[order]] = len(size) + torch.cat([new.new_zeros(1), new])
-    return group
 
 
 def _check(model: nn.Module) -> None:
@@ -435,12 +243,12 @@ def _check(model: nn.Module) -> None:
         raise ValueError("every parameter is frozen: set requires_grad on those that train")
 
 
-def _layers(model: nn.Module) -> list[_Layer]:
+def _layers(model: nn.Module) -> list[_Probe]:
     """Return the model's parameters, each bias joined to its weights."""
     owners = {
         id(p): (module, own) for module in model.modules() for own, p in module._parameters.items()
     }
-    layers = {id(p): _Layer(name, *owners[id(p)]) for name, p in model.named_parameters()}
+    layers = {id(p): _Probe(name, *owners[id(p)]) for name, p in model.named_parameters()}
     for layer in layers.values():
         weight = getattr(layer.module, layer.own.replace("bias", "weight"), None)
         partner = layers.get(id(weight))
@@ -450,8 +258,8 @@ def _layers(model: nn.Module) -> list[_Layer]:
 
 
 def _gradients(
-    model: nn.Module, loss: Callable[[nn.Module], Tensor], layers: Sequence[_Layer], step: int
-) -> Iterator[tuple[_Layer, Tensor]]:
+    model: nn.Module, loss: Callable[[nn.Module], Tensor], layers: Sequence[_Probe], step: int
+) -> Iterator[tuple[_Probe, Tensor]]:
     """Give the parameters that the loss uses, each with its gradient."""
     value = loss(model)
     if not isinstance(value, Tensor) or value.numel() != 1:

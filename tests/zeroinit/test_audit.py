@@ -32,8 +32,9 @@ from zeroinit import (
     units,
     zeros_,
 )
-from zeroinit.auditing import Audit, assert_trainable, audit
+from zeroinit.auditing import assert_trainable, audit
 from zeroinit.networks import ACTIVATIONS
+from zeroinit.report import Audit
 
 Loss = Callable[[nn.Module], Tensor]
 M = TypeVar("M", bound=nn.Module)

@@ -22,6 +22,7 @@ PUBLIC = {
     if getattr(found, "__module__", None) == room.__name__
     and (inspect.isclass(found) or inspect.isfunction(found))
     and not name.startswith("_")
+    and not room.__name__.rpartition(".")[2].startswith("_")
 }
 
 

@@ -1,14 +1,44 @@
 """The report of an audit: a finding for each parameter, a verdict, and what to do about it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from __future__ import annotations
 
-#: What each verdict asks for, and the page of the book that explains it.
-REMEDIES: Mapping[str, tuple[str, str]] = {
-    "dead": ("give it, or the layer that hides it, random weights", "gradients"),
-    "twins": ("start the units different: random weights in or out", "symmetry"),
-    "zero on purpose": ("nothing: it wakes by itself", "zero-on-purpose"),
-    "not used by this loss": ("nothing, if another loss uses it; else remove it", "gradients"),
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """What belongs to all findings of one kind."""
+
+    fault: bool  #: whether it must be mended
+    meaning: str  #: one line
+    page: str = ""  #: of the book, if one explains it
+    detail: Callable[[Finding], str] = lambda f: ""  #: what a verdict adds to the kind
+    folded: bool = False  #: whether a table shows the count only
+
+
+#: Every kind of finding, in the order in which a table shows them.
+KINDS: Mapping[str, Kind] = {
+    "dead": Kind(
+        True,
+        "no step gives it a gradient, so it never moves",
+        "gradients",
+        lambda f: f"{f.dead} of {f.units} units" if f.dead < f.units else "",
+    ),
+    "twins": Kind(
+        True,
+        "units that are equal now and learn alike, so they stay equal",
+        "symmetry",
+        lambda f: f"{f.units} units act as {f.act_as}",
+    ),
+    "zero on purpose": Kind(
+        False, "it wakes by itself", "zero-on-purpose", lambda f: f"wakes at step {f.wakes}"
+    ),
+    "not used by this loss": Kind(
+        False, "another loss may use it; if none does, remove it", "gradients"
+    ),
+    "frozen": Kind(False, "it has no gradient, as you asked", folded=True),
+    "fine": Kind(False, "it moves, and its units differ", folded=True),
 }
 
 
@@ -36,6 +66,14 @@ class Finding:
         that no step gave a gradient.
     kind : str
         "fine", "zero on purpose", "dead", "twins", "not used by this loss" or "frozen".
+    names : tuple of str, optional
+        All names of a tied parameter; by default its one name.
+    unreached : int, default 0
+        How many units of non-zero weight no step gave a gradient.
+    cause : str, optional
+        What hides it; equal for all findings of one cause.
+    remedy : str, optional
+        The smallest change that wakes it.
 
     Examples
     --------
@@ -61,17 +99,20 @@ class Finding:
     act_as: int
     dead: int
     kind: str
+    names: tuple[str, ...] = ()
+    unreached: int = 0
+    cause: str = ""
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            object.__setattr__(self, "names", (self.name,))
 
     @property
     def verdict(self) -> str:
         """The kind, and what belongs to it."""
-        if self.kind == "zero on purpose":
-            return f"zero on purpose (wakes at step {self.wakes})"
-        if self.kind == "twins":
-            return f"twins ({self.units} units act as {self.act_as})"
-        if self.kind == "dead" and self.dead < self.units:
-            return f"dead ({self.dead} of {self.units} units)"
-        return self.kind
+        detail = KINDS[self.kind].detail(self)
+        return f"{self.kind} ({detail})" if detail else self.kind
 
 
 @dataclass(frozen=True)
@@ -106,16 +147,16 @@ class Audit:
     steps: int
 
     def __getitem__(self, name: str) -> Finding:
-        """Return the finding for a parameter."""
+        """Return the finding for a parameter, by any of its names."""
         for finding in self.findings:
-            if finding.name == name:
+            if name in finding.names:
                 return finding
         raise KeyError(f"there is no parameter {name!r}: see model.named_parameters()")
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """The findings that say *dead* or *twins*."""
-        return tuple(f for f in self.findings if f.kind in ("dead", "twins"))
+        """The findings that must be mended: *dead* and *twins*."""
+        return tuple(f for f in self.findings if KINDS[f.kind].fault)
 
     def __str__(self) -> str:
         head = ("parameter", "shape", "first gradient", "units", "distinct", "after", "verdict")
@@ -130,10 +171,10 @@ class Audit:
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        kinds = dict.fromkeys(f.kind for f in self.findings)
+        kinds = {f.kind for f in self.findings}
         lines += [
-            f"{kind}: {remedy} (page {page})"
-            for kind, (remedy, page) in REMEDIES.items()
-            if kind in kinds
+            f"{name}: {kind.meaning} (page {kind.page})"
+            for name, kind in KINDS.items()
+            if name in kinds and kind.page
         ]
         return "\n".join(lines)

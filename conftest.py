@@ -15,9 +15,8 @@ def give_names(namespace: dict[str, Any]) -> None:
     """Put what every example may use into its namespace."""
     import torch  # here, because a run without examples need not wait for it
 
-    import zeroinit
-
-    namespace.update({name: getattr(zeroinit, name) for name in zeroinit.__all__}, torch=torch)
+    exec("from zeroinit import *", namespace)
+    namespace["torch"] = torch
 
 
 @pytest.fixture(autouse=True, scope="session")

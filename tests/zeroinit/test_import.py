@@ -1,5 +1,6 @@
 """What an import does not do, and what every public name says of itself."""
 
+import ast
 import inspect
 import pkgutil
 import subprocess
@@ -10,20 +11,23 @@ import pytest
 
 import zeroinit
 
-ROOMS = [
+MODULES = [
     import_module(f"zeroinit.{found.name}")
     for found in pkgutil.iter_modules(zeroinit.__path__)
     if found.name != "plots"
 ]
 PUBLIC = {
-    f"{room.__name__}.{name}": found
-    for room in ROOMS
-    for name, found in vars(room).items()
-    if getattr(found, "__module__", None) == room.__name__
+    f"{module.__name__}.{name}": found
+    for module in MODULES
+    for name, found in vars(module).items()
+    if getattr(found, "__module__", None) == module.__name__
     and (inspect.isclass(found) or inspect.isfunction(found))
     and not name.startswith("_")
-    and not room.__name__.rpartition(".")[2].startswith("_")
+    and not module.__name__.rpartition(".")[2].startswith("_")
 }
+
+
+EXPORTED: list[str] = vars(zeroinit)["__all__"]
 
 
 def run(program: str) -> str:
@@ -35,16 +39,60 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_the_import_prints_nothing_and_brings_nothing_that_torch_does_not() -> None:
-    """So it takes little more time than torch alone, and matplotlib waits for the plots."""
-    brought = run(
-        "import sys, torch\n"
-        "before = set(sys.modules)\n"
-        "import zeroinit\n"
-        "print(*sorted(set(sys.modules) - before))\n"
-    ).split()
-    assert "zeroinit.training" in brought
-    assert not [name for name in brought if name.split(".")[0] != "zeroinit"]
+def brought(program: str) -> list[str]:
+    """Return the modules that a program imports after torch."""
+    start = "import sys, torch\nbefore = set(sys.modules)\n"
+    return run(f"{start}{program}\nprint(*sorted(set(sys.modules) - before))").split()
+
+
+def test_the_import_prints_nothing_and_imports_no_other_module() -> None:
+    """So it takes little more time than torch alone."""
+    assert brought("import zeroinit") == ["zeroinit"]
+
+
+def test_the_audit_imports_no_training_code_and_nothing_that_torch_does_not() -> None:
+    unused = {"data", "escape", "figures", "functional", "initialization", "replay", "training"}
+    modules = brought("from zeroinit import audit")
+    assert "zeroinit.auditing" in modules
+    assert not {f"zeroinit.{name}" for name in unused}.intersection(modules)
+    assert not [name for name in modules if name.split(".")[0] != "zeroinit"]
+
+
+def test_all_names_together_import_nothing_that_torch_does_not() -> None:
+    """So matplotlib waits for the figures."""
+    modules = brought("from zeroinit import *")
+    assert "zeroinit.training" in modules
+    assert not [name for name in modules if name.split(".")[0] != "zeroinit"]
+
+
+def test_type_checkers_read_the_names_that_there_are() -> None:
+    tree = ast.parse(inspect.getsource(zeroinit))
+    imported = {
+        alias.asname: (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if alias.asname
+    }
+    homes = {name: getattr(zeroinit, name).__module__ for name in EXPORTED}
+    assert imported == {name: (module, name) for name, module in homes.items()}
+    assert set(EXPORTED) <= set(dir(zeroinit))
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("zeroinit.zeros", "AttributeError: module 'zeroinit' has no attribute 'zeros'. Did you"),
+        ("from zeroinit import zeros", "ImportError: cannot import name 'zeros' from 'zeroinit'"),
+        ("from zeroinit import *; zeros", "NameError: name 'zeros' is not defined. Did you mean"),
+    ],
+)
+def test_a_wrong_name_is_refused_as_python_refuses_it(program: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import zeroinit\n{program}"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(said)
 
 
 def test_neither_the_import_nor_a_network_nor_data_draw_from_the_global_state() -> None:
@@ -66,7 +114,7 @@ def test_neither_the_import_nor_a_network_nor_data_draw_from_the_global_state() 
 
 
 def test_all_that_is_exported_is_there_and_public() -> None:
-    assert {id(getattr(zeroinit, name)) for name in zeroinit.__all__} <= {*map(id, PUBLIC.values())}
+    assert {id(getattr(zeroinit, name)) for name in EXPORTED} <= {*map(id, PUBLIC.values())}
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -29,7 +29,7 @@ LOOP = 32  # a sample: each seed of a loop costs the same
 def main(rounds: int) -> None:
     """Measure and print; what is measured is written after every round."""
     results: dict[str, Any] = {
-        "users": {f"edit of {name}.py": users(name) for name in ("plots", "escape")},
+        "users": {f"edit of {name}.py": users(name) for name in ("figures/curves", "escape")},
         "builds": {name: {} for name in VARIANTS},
         "saves": [],
         "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
@@ -101,7 +101,7 @@ def fresh(script: str, *arguments: str) -> Any:
 
 def users(module: str) -> int:
     """Return how many pages import a module of the package, or something from it."""
-    line = re.compile(rf"^(from|import) zeroinit\b.*\b{module}\b", re.M)
+    line = re.compile(rf"^(from|import) zeroinit\b.*\b{Path(module).name}\b", re.M)
     pages = notebooks(ROOT / "book")
     return sum(bool(line.search("\n".join(code(notebook)))) for _, notebook in pages)
 

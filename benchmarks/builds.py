@@ -147,7 +147,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "cold": lambda folder: None,
     "no-op": lambda folder: None,
     "prose edit": edit_sentence,
-    "edit of plots.py": edit_module("plots.py"),
+    "edit of figures/curves.py": edit_module("figures/curves.py"),
     "edit of escape.py": edit_module("escape.py"),
 }
 

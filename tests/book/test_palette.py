@@ -8,7 +8,7 @@ from coloraide import Color
 from matplotlib import rcParams
 from matplotlib.colors import to_hex
 
-from zeroinit.plots import STARTS
+from zeroinit.figures.style import STARTS
 
 GROUNDS = {"light": ["zeroinit.book"], "dark": ["zeroinit.book", "zeroinit.book_dark"]}
 # Machado, Oliveira and Fernandes (2009): what one sees who lacks the red, green or blue cones.

@@ -87,7 +87,7 @@ class Mutant:
     @property
     def path(self) -> str:
         """The file of the module."""
-        return f"{PACKAGE}/{self.module}.py"
+        return str(source(self.module))
 
     def code(self) -> CodeType:
         """Return the changed module, compiled."""
@@ -105,9 +105,19 @@ class Mutant:
         return cast(cst.Module, changed).code
 
 
+def source(module: str) -> Path:
+    """Return the file of a module, such as ``figures.film``."""
+    return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def name(file: Path) -> str:
+    """Return the module of a file."""
+    return ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+
+
 def mutants(module: str) -> Iterator[Mutant]:
     """Yield every mutant of a module."""
-    tree = MetadataWrapper(cst.parse_module((PACKAGE / f"{module}.py").read_text()))
+    tree = MetadataWrapper(cst.parse_module(source(module).read_text()))
     visitor = Everywhere(mutation_operators, IgnoredCode(set(), set(), set()))
     tree.visit(visitor)
     names: dict[cst.CSTNode, str] = {}
@@ -160,7 +170,7 @@ class Rounds:
         short = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
         hypothesis.settings.register_profile("short", hypothesis.settings(), phases=short)
         hypothesis.settings.load_profile("short")
-        sources = [file for folder in TESTS for file in Path(folder).glob("*.py")]
+        sources = [file for folder in TESTS for file in Path(folder).rglob("*.py")]
         if not LEARNT.exists() or LEARNT.stat().st_mtime < max(f.stat().st_mtime for f in sources):
             if os.fork() == 0:
                 quiet()
@@ -248,7 +258,8 @@ class Rounds:
             Counter(test.split("::")[0] for test in tests)
             for tests in (self._tests(mutant), self.seconds)
         )
-        names = (f"src/zeroinit/{mutant.module}.py", f"tests/zeroinit/test_{mutant.module}.py")
+        file = source(mutant.module).relative_to(PACKAGE)
+        names = (f"src/zeroinit/{file}", f"tests/zeroinit/{file.with_name(f'test_{file.name}')}")
         return sorted(hits, key=lambda file: (file in names, hits[file] ** 2 / total[file]))[-3:]
 
     def _tests(self, mutant: Mutant) -> set[str]:
@@ -289,7 +300,7 @@ def learn(session: pytest.Session) -> NoReturn:
     runs = {}
     for file in data.measured_files():
         lines = data.contexts_by_lineno(file).items()
-        runs[Path(file).stem] = {line: [test for test in tests if test] for line, tests in lines}
+        runs[name(Path(file))] = {line: [test for test in tests if test] for line, tests in lines}
     LEARNT.parent.mkdir(exist_ok=True)
     LEARNT.write_text(json.dumps([seconds, runs]))
     os._exit(0)
@@ -297,14 +308,14 @@ def learn(session: pytest.Session) -> NoReturn:
 
 def main(jobs: int, modules: Sequence[str]) -> str | None:
     """Try every mutant of the modules, print the scores, and return what is wrong with them."""
-    rounds = Rounds(jobs, modules or sorted(file.stem for file in PACKAGE.glob("*.py")))
+    rounds = Rounds(jobs, modules or sorted(map(name, PACKAGE.rglob("*.py"))))
     pytest.main(["-q", "-s", "--tb=no", "-p", "no:cacheprovider", *TESTS], [rounds])
     tried = Counter(mutant.module for mutant in rounds.mutants)
     alive = Counter(mutant.module for mutant in rounds.survivors)
     tried["all"], alive["all"] = tried.total(), alive.total()
     for module, count in tried.items():
         share = 1 - alive[module] / count
-        print(f"{module:<16}{count:>6} mutants{alive[module]:>6} survive{share:>8.1%} are caught")
+        print(f"{module:<18}{count:>6} mutants{alive[module]:>6} survive{share:>8.1%} are caught")
     listed = {line for line in LISTED.read_text().splitlines() if line[:1] not in ("", "#")}
     if new := sorted({str(mutant) for mutant in rounds.survivors} - listed):
         return "\n".join(["Not caught, and not in survivors.txt:", *new])

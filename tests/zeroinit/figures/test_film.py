@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 
-from zeroinit.film import Film
+from zeroinit.figures.film import Film
 
 SVG = "{http://www.w3.org/2000/svg}"
 

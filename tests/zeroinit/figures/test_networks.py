@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from zeroinit import MLP, half_plane, linear_layers, permute, zeros_
 from zeroinit.backprop import forward, gradients
-from zeroinit.diagrams import network, pieces
-from zeroinit.plots import STARTS
+from zeroinit.figures.networks import network, pieces
+from zeroinit.figures.style import STARTS
 
 WIRES = [torch.tensor([[0.5, 0.0], [-0.25, 1.5], [0.0, -2.0]]), torch.tensor([[0.1, 0.0, 0.004]])]
 UNITS: list[list[float | str]] = [[1.0, -2.0], [0.0, 0.75, "B"], [0.0]]

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zeroinit.plots import STARTS, ground, ink
+from zeroinit.figures.style import STARTS, ground, ink
 
 RADIUS = 0.28  # of a unit, where neighbours are 1 apart
 

@@ -1,7 +1,7 @@
 """Every drawing has the shapes, colours and sizes that ``drawings.txt`` keeps.
 
-After a change that is meant, ``.venv/bin/python tests/zeroinit/test_drawings.py`` writes the file
-anew; ``git diff`` then says what the change did to each drawing.
+After a change that is meant, ``.venv/bin/python tests/zeroinit/figures/test_drawings.py`` writes
+the file again; ``git diff`` then says what the change did to each drawing.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,13 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from torch import Tensor
 
-from zeroinit import Data, diagrams, half_plane, plots
+from zeroinit import Data, half_plane
+from zeroinit.figures.curves import by_layer, by_width, losses, waits
+from zeroinit.figures.dots import lineup, spread
+from zeroinit.figures.networks import network, pieces
+from zeroinit.figures.planes import decision, surface, unit_paths
+from zeroinit.figures.style import looks
+from zeroinit.figures.tiles import parameters_by_step, wake_order, wakes
 
 KEPT = Path(__file__).with_name("drawings.txt")
 
@@ -51,7 +57,7 @@ def log_lineup(ax: Axes) -> Axes:
     """Draw the rows of a lineup on a logarithmic axis."""
     ax.set_xscale("log")
     rows = {"tied": {"a": ramp(3, zero=1), "b": ramp(4)}, "free": {"c": ramp(2), "d": ramp(1)}}
-    return plots.lineup(ax, rows, xlabel="gap")
+    return lineup(ax, rows, xlabel="gap")
 
 
 PATH = torch.tensor([[[0.0, 0.0], [0.1, 0.3]], [[0.5, 0.2], [0.4, 0.9]]])
@@ -60,51 +66,51 @@ UNITS: list[list[float | str]] = [[1.0, -2.0], [0.0, 0.75, "B"], [0.0]]
 UNKNOWN = ("one", "two", "three", "four", "five")
 
 DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
-    "losses": lambda ax: plots.losses(
+    "losses": lambda ax: losses(
         ax, {"zeros": ramp(5), "random": ramp(5, 7)} | {n: ramp(2) for n in UNKNOWN}, limit=0.6
     ),
-    "parameters_by_step": lambda ax: plots.parameters_by_step(
+    "parameters_by_step": lambda ax: parameters_by_step(
         ax, {"layers.0.weight": ramp(3, 4, 2, zero=1), "layers.1.bias": ramp(3, 4)}
     ),
-    "nothing moves": lambda ax: plots.parameters_by_step(ax, {"layers.0.bias": torch.zeros(2, 3)}),
-    "decision": lambda ax: plots.decision(ax, slope, half_plane(8)),
-    "no boundary": lambda ax: plots.decision(ax, sure, Data(ramp(2, 2), torch.tensor([0, 1]))),
-    "unit_paths": lambda ax: plots.unit_paths(ax, ramp(3, 2, 2), label="tied units"),
-    "spread": lambda ax: plots.spread(ax, {"zeros": ramp(9), "free": ramp(4)}, xlabel="loss"),
-    "lineup": lambda ax: plots.lineup(ax, {"tied": {"a": ramp(3, zero=1)}}, xlabel="gap"),
+    "nothing moves": lambda ax: parameters_by_step(ax, {"layers.0.bias": torch.zeros(2, 3)}),
+    "decision": lambda ax: decision(ax, slope, half_plane(8)),
+    "no boundary": lambda ax: decision(ax, sure, Data(ramp(2, 2), torch.tensor([0, 1]))),
+    "unit_paths": lambda ax: unit_paths(ax, ramp(3, 2, 2), label="tied units"),
+    "spread": lambda ax: spread(ax, {"zeros": ramp(9), "free": ramp(4)}, xlabel="loss"),
+    "lineup": lambda ax: lineup(ax, {"tied": {"a": ramp(3, zero=1)}}, xlabel="gap"),
     "log_lineup": log_lineup,
-    "by_layer": lambda ax: plots.by_layer(
+    "by_layer": lambda ax: by_layer(
         ax, {"random": ramp(4, 9, zero=1), "free": ramp(4, 9, zero=2)}, ylabel="size", first=1
     ),
-    "by_layer from 0": lambda ax: plots.by_layer(ax, {"tied": ramp(3, 2)}, ylabel="size"),
-    "wakes": lambda ax: plots.wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 4}}),
-    "wake_order": lambda ax: plots.wake_order(ax, {"LoRA": {"B": 1, "A": 3}, "dead": {"A": None}}),
-    "by_width": lambda ax: plots.by_width(
+    "by_layer from 0": lambda ax: by_layer(ax, {"tied": ramp(3, 2)}, ylabel="size"),
+    "wakes": lambda ax: wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 4}}),
+    "wake_order": lambda ax: wake_order(ax, {"LoRA": {"B": 1, "A": 3}, "dead": {"A": None}}),
+    "by_width": lambda ax: by_width(
         ax, {"tied": {2: 3, 3: None}, "free": {2: None, 5: 4}}, last=9, predicted=5.0
     ),
-    "unpredicted": lambda ax: plots.by_width(ax, {"tied": {2: 3}}, last=9),
-    "surface": lambda ax: plots.surface(
+    "unpredicted": lambda ax: by_width(ax, {"tied": {2: 3}}, last=9),
+    "surface": lambda ax: surface(
         ax, lambda w: w.square().sum(1) + w[:, 0] + 1, {"from 0": PATH}, reach=2.0
     ),
-    "labelled": lambda ax: plots.surface(
+    "labelled": lambda ax: surface(
         ax, lambda w: w.square().sum(1) + 1, {"tied": PATH}, reach=1.0, labels=("a", "b")
     ),
-    "waits": lambda ax: plots.waits(
+    "waits": lambda ax: waits(
         ax, ramp(3), {n: ramp(3) for n in UNKNOWN}, {n: 2 * ramp(3) for n in UNKNOWN}
     ),
-    "looks": plots.looks,
-    "network": lambda ax: diagrams.network(ax, UNITS, WIRES, numbers=True),
-    "coloured": lambda ax: diagrams.network(
+    "looks": looks,
+    "network": lambda ax: network(ax, UNITS, WIRES, numbers=True),
+    "coloured": lambda ax: network(
         ax, [["x"], ["a", "b"], ["c", 0.004], ["f"]],
         [torch.ones(2, 1), torch.ones(2, 2), torch.ones(1, 2)], colours=["C3", "C4"],
     ),
-    "crossed": lambda ax: diagrams.network(
+    "crossed": lambda ax: network(
         ax, [[1.0] * 2, [1.0] * 3, [1.0] * 2], [torch.zeros(3, 2), torch.zeros(2, 3)]
     ),
-    "crowded": lambda ax: diagrams.network(
+    "crowded": lambda ax: network(
         ax, [[1.0] * 3, [1.0] * 4, [1.0] * 3], [torch.zeros(4, 3), ramp(3, 4, zero=1)], numbers=True
     ),
-    "pieces": lambda ax: diagrams.pieces(
+    "pieces": lambda ax: pieces(
         ax, ramp(3, 2), ramp(3, zero=1), ramp(2, 3), names="ABC", colours=["C3", "C4", "C5"]
     ),
 }  # fmt: skip

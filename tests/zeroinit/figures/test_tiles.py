@@ -1,0 +1,60 @@
+"""A tile shows a gradient or a step, and a cross shows that there is none."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from drawn import DATA, points
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from numpy.testing import assert_allclose, assert_array_equal
+
+from zeroinit import MLP, train, zeros_
+from zeroinit.figures.tiles import parameters_by_step, wake_order, wakes
+
+
+def test_crosses_stand_exactly_where_a_gradient_is_zero(ax: Axes) -> None:
+    run = train(zeros_(MLP([2, 3, 4, 2], "sigmoid")), DATA, lr=0.1, steps=4)
+    parameters_by_step(ax, run.gradients)
+    (crosses,) = ax.lines
+    assert crosses.get_marker() == "x"
+    found = {(x, y) for x, y in points(crosses).tolist()}
+    assert found == {
+        (step + 0.5, row + 0.5)
+        for row, gradient in enumerate(run.gradients.values())
+        for step in range(5)
+        if not gradient[step].any()
+    }
+    # The thaw: two layers sleep at step 1, one at step 2, each with its weight and its bias.
+    assert len(found) == 6
+
+    (tiles,) = (c for c in ax.collections if isinstance(c, QuadMesh))
+    shown: Any = tiles.get_array()
+    norms = np.stack([g.flatten(1).norm(dim=1).numpy() for g in run.gradients.values()])
+    assert_array_equal(np.ma.getmaskarray(shown), norms == 0)
+    assert_allclose(shown.compressed(), np.log10(norms[norms > 0]), rtol=1e-5)
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert labels == ["$W^{1}$", "$b^{1}$", "$W^{2}$", "$b^{2}$", "$W^{3}$", "$b^{3}$"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "3", "4", "5"]
+
+
+def test_where_all_gradients_are_zero_all_is_crosses(ax: Axes) -> None:
+    parameters_by_step(ax, {"layers.0.weight": torch.zeros(3, 2, 2)})
+    assert len(points(ax.lines[0])) == 3
+    assert ax.figure.axes == [ax]
+
+
+def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:
+    wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 2}})
+    written = {(t.get_position(), t.get_text()) for t in ax.texts if t.get_text()}
+    assert written == {((0.5, 0.5), "1"), ((1.5, 0.5), "1"), ((1.5, 1.5), "2")}
+    assert points(ax.lines[0]).tolist() == [[0.5, 1.5]]
+
+
+def test_wake_order_gives_each_network_parts_of_its_own(ax: Axes) -> None:
+    wake_order(ax, {"LoRA": {"B": 1, "A": 2}, "dead": {"A": None}})
+    written = {(*t.get_position(), t.get_text()) for t in ax.texts}
+    names = {(0.5, 0.78, "B"), (1.5, 0.78, "A"), (0.5, 1.78, "A")}
+    assert written == names | {(0.5, 0.38, "1"), (1.5, 0.38, "2")}
+    assert points(ax.lines[0]).tolist() == [[0.5, 1.38]]
+    assert ax.yaxis_inverted()

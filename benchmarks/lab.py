@@ -69,6 +69,6 @@ if __name__ == "__main__":
     with TemporaryDirectory() as temporary:
         folder = Path(temporary, "lab")
         cpu = compiling(folder)
-        shutil.copy(ROOT / "book/_static/lab/engine.js", folder)
+        shutil.copy(ROOT / "src/bookbuild/lab/static/lab/engine.js", folder)
         (folder / "empty.html").touch()
         print(json.dumps({"cpu": cpu, "steps": stepping(folder)}))

@@ -36,7 +36,7 @@ def test_the_lab_is_on_its_page_with_what_it_loads(book: "Book", made: Path) -> 
     loaded = book.folder / "_build/html/_static/lab"
     assert (loaded / "graphs/1.onnx").read_text("utf-8") == "graphs/1.onnx"
     assert {file.name for file in loaded.glob("*.js")} == {
-        file.name for file in ROOT.glob("book/_static/lab/*.js")
+        file.name for file in ROOT.glob("src/bookbuild/lab/static/lab/*.js")
     }
     assert not (loaded / "made-from").exists()
 

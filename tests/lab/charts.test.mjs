@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { axis } from "../../book/_static/lab/charts.js";
+import { axis } from "../../src/bookbuild/lab/static/lab/charts.js";
 
 const labels = ({ marks, label }) => marks.map(label);
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Run, distinct, gap, trainable, twins } from "../../book/_static/lab/run.js";
+import { Run, distinct, gap, trainable, twins } from "../../src/bookbuild/lab/static/lab/run.js";
 
 const labels = [0, 1, 1, 1];
 const H = -(0.25 * Math.log(0.25) + 0.75 * Math.log(0.75));

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { Run } from "../../book/_static/lab/run.js";
-import { descriptions, layerName, sentence, short, tick } from "../../book/_static/lab/sentence.js";
+import { Run } from "../../src/bookbuild/lab/static/lab/run.js";
+import { descriptions, layerName, sentence, short, tick } from "../../src/bookbuild/lab/static/lab/sentence.js";
 
 const labels = [0, 1];
 const H = Math.log(2); // 0.6931

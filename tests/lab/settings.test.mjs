@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { choose, link, read } from "../../book/_static/lab/settings.js";
+import { choose, link, read } from "../../src/bookbuild/lab/static/lab/settings.js";
 import { controls, links } from "./inputs.mjs";
 
 const usual = {

@@ -12,7 +12,7 @@ from bookbuild.lab.build import ACTIVATIONS
 from bookbuild.lab.links import WIDGET, controls
 from zeroinit import functional, lab, networks
 
-CSS = Path(__file__).parents[2] / "book/_static/book.css"
+CSS = Path(__file__).parents[2] / "src/bookbuild/lab/static/lab.css"
 STYLES = {
     ".lab": ["zeroinit.book"],
     'html[data-theme="dark"] .lab': ["zeroinit.book", "zeroinit.book_dark"],

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
-import { read } from "../../book/_static/lab/settings.js";
+import { read } from "../../src/bookbuild/lab/static/lab/settings.js";
 import { controls } from "./inputs.mjs";
 
 const states = JSON.parse(readFileSync(0, "utf-8"));

@@ -2,7 +2,7 @@
 
 A frame of an SVG image is an empty group ``<g id="frame-7">`` whose title says in words what it
 shows; the image's address with ``#frame-7`` at its end shows it. The player is hidden until its
-script runs, so that a page without scripts shows the still.
+script, ``film.js``, runs: a page without scripts shows the still.
 """
 
 import re
@@ -15,6 +15,7 @@ from sphinx.util.typing import ExtensionMetadata
 from bookbuild.tools import page_script
 from bookbuild.tools.edition import is_site
 
+SCRIPT = Path(__file__).with_name("film.js")
 PLAYER = """
 <div class="film" role="group" aria-label="Player" hidden>
 <button type="button">Play</button>
@@ -42,10 +43,16 @@ def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 )
 
 
-load_script = page_script.where('class="film"', "film.js")
+def add_script(app: Sphinx) -> None:
+    """Have Sphinx copy the script to the site's static files."""
+    app.config.html_static_path.append(str(SCRIPT))
+
+
+load_script = page_script.where('class="film"', SCRIPT.name)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
+    app.connect("builder-inited", add_script)
     app.connect("doctree-resolved", add_players)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

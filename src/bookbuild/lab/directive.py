@@ -20,6 +20,7 @@ from bookbuild.tools.edition import is_site
 
 LOG = logging.getLogger(__name__)
 MARKUP = Path(__file__).with_name("lab.html")
+STATIC = Path(__file__).with_name("static")
 MISSING = (
     "This copy of the book was built without the lab, because npm's registry could not be reached. "
     "The next build tries again."
@@ -59,6 +60,12 @@ def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 raw.parent.remove(raw)
 
 
+def add_static_files(app: Sphinx) -> None:
+    """Have Sphinx copy the scripts, and add the style sheet to those of all pages, as the last."""
+    app.config.html_static_path.append(str(STATIC))
+    app.add_css_file("lab.css")
+
+
 load_script = page_script.where('class="lab"', "lab.js")
 
 
@@ -72,6 +79,7 @@ def copy_files(app: Sphinx) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_directive("lab", LabDirective)
+    app.connect("builder-inited", add_static_files)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-resolved", choose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,21 +6,20 @@ BIN := .venv/bin
 READY := .venv/ready
 KATEX := node_modules/.package-lock.json
 WHOLE := _build/whole
-LAB := _build/lab/made-from
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # npm trusts whom the machine trusts, as pip does. (A comment behind the value would add blanks to it.)
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub test lint doctest serve bench mutants lighthouse clean
+.PHONY: help html pdf epub test lint doctest serve bench mutants lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 # Sphinx warns of a page when it reads it. WHOLE says that the last build read every page without a warning;
 # where it is missing, -E has Sphinx read them all again, so that a failed page fails until it is mended.
-html: $(READY) $(KATEX) $(LAB) ## Build the book into _build/html
+html: $(READY) $(KATEX) lab ## Build the book into _build/html
 	@fresh=$$(test -e $(WHOLE) || echo -E); rm -f $(WHOLE); \
 	$(SPHINX) $$fresh -b html book _build/html || { \
 	  echo "The book was not built: the first warning or error above names the page and the line." >&2; \
@@ -45,7 +44,7 @@ lint: $(READY) ## Check style and types
 doctest: $(READY) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
-serve: $(READY) $(KATEX) $(LAB) ## Show the book and rebuild it on every save
+serve: $(READY) $(KATEX) lab ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.execution.serve -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
@@ -70,11 +69,10 @@ $(KATEX): package-lock.json | $(READY)
 	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
-# The lab's page loads these files. Without npm's packages the book is built without the lab.
-$(LAB): $(wildcard $(addprefix src/zeroinit/,data.py functional.py initialization.py lab.py networks.py) \
-  src/bookbuild/lab/onnx_export.py src/bookbuild/lab/build.py) package-lock.json constraints.txt | $(READY) $(KATEX)
-	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.lab.build _build/lab node_modules $(JOBS) \
-	  && touch $@; else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi
+# What the lab's page loads. The program makes it again if it is out of date.
+lab: $(READY) $(KATEX)
+	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.lab.archive _build/lab.zip node_modules $(JOBS); \
+	  else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi
 
 node_modules/whole: package-lock.json | $(KATEX)
 	@$(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."

@@ -1,7 +1,15 @@
-"""The lab: a network that trains in the reader's browser, and links to its states."""
+"""The lab: a network that trains in the reader's browser, and links to its states.
 
-from sphinx.application import Sphinx
-from sphinx.util.typing import ExtensionMetadata
+``archive`` runs in every ``make html``, and imports this file: it imports nothing that takes time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

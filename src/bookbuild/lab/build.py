@@ -1,17 +1,9 @@
-"""What the lab's page loads: compiled steps, drawn numbers, points, and what npm brought.
-
-``python -m bookbuild.lab.build _build/lab node_modules 2`` makes the files, with two processes, if
-what they are made from has changed.
-"""
+"""The files that the lab's page loads: compiled steps, initial numbers, data and libraries."""
 
 import gzip
 import json
-import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from hashlib import sha256
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
@@ -20,8 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from bookbuild.lab import onnx_export
-from bookbuild.tools.store import draft
-from zeroinit import data, functional, initialization, lab, networks
+from zeroinit import functional, lab, networks
 
 ACTIVATIONS = "relu", "tanh", "sigmoid", "gelu"
 ORT = "onnxruntime-web/dist/"
@@ -33,7 +24,7 @@ FROM_NPM = {  # what is taken of the packages, and where it goes
     "uplot/dist/uPlot.min.css": "uplot/uPlot.min.css",
     "uplot/LICENSE": "uplot/LICENSE",
 }
-NPM = "onnxruntime-web", "uplot"
+LICENCE = Path(__file__).with_name("LICENSE.onnxruntime")  # the package does not hold its text
 UNITS, POINTS = 7, 61  # sizes of the example, which nothing else in a step has
 
 
@@ -95,52 +86,15 @@ def choices() -> bytes:
     return json.dumps(told, default=dict).encode()
 
 
-def licence(packages: Path) -> str:
-    """Return the licence of ONNX Runtime Web, whose package names it and does not hold its text."""
-    head = (packages / ORT / "ort.wasm.min.mjs").read_text("utf-8").partition("*/")[0]
-    (holder,) = re.findall("Copyright .*? Corporation", head)
-    text = (packages / "uplot/LICENSE").read_text("utf-8")
-    if "Licensed under the MIT License" not in head or "MIT License" not in text:
-        raise ValueError(f"{ORT} or uPlot is no longer under the MIT License: see what it asks for")
-    return re.sub("Copyright .*", f"{holder}. All rights reserved.", text)
-
-
-def sources(packages: Path) -> list[Path]:
-    """Return the files that decide what is made."""
-    modules = (data, functional, initialization, lab, networks, onnx_export)
-    own = [Path(str(module.__file__)) for module in modules]
-    return [*own, Path(__file__), *(packages / name / "package.json" for name in NPM)]
-
-
-def made_from(packages: Path) -> str:
-    """Return a digest of the sources, and of the versions of what compiles them."""
-    parts = [file.read_bytes() for file in sources(packages)]
-    parts += [version(package).encode() for package in ("torch", "onnx", "onnxscript")]
-    return sha256(b"\0".join(parts)).hexdigest()
-
-
-def make(folder: Path, packages: Path, jobs: int) -> None:
-    """Make the files in a folder, all of them or none, if they are not what they should be."""
-    note, digest = folder / "made-from", made_from(packages)
-    if note.exists() and note.read_text("utf-8") == digest:
-        return
-    print("Compiling the training steps of the lab ...", flush=True)
-    with draft(folder) as made:
-        for name in ("graphs", "ort", "uplot"):
-            (made / name).mkdir(parents=True)
-        with ProcessPoolExecutor(jobs) as pool:
-            for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
-                (made / f"graphs/{depth}.onnx").write_bytes(graph)
-        for seed in lab.SEEDS:
-            (made / f"draws-{seed}.bin").write_bytes(draws(seed))
-        for source, target in FROM_NPM.items():
-            content = (packages / source).read_bytes()
-            packed = gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content
-            (made / target).write_bytes(packed)
-        (made / "ort/LICENSE").write_text(licence(packages), "utf-8")
-        (made / "lab.json").write_bytes(choices())
-        (made / "made-from").write_text(digest, "utf-8")
-
-
-if __name__ == "__main__":
-    make(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the names of the files and what they hold; ``jobs`` processes compile."""
+    with ProcessPoolExecutor(jobs) as pool:
+        for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
+            yield f"graphs/{depth}.onnx", graph
+    for seed in lab.SEEDS:
+        yield f"draws-{seed}.bin", draws(seed)
+    for source, target in FROM_NPM.items():
+        content = (packages / source).read_bytes()
+        yield target, gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content
+    yield "ort/LICENSE", LICENCE.read_bytes()
+    yield "lab.json", choices()

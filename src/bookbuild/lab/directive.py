@@ -1,12 +1,12 @@
 """A Sphinx extension: the directive ``{lab}`` puts a laboratory on a page, on the site alone.
 
-Its markup is ``lab.html`` beside this file, its script ``lab.js`` among the static files. What the
-script loads is made before by ``bookbuild.lab.build``, in the folder ``_build/lab``; without that
-folder a sentence stands in its place.
+Its markup is ``lab.html``; its scripts and its style sheet are in ``static``. What the scripts load
+is in the file ``_build/lab.zip``, which ``bookbuild.lab.archive`` makes before the build; without
+that file a sentence stands in the lab's place.
 """
 
-import shutil
 from pathlib import Path
+from zipfile import ZipFile
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -28,8 +28,8 @@ MISSING = (
 
 
 def made(app: Sphinx) -> Path:
-    """Return the folder of what the script loads."""
-    return Path(app.confdir, "_build/lab")
+    """Return the file with what the scripts load."""
+    return Path(app.confdir, "_build/lab.zip")
 
 
 class LabDirective(SphinxDirective):
@@ -47,7 +47,7 @@ class LabDirective(SphinxDirective):
 
 
 def outdated(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:
-    """Have the page read again when the folder has come or gone."""
+    """Have the page read again when the file has come or gone."""
     there = made(app).exists()
     return [page for page, about in env.metadata.items() if about.get("lab", there) != there]
 
@@ -70,10 +70,10 @@ load_script = page_script.where('class="lab"', "lab.js")
 
 
 def copy_files(app: Sphinx) -> None:
-    """Put what the script loads beside it."""
+    """Put what the scripts load beside them."""
     if made(app).exists():
-        ours = shutil.ignore_patterns("made-from")
-        shutil.copytree(made(app), Path(app.outdir, "_static/lab"), ignore=ours, dirs_exist_ok=True)
+        with ZipFile(made(app)) as archive:
+            archive.extractall(Path(app.outdir, "_static/lab"))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

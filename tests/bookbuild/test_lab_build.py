@@ -1,12 +1,13 @@
-"""What the lab's page loads computes what PyTorch computes, and is made once."""
+"""What the lab's page loads computes what PyTorch computes."""
 
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import onnx
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 from oracles import NAMED
 from torch import Generator
 
-from bookbuild.lab.build import ACTIVATIONS, choices, draws, make, sources, step
+from bookbuild.lab.archive import NPM, sources
+from bookbuild.lab.build import ACTIVATIONS, LICENCE, choices, draws, step
 from zeroinit import functional, lab
 
 ROOT = Path(__file__).parents[2]
-MADE = ROOT / "_build/lab"
+MADE = ROOT / "_build/lab.zip"
 Arrays = dict[str, NDArray[np.float32]]
 
 needs_npm = pytest.mark.skipif(
@@ -32,7 +34,8 @@ needs_npm = pytest.mark.skipif(
 
 @cache
 def graph(depth: int) -> bytes:
-    return (MADE / f"graphs/{depth}.onnx").read_bytes()
+    with ZipFile(MADE) as archive:
+        return archive.read(f"graphs/{depth}.onnx")
 
 
 def number(activation: str) -> NDArray[np.float32]:
@@ -186,33 +189,14 @@ def test_every_module_that_runs_is_a_source() -> None:
 
 
 @needs_npm
-def test_nothing_is_made_again_unless_something_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[int] = []
-
-    class Pool:
-        """Stands for the processes that compile."""
-
-        def __init__(self, jobs: int) -> None: ...
-        def __enter__(self) -> "Pool":
-            return self
-
-        def __exit__(self, *error: object) -> None: ...
-        def map(self, function: object, depths: Sequence[int]) -> list[bytes]:
-            made.extend(depths)
-            return [b"graph"] * len(depths)
-
-    monkeypatch.setattr("bookbuild.lab.build.ProcessPoolExecutor", Pool)
-    folder = tmp_path / "lab"
-    make(folder, ROOT / "node_modules", 1)
-    assert made == list(lab.DEPTHS)
-    assert (folder / "graphs/4.onnx").read_bytes() == b"graph"
-    assert {file.name for file in folder.rglob("LICENSE")} == {"LICENSE"}
-    made.clear()
-    make(folder, ROOT / "node_modules", 1)
-    assert not made
-    monkeypatch.setattr("bookbuild.lab.build.version", lambda package: "another")
-    make(folder, ROOT / "node_modules", 1)
-    assert made
-    assert [file.name for file in tmp_path.iterdir()] == ["lab"]
+def test_the_licence_is_that_of_the_package() -> None:
+    holder = "Copyright (c) Microsoft Corporation. All rights reserved."
+    head = (ROOT / "node_modules/onnxruntime-web/dist/ort.wasm.min.mjs").read_text("utf-8")
+    assert f"{holder}\n * Licensed under the MIT License.\n */" in head[:300]
+    assert holder in LICENCE.read_text("utf-8")
+    uplot = (ROOT / "node_modules/uplot/LICENSE").read_text("utf-8")
+    own = LICENCE.read_text("utf-8").replace(holder, "Copyright")
+    assert own == re.sub("Copyright .*", "Copyright", uplot)
+    for name in NPM:
+        package = json.loads((ROOT / f"node_modules/{name}/package.json").read_text("utf-8"))
+        assert package["license"] == "MIT"

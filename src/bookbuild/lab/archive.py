@@ -1,0 +1,54 @@
+"""Keep in one file what the lab's page loads, and make it again if its sources have changed.
+
+``python -m bookbuild.lab.archive _build/lab.zip node_modules 2`` makes it, with two processes. A
+build that has opened the file reads it to its end, even if another build replaces it meanwhile.
+Every ``make html`` runs this, so PyTorch is imported only if the file has to be made.
+"""
+
+import sys
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from zipfile import ZipFile, ZipInfo
+
+from bookbuild.tools.store import draft
+
+FOLDER = Path(__file__).parent
+PACKAGE = FOLDER.parents[1] / "zeroinit"
+MODULES = "data", "functional", "initialization", "lab", "networks"  # of the package
+COMPILERS = "torch", "onnx", "onnxscript"
+NPM = "onnxruntime-web", "uplot"
+
+
+def sources(packages: Path) -> list[Path]:
+    """Return the files that decide what is made."""
+    own = [PACKAGE / f"{module}.py" for module in MODULES]
+    own += [FOLDER / name for name in ("build.py", "onnx_export.py", "LICENSE.onnxruntime")]
+    return [*own, Path(__file__), *(packages / name / "package.json" for name in NPM)]
+
+
+def digest(packages: Path) -> bytes:
+    """Return a digest of the sources, and of the versions of what compiles them."""
+    parts = [file.read_bytes() for file in sources(packages)]
+    parts += [version(package).encode() for package in COMPILERS]
+    return sha256(b"\0".join(parts)).hexdigest().encode()
+
+
+def make(target: Path, packages: Path, jobs: int) -> None:
+    """Make the file if it is not there or was made from other sources."""
+    made_from = digest(packages)
+    if target.exists():
+        with ZipFile(target) as archive:
+            if archive.comment == made_from:
+                return
+    print("Compiling the training steps of the lab ...", flush=True)
+    from bookbuild.lab import build
+
+    with draft(target) as file, ZipFile(file, "w") as archive:
+        archive.comment = made_from
+        for name, content in build.files(packages, jobs):
+            archive.writestr(ZipInfo(name), content)
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.builds import ROOT
 from benchmarks.measure import run
-from bookbuild.editions.pdf import BROWSERS
 from bookbuild.lab.build import ACTIVATIONS
+from bookbuild.tools.browser import find
 
 SITE = "https://lab.test"  # no host: the files come from a folder
 STEPS = """async activation => {
@@ -48,7 +48,7 @@ def compiling(folder: Path) -> float:
 
 def chromium() -> str:
     """Return the browser, or leave with a sentence if it or what npm brings is not here."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = find()
     if not found or not (ROOT / "node_modules/uplot").exists():
         sys.exit(
             "The lab is measured with Chromium and npm's packages: "

@@ -4,16 +4,14 @@ The tests look at ``_build/html``, which ``make html`` builds; ``make test`` doe
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bookbuild.tools.browser import find
 from tests.browser.serving import PAGES, UNREACHABLE, Site, serving
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,7 +37,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="package")
 def chromium() -> str:
     """Return the path of a browser; where there is none, skip, but never in CI."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = find()
     if not found:
         message = "no browser is found: install one, as with `apt-get install chromium`"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import unicodedata
@@ -13,7 +12,8 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from bookbuild.editions.pdf import BROWSERS, pages
+from bookbuild.editions.pdf import pages
+from bookbuild.tools import browser
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
@@ -24,7 +24,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> PdfReader:
     file = tmp_path_factory.mktemp("pdf") / "book.pdf"
     command = [sys.executable, "-m", "bookbuild.editions.pdf", str(SITE), str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if not any(map(shutil.which, BROWSERS)):
+    if not browser.find():
         assert "apt-get install chromium" in done.stderr
         (pytest.fail if os.environ.get("CI") else pytest.skip)(done.stderr)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,6 @@ section begins. Sizes, margins and page numbers are in ``pdf.css``; title and au
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,8 @@ from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from bookbuild.tools import browser
+
 MISSING = "Chromium prints the PDF, and is not here: `apt-get install chromium` brings it."
 NOT_PRINTED = ".headerlink, .viewcode-link, .editions, .sd-tab-set > input, script"
 
@@ -117,13 +117,13 @@ def document(site: Path, title: str, author: str) -> str:
 </body></html>"""
 
 
-def prints(browser: str, text: str, folder: Path) -> PdfReader:
+def prints(chromium: str, text: str, folder: Path) -> PdfReader:
     """Have a browser print a document, and return what it printed."""
     source, target = folder / "book.html", folder / "book.pdf"
     source.write_text(text, "utf-8")
     done = subprocess.run(
         [
-            *(browser, "--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"),
+            *(chromium, "--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"),
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium asks it of root
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run"),
             *("--generate-pdf-document-outline", "--no-pdf-header-footer"),
@@ -133,7 +133,7 @@ def prints(browser: str, text: str, folder: Path) -> PdfReader:
         text=True,
     )
     if not target.exists():
-        sys.exit(f"{browser} printed nothing:\n{done.stderr}")
+        sys.exit(f"{chromium} printed nothing:\n{done.stderr}")
     return PdfReader(target)
 
 
@@ -163,13 +163,13 @@ def name_outline(book: PdfWriter, text: str) -> None:
 
 def main(site: Path, target: Path) -> None:
     """Write the PDF."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None) or sys.exit(MISSING)
+    chromium = browser.find() or sys.exit(MISSING)
     settings = runpy.run_path("conf.py")
     title, author = settings["project"], settings["author"]
     text = document(site, title, author)
     with TemporaryDirectory() as folder:
-        first = prints(browser, number(text, None), Path(folder))
-        book = PdfWriter(clone_from=prints(browser, number(text, first), Path(folder)))
+        first = prints(chromium, number(text, None), Path(folder))
+        book = PdfWriter(clone_from=prints(chromium, number(text, first), Path(folder)))
     name_outline(book, text)
     book.metadata = {"/Title": title, "/Author": author, "/Producer": "Chromium"}  # and no date
     book.write(target)

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zeroinit._checks import check_fit, lookup
 from zeroinit.data import Data
-from zeroinit.networks import ACTIVATIONS, MLP, Activation, check_fit, linear_layers, lookup
+from zeroinit.networks import ACTIVATIONS, MLP, Activation, linear_layers
 
 
 @torch.no_grad()

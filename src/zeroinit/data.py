@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zeroinit._checks import check_count
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -242,30 +244,6 @@ def moons(
     arc = torch.stack([angles.cos() - 0.5, angles.sin() - 0.25], dim=1) * side[:, None]
     shifts = torch.randn(n, 2, generator=generator, dtype=torch.float32)
     return Data((arc + noise * shifts).to(dtype or torch.get_default_dtype()), y)
-
-
-def check_count(name: str, value: int, least: int = 1, why: str = "") -> int:
-    """Return a count, or refuse what is none.
-
-    Raises
-    ------
-    TypeError
-        If it is not an int; ``True`` is none.
-    ValueError
-        If it is below the least; ``why`` says in the message what for.
-
-    Examples
-    --------
-    >>> check_count("steps", True)
-    Traceback (most recent call last):
-        ...
-    TypeError: steps must be an int, got True
-    """
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}{why}, got {value}")
-    return value
 
 
 def _check_noise(noise: float) -> None:

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zeroinit._checks import lookup
 from zeroinit.initialization import zeros_
-from zeroinit.networks import lookup
 
 
 class ZeroGamma(nn.Module):

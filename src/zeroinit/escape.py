@@ -13,9 +13,10 @@ from torch.func import functional_call, grad, jacrev
 from torch.nn.utils import parameters_to_vector
 from torch.optim import SGD, Optimizer
 
-from zeroinit.data import Data, check_count
-from zeroinit.networks import ACTIVATIONS, MLP, check_fit, linear_layers, lookup
-from zeroinit.training import Loss, check_rate, train
+from zeroinit._checks import check_count, check_fit, check_not_negative, check_rate, lookup
+from zeroinit.data import Data
+from zeroinit.networks import ACTIVATIONS, MLP, linear_layers
+from zeroinit.training import Loss, train
 
 
 def twins_at_rest(
@@ -62,7 +63,7 @@ def twins_at_rest(
     [[0, 1, 2, 3]]
     """
     check_count("n", n, 2, ", for one unit has no twin")
-    _check_decay(weight_decay)
+    check_not_negative("weight_decay", weight_decay)
     fan_in, classes = data.x.shape[1], len(data.frequencies)
     one = MLP([fan_in, 1, classes], activation, seed=seed, dtype=data.x.dtype)
 
@@ -126,7 +127,7 @@ def hessian_eigenvalues(
     tensor(4)
     """
     check_fit(model, data.x, data.y)
-    _check_decay(weight_decay)
+    check_not_negative("weight_decay", weight_decay)
     if not (named := dict(model.named_parameters())):
         raise ValueError(f"{type(model).__name__} has no parameters: there is no Hessian")
     names, tensors = list(named), list(named.values())
@@ -286,8 +287,7 @@ def waiting_steps(size: float, eigenvalue: float, *, lr: float, until: float = 1
     inf
     """
     decade = steps_per_decade(eigenvalue, lr=lr)
-    if not (math.isfinite(size) and size >= 0):
-        raise ValueError(f"size must be a finite number of at least 0, got {size}")
+    check_not_negative("size", size)
     if not (math.isfinite(until) and until > 0):
         raise ValueError(f"until must be a positive finite number, got {until}")
     if size == 0:
@@ -340,8 +340,3 @@ def escape_step(losses: Tensor, level: float) -> Tensor:
             "steps: train longer, or from a larger difference"
         )
     return below.int().argmax(0)
-
-
-def _check_decay(weight_decay: float) -> None:
-    if not (math.isfinite(weight_decay) and weight_decay >= 0):
-        raise ValueError(f"weight_decay must be a finite number of at least 0, got {weight_decay}")

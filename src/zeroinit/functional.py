@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
-from zeroinit.networks import lookup
-from zeroinit.training import check_rate
+from zeroinit._checks import check_rate, lookup
 
 Tensors = dict[str, Tensor]
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Generator, Tensor, nn
 
+from zeroinit._checks import check_not_negative
 from zeroinit.data import Data
 from zeroinit.networks import linear_layers
 
@@ -120,7 +121,7 @@ def normal_(model: M, std: float, *, generator: Generator | None = None) -> M:
     >>> bool(model.layers[0].bias.any()), len(model.layers[0].weight.unique())
     (False, 32)
     """
-    _check_std(std)
+    check_not_negative("std", std)
     return _weights_(model, lambda weight: weight.normal_(0.0, std, generator=generator))
 
 
@@ -298,11 +299,6 @@ def _weights_(model: M, fill: Callable[[Tensor], object]) -> M:
         if layer.bias is not None:
             layer.bias.zero_()
     return model
-
-
-def _check_std(std: float) -> None:
-    if not (math.isfinite(std) and std >= 0):
-        raise ValueError(f"std must be a finite number of at least 0, got {std}")
 
 
 #: The starts by name (zeros, constant, tied, angles, default, kaiming, xavier), each a function of

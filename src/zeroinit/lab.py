@@ -11,9 +11,10 @@ from types import MappingProxyType
 import torch
 from torch import Generator, nn
 
+from zeroinit._checks import lookup
 from zeroinit.data import Data, half_plane, moons, xor
 from zeroinit.initialization import constant_, normal_, tie_, zeros_
-from zeroinit.networks import MLP, linear_layers, lookup
+from zeroinit.networks import MLP, linear_layers
 
 #: The points of the lab, by name.
 DATA: Mapping[str, Callable[[], Data]] = MappingProxyType(

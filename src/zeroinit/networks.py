@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-T = TypeVar("T")
+from zeroinit._checks import lookup
 
 
 class Activation(NamedTuple):
@@ -73,21 +73,6 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         "softplus": Activation(F.softplus, torch.sigmoid),
     }
 )
-
-
-def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """Return ``known[name]``; the error for an unknown name lists the known ones.
-
-    Examples
-    --------
-    >>> lookup("start", "zero", {"zeros": 0, "tied": 1})
-    Traceback (most recent call last):
-        ...
-    ValueError: unknown start 'zero': choose one of zeros, tied
-    """
-    if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
-    return known[name]
 
 
 class MLP(nn.Module):
@@ -197,65 +182,6 @@ def linear_layers(model: nn.Module) -> list[nn.Linear]:
     if not layers:
         raise ValueError(f"{type(model).__name__} has no nn.Linear layer: give a network that has")
     return layers
-
-
-def check_fit(model: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
-    """Refuse points, and labels or targets, that ``model`` cannot take.
-
-    Parameters
-    ----------
-    model : nn.Module
-        A network; the shapes are checked if it is an :class:`MLP`.
-    x : Tensor, shape (n, fan_in)
-        The points.
-    y : Tensor, shape (n,), int64, or shape (n, fan_out), optional
-        Class labels, or targets of a regression.
-
-    Raises
-    ------
-    TypeError
-        If the dtype of ``x`` is not that of the parameters.
-    ValueError
-        If the devices differ, a shape does not fit, or a label has no output.
-
-    Examples
-    --------
-    >>> check_fit(MLP([2, 16, 2]), torch.zeros(128, 3))
-    Traceback (most recent call last):
-        ...
-    ValueError: x has 3 columns and the network takes 2: make its first width 3
-    """
-    for name, p in model.named_parameters():
-        if p.dtype != x.dtype:
-            raise TypeError(f"{name} is {p.dtype} and x is {x.dtype}: convert one with .to(dtype)")
-        if p.device != x.device:
-            raise ValueError(
-                f"{name} is on {p.device} and x on {x.device}: move one with .to(device)"
-            )
-    if not isinstance(model, MLP):
-        return
-    first, *_, last = model.widths
-    if x.ndim != 2:
-        raise ValueError(
-            f"x must be points, one a row, (n, {first}), got shape {tuple(x.shape)}: reshape it"
-        )
-    if x.shape[1] != first:
-        raise ValueError(
-            f"x has {x.shape[-1]} columns and the network takes {first}: "
-            f"make its first width {x.shape[-1]}"
-        )
-    if y is None:
-        return
-    needed = int(y.max()) + 1 if y.dtype == torch.int64 else y.shape[1]
-    if y.dtype == torch.int64 and needed > last:
-        raise ValueError(
-            f"labels go up to {needed - 1} and the network has {last} outputs: "
-            f"make its last width {needed}"
-        )
-    if y.dtype != torch.int64 and needed != last:
-        raise ValueError(
-            f"y has {needed} columns and the network gives {last}: make its last width {needed}"
-        )
 
 
 class _Last(nn.Module):

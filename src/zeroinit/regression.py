@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from zeroinit.data import check_count
+from zeroinit._checks import check_count
 
 
 def largest_rate(x: Tensor) -> float:

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from numbers import Real
 from typing import TypeVar
 
 import torch
@@ -19,9 +18,9 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from zeroinit.data import Data, check_count
+from zeroinit._checks import check_count, check_fit, check_rate, lookup
+from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
-from zeroinit.networks import check_fit, lookup
 from zeroinit.replay import recorded
 
 M = TypeVar("M", bound=nn.Module)
@@ -417,29 +416,6 @@ def _trainable(model: nn.Module) -> dict[str, Tensor]:
             f"{type(model).__name__} has no parameter that requires a gradient: nothing to train"
         )
     return parameters
-
-
-def check_rate(lr: float) -> None:
-    """Refuse a learning rate that is not a positive finite number.
-
-    Raises
-    ------
-    TypeError
-        If ``lr`` is not a number.
-    ValueError
-        If it is not positive and finite.
-
-    Examples
-    --------
-    >>> check_rate(-0.1)
-    Traceback (most recent call last):
-        ...
-    ValueError: lr must be a positive finite number, got -0.1: 0.1 is a good first try
-    """
-    if not isinstance(lr, Real) or isinstance(lr, bool):
-        raise TypeError(f"lr must be a number, got {lr!r}: 0.1 is a good first try")
-    if not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"lr must be a positive finite number, got {lr}: 0.1 is a good first try")
 
 
 def _check_numbers(lr: float, steps: int, every: int) -> None:

@@ -11,7 +11,8 @@ from strategies import NONZERO_AT_ZERO, ZERO_AT_ZERO
 from torch import Generator, Tensor, nn
 
 from zeroinit import MLP, Data, linear_layers, train
-from zeroinit.networks import ACTIVATIONS, FAMILIES, check_fit
+from zeroinit._checks import check_fit
+from zeroinit.networks import ACTIVATIONS, FAMILIES
 
 #: The modules of ``torch.nn`` that our activations are.
 MODULES = {

@@ -50,7 +50,7 @@ def gradients(
     """
     _check(units, offset, x, y, slope)
     zero = 0 * offset
-    unit_slopes, offset_slope = [[zero for _ in unit] for unit in units], zero
+    unit_gradients, offset_gradient = [[zero for _ in unit] for unit in units], zero
     for point, target in zip(x, y, strict=True):
         inputs = list(point) + [zero + 1]  # noqa: RUF005 - the bias is a weight from 1
         z = [sum((w * h for w, h in zip(u[:-1], inputs, strict=True)), zero) for u in units]
@@ -59,12 +59,12 @@ def gradients(
             (u[-1] * g * value for u, g, value in zip(units, gain, z, strict=True)), offset
         )
         delta = (output - target) / len(y)
-        offset_slope += delta
+        offset_gradient += delta
         for i, unit in enumerate(units):
             back = delta * unit[-1] * gain[i]
             terms = [back * h for h in inputs] + [delta * gain[i] * z[i]]
-            unit_slopes[i] = [s + t for s, t in zip(unit_slopes[i], terms, strict=True)]
-    return unit_slopes, offset_slope
+            unit_gradients[i] = [s + t for s, t in zip(unit_gradients[i], terms, strict=True)]
+    return unit_gradients, offset_gradient
 
 
 def descend(
@@ -121,12 +121,12 @@ def descend(
     path = [([list(unit) for unit in units], offset)]
     for _ in range(steps):
         now, offset = path[-1]
-        slopes, offset_slope = gradients(now, offset, x, y, slope)
+        unit_gradients, offset_gradient = gradients(now, offset, x, y, slope)
         moved = [
-            [p - rate * s for p, s in zip(unit, unit_slope, strict=True)]
-            for unit, unit_slope in zip(now, slopes, strict=True)
+            [p - rate * g for p, g in zip(unit, unit_gradient, strict=True)]
+            for unit, unit_gradient in zip(now, unit_gradients, strict=True)
         ]
-        path.append((moved, offset - rate * offset_slope))
+        path.append((moved, offset - rate * offset_gradient))
     return path
 
 

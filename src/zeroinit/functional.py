@@ -1,7 +1,7 @@
-"""One training step as a pure function: all that it reads goes in, all that it changes comes out.
+"""One training step as a pure function: it takes a state and returns the next one.
 
-It computes what ``loss.backward()`` and a step of ``torch.optim`` do to a model, but holds nothing
-between two calls. So it can be traced and compiled, and run where there is no PyTorch.
+It computes the same numbers as ``loss.backward()`` and a step of ``torch.optim``, but keeps nothing
+between two calls. So it can be traced, compiled, and run without PyTorch.
 """
 
 import math
@@ -18,8 +18,8 @@ from zeroinit._checks import check_rate, lookup
 
 Tensors = dict[str, Tensor]
 
-#: The optimizers, each as five numbers. They are momentum (Adam's β₁), dampening (β₁ again), β₂, ε,
-#: and 1 if the step is divided by the size of the gradient.
+#: The optimizers, each as five numbers: momentum (Adam's β₁), dampening (β₁ again), β₂, ε, and 1 if
+#: the step is divided by the root of the mean squared gradient.
 OPTIMIZERS: Mapping[str, tuple[float, float, float, float, float]] = MappingProxyType(
     {
         "sgd": (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -30,14 +30,14 @@ OPTIMIZERS: Mapping[str, tuple[float, float, float, float, float]] = MappingProx
 
 
 def settings(optimizer: str, lr: float) -> Tensor:
-    """Return what a step needs to know of an optimizer: ``lr`` and its row in :data:`OPTIMIZERS`.
+    """Return the hyperparameters of a step: ``lr`` and the optimizer's row in :data:`OPTIMIZERS`.
 
     Parameters
     ----------
     optimizer : str
         A name in :data:`OPTIMIZERS`: ``"sgd"``, ``"momentum"`` (SGD with 0.9) or ``"adam"``.
     lr : float, above 0
-        Learning rate, of a size that single precision holds.
+        Learning rate; it must not round to 0 or infinity in single precision.
 
     Returns
     -------
@@ -61,22 +61,22 @@ def settings(optimizer: str, lr: float) -> Tensor:
     """
     row = lookup("optimizer", optimizer, OPTIMIZERS)
     check_rate(lr)
-    found = torch.tensor([lr, *row], dtype=torch.float32)
-    if not 0 < found[0] < math.inf:
+    hyperparameters = torch.tensor([lr, *row], dtype=torch.float32)
+    if not 0 < hyperparameters[0] < math.inf:
         raise ValueError(f"lr must fit into single precision, got {lr}: 0.1 is a good first try")
-    return found
+    return hyperparameters
 
 
 class State(NamedTuple):
-    r"""What training carries from step to step.
+    r"""The parameters and the state of the optimizer between two steps.
 
     Parameters
     ----------
-    numbers : dict of str to Tensor, shape (3, \*shape)
+    slots : dict of str to Tensor, shape (3, \*shape)
         For each parameter, by its name: the parameter, the running mean of its gradient (the
-        momentum), and that of the gradient's square.
-    weights : Tensor, shape (2,)
-        What the two means weigh so far: 1 − βᵗ, by which Adam divides them.
+        momentum), and the running mean of the gradient's square.
+    corrections : Tensor, shape (2,)
+        Adam's bias corrections :math:`1 - \beta_1^t` and :math:`1 - \beta_2^t` after t steps.
 
     Examples
     --------
@@ -84,24 +84,24 @@ class State(NamedTuple):
 
     >>> from zeroinit import MLP, half_plane
     >>> model, data = MLP([2, 4, 2]), half_plane()
-    >>> old = beginning(dict(model.named_parameters()))
-    >>> how = settings("adam", 0.01)
-    >>> new, _ = functional_step(model)(old, data.x, F.one_hot(data.y).float(), how)
-    >>> old.weights, new.weights
+    >>> old = initial_state(dict(model.named_parameters()))
+    >>> adam = settings("adam", 0.01)
+    >>> new, _ = functional_step(model)(old, data.x, F.one_hot(data.y).float(), adam)
+    >>> old.corrections, new.corrections
     (tensor([0., 0.]), tensor([0.1000, 0.0010]))
     """
 
-    numbers: Tensors
-    weights: Tensor
+    slots: Tensors
+    corrections: Tensor
 
     @property
     def parameters(self) -> Tensors:
         r"""The network, by the names of its parameters; each of shape \*shape."""
-        return {name: t[0] for name, t in self.numbers.items()}
+        return {name: t[0] for name, t in self.slots.items()}
 
 
-class Seen(NamedTuple):
-    """What a step saw before it moved anything.
+class StepReport(NamedTuple):
+    """Loss, logits and gradient norms at the parameters before a step.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ class Seen(NamedTuple):
 
     Examples
     --------
-    It belongs to the point before the step, where the all-zero network says nothing:
+    Before its first step the all-zero network gives the same logits, zeros, for every point:
 
     >>> from zeroinit import MLP, half_plane, zeros_
     >>> model, data = zeros_(MLP([2, 4, 2])), half_plane()
-    >>> state, y = beginning(dict(model.named_parameters())), F.one_hot(data.y).float()
-    >>> _, seen = functional_step(model)(state, data.x, y, settings("sgd", 0.1))
-    >>> bool(seen.logits.any()), seen.loss
+    >>> state, y = initial_state(dict(model.named_parameters())), F.one_hot(data.y).float()
+    >>> _, report = functional_step(model)(state, data.x, y, settings("sgd", 0.1))
+    >>> bool(report.logits.any()), report.loss
     (False, tensor(0.6931))
     """
 
@@ -129,58 +129,58 @@ class Seen(NamedTuple):
     norms: Tensor
 
 
-def beginning(parameters: Mapping[str, Tensor]) -> State:
+def initial_state(parameters: Mapping[str, Tensor]) -> State:
     """Return the state before the first step.
 
     Examples
     --------
     >>> from zeroinit import MLP
-    >>> state = beginning(dict(MLP([2, 16, 2]).named_parameters()))
-    >>> state.numbers["layers.0.bias"].shape, state.weights
+    >>> state = initial_state(dict(MLP([2, 16, 2]).named_parameters()))
+    >>> state.slots["layers.0.bias"].shape, state.corrections
     (torch.Size([3, 16]), tensor([0., 0.]))
     """
-    at = {name: p.detach() for name, p in parameters.items()}
-    numbers = {name: torch.stack([p, *[torch.zeros_like(p)] * 2]) for name, p in at.items()}
-    return State(numbers, next(iter(at.values())).new_zeros(2))
+    values = {name: p.detach() for name, p in parameters.items()}
+    slots = {name: torch.stack([p, *[torch.zeros_like(p)] * 2]) for name, p in values.items()}
+    return State(slots, next(iter(values.values())).new_zeros(2))
 
 
 def functional_step(
     model: nn.Module,
-) -> Callable[[State, Tensor, Tensor, Tensor], tuple[State, Seen]]:
+) -> Callable[[State, Tensor, Tensor, Tensor], tuple[State, StepReport]]:
     r"""Return one step of full-batch training as a pure function.
 
     Parameters
     ----------
     model : nn.Module
-        Says how logits come from points; its own parameters are neither read nor moved.
+        Computes logits from points; its own parameters are neither read nor changed.
 
     Returns
     -------
     callable
         Takes a :class:`State`; the points, shape (n, fan_in); a share of each class for each point,
         shape (n, classes), such as ``F.one_hot(y).float()``; and :func:`settings`. Returns the next
-        :class:`State` and what was :class:`Seen`. The loss is the mean cross-entropy.
+        :class:`State` and a :class:`StepReport`. The loss is the mean cross-entropy.
 
     Examples
     --------
-    It does what an optimizer does:
+    It computes the steps of an optimizer:
 
     >>> from zeroinit import MLP, half_plane, train
     >>> model, data = MLP([2, 16, 2]), half_plane()
-    >>> step, state = functional_step(model), beginning(dict(model.named_parameters()))
+    >>> step, state = functional_step(model), initial_state(dict(model.named_parameters()))
     >>> classes = F.one_hot(data.y).float()
     >>> for _ in range(50):
-    ...     state, seen = step(state, data.x, classes, settings("sgd", 0.1))
+    ...     state, report = step(state, data.x, classes, settings("sgd", 0.1))
     >>> run = train(model, data, lr=0.1, steps=50)
-    >>> torch.allclose(seen.loss, run.losses[49])
+    >>> torch.allclose(report.loss, run.losses[49])
     True
 
     At the all-zero start of ReLU nothing but the last bias has a gradient, to the last bit:
 
     >>> from zeroinit import zeros_
-    >>> state = beginning(dict(zeros_(model).named_parameters()))
-    >>> _, seen = step(state, data.x, classes, settings("sgd", 0.1))
-    >>> (seen.norms != 0).tolist()
+    >>> state = initial_state(dict(zeros_(model).named_parameters()))
+    >>> _, report = step(state, data.x, classes, settings("sgd", 0.1))
+    >>> (report.norms != 0).tolist()
     [False, False, False, True]
     """
 
@@ -188,25 +188,27 @@ def functional_step(
         logits = functional_call(model, parameters, (x,))
         return F.cross_entropy(logits, y), logits
 
-    def step(state: State, x: Tensor, y: Tensor, how: Tensor) -> tuple[State, Seen]:
-        slopes, (loss, logits) = grad_and_value(measure, has_aux=True)(state.parameters, x, y)
-        lr, momentum, dampening, beta2, eps, adaptive = how.unbind()
-        # As running means they are 1 − βᵗ without a power, and without cancellation.
-        kept = torch.stack([dampening, beta2])
-        weights = kept * state.weights + (1 - kept)
-        # All parameters as one vector: the fewer operations, the sooner they are compiled.
-        slope = torch.cat([g.flatten() for g in slopes.values()])
-        flat = [t.reshape(3, -1) for t in state.numbers.values()]
-        point, mean, square = torch.cat(flat, 1).unbind()
-        mean = momentum * mean + (1 - dampening) * slope
-        square = beta2 * square + (1 - beta2) * (slope * slope)
-        size = torch.sqrt(square / weights[1]) + eps
-        move = lr / weights[0] * torch.where(adaptive > 0, mean / size, mean)
-        sizes = [g.numel() for g in slopes.values()]
-        parts = torch.stack([point - move, mean, square]).split(sizes, 1)
-        numbers = {k: t.view_as(state.numbers[k]) for k, t in zip(slopes, parts, strict=True)}
+    def step(
+        state: State, x: Tensor, y: Tensor, hyperparameters: Tensor
+    ) -> tuple[State, StepReport]:
+        gradients, (loss, logits) = grad_and_value(measure, has_aux=True)(state.parameters, x, y)
+        lr, momentum, dampening, beta2, eps, adaptive = hyperparameters.unbind()
+        # A running mean of ones is 1 − βᵗ, computed without a power and without cancellation.
+        decay = torch.stack([dampening, beta2])
+        corrections = decay * state.corrections + (1 - decay)
+        # All parameters as one vector: fewer operations compile faster.
+        gradient = torch.cat([g.flatten() for g in gradients.values()])
+        flat = [t.reshape(3, -1) for t in state.slots.values()]
+        value, mean, square = torch.cat(flat, 1).unbind()
+        mean = momentum * mean + (1 - dampening) * gradient
+        square = beta2 * square + (1 - beta2) * (gradient * gradient)
+        size = torch.sqrt(square / corrections[1]) + eps
+        change = lr / corrections[0] * torch.where(adaptive > 0, mean / size, mean)
+        lengths = [g.numel() for g in gradients.values()]
+        parts = torch.stack([value - change, mean, square]).split(lengths, 1)
+        slots = {k: t.view_as(state.slots[k]) for k, t in zip(gradients, parts, strict=True)}
         # In float64 no square of a float32 number is rounded to 0.
-        norms = torch.stack([g.double().square().sum() for g in slopes.values()]).sqrt()
-        return State(numbers, weights), Seen(loss, logits, norms.to(slope))
+        norms = torch.stack([g.double().square().sum() for g in gradients.values()]).sqrt()
+        return State(slots, corrections), StepReport(loss, logits, norms.to(gradient))
 
     return step

@@ -106,9 +106,9 @@ class Run:
             held = "one network: leave seed out" if seed is not None else "many seeds: give one"
             raise ValueError(f"the run is of {held}")
         model = deepcopy(model)
-        for name, points in self.parameters.items():
-            point = points[record]
-            model.get_parameter(name).copy_(point if seed is None else point[seed])
+        for name, values in self.parameters.items():
+            value = values[record]
+            model.get_parameter(name).copy_(value if seed is None else value[seed])
         return model
 
     def wakes(self) -> dict[str, int | None]:
@@ -334,8 +334,8 @@ def train_many(
         x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
     all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
 
-    def losses_and_slopes(*point: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
-        free = [p.detach().requires_grad_() for p in point]
+    def losses_and_gradients(*values: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
+        free = [p.detach().requires_grad_() for p in values]
         try:
             losses = all_losses(dict(zip(stacked, free, strict=True)), x, y)
         except RuntimeError as error:
@@ -351,13 +351,13 @@ def train_many(
 
     update = optimizer(list(stacked.values()), lr=lr)
     evaluate: Callable[..., tuple[Tensor, Sequence[Tensor | None]]] = recorded(
-        losses_and_slopes, [p.detach() for p in stacked.values()]
+        losses_and_gradients, [p.detach() for p in stacked.values()]
     )
 
     def measure() -> Tensor:
-        losses, slopes = evaluate(*stacked.values())
-        for p, slope in zip(stacked.values(), slopes, strict=True):
-            p.grad = None if slope is None else slope.clone(memory_format=torch.contiguous_format)
+        losses, gradients = evaluate(*stacked.values())
+        for p, g in zip(stacked.values(), gradients, strict=True):
+            p.grad = None if g is None else g.clone(memory_format=torch.contiguous_format)
         return losses
 
     return _descend(stacked, measure, update, steps, every or steps)
@@ -372,22 +372,22 @@ def _descend(
 ) -> Run:
     """Minimize what ``measure`` gives, a loss or one for each seed, by the gradients it leaves."""
     losses: list[Tensor] = []
-    recorded: list[int] = []
-    points: dict[str, list[Tensor]] = {name: [] for name in parameters}
-    slopes: dict[str, list[Tensor]] = {name: [] for name in parameters}
-    told = False
+    records: list[int] = []
+    values: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    warned = False
     for step in range(steps + 1):
         loss = measure()
         losses.append(loss)
-        fine = math.isfinite(loss.sum())  # if so, every one is
-        last = step == steps or not (fine or loss.isfinite().any())
+        finite = math.isfinite(loss.sum())  # the sum of losses is finite only if each of them is
+        last = step == steps or not (finite or loss.isfinite().any())
         if step % every == 0 or last:
-            recorded.append(step)
+            records.append(step)
             for name, p in parameters.items():
-                points[name].append(p.detach().clone())
-                slopes[name].append(torch.zeros_like(p) if p.grad is None else p.grad.clone())
-        if not (told or fine or loss.isfinite().all()):
-            told = True
+                values[name].append(p.detach().clone())
+                gradients[name].append(torch.zeros_like(p) if p.grad is None else p.grad.clone())
+        if not (warned or finite or loss.isfinite().all()):
+            warned = True
             bad = int((~loss.isfinite()).sum())
             which = "training" if loss.ndim == 0 else f"training of {bad} seeds"
             warnings.warn(
@@ -401,9 +401,9 @@ def _descend(
         optimizer.step()
     return Run(
         losses=torch.stack(losses),
-        steps=torch.tensor(recorded, device=losses[0].device),
-        parameters={name: torch.stack(p) for name, p in points.items()},
-        gradients={name: torch.stack(g) for name, g in slopes.items()},
+        steps=torch.tensor(records, device=losses[0].device),
+        parameters={name: torch.stack(p) for name, p in values.items()},
+        gradients={name: torch.stack(g) for name, g in gradients.items()},
     )
 
 

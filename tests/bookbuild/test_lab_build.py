@@ -138,9 +138,9 @@ def test_another_process_compiles_the_same_bytes() -> None:
 def test_zeros_are_exact(activation: str) -> None:
     """At the all-zero start what theorem *dead-start* says is zero is zero to the last bit."""
     model = lab.start_(lab.network(activation, 3, 8), "zeros")
-    state = functional.beginning(dict(model.named_parameters()))
+    state = functional.initial_state(dict(model.named_parameters()))
     data = lab.DATA["half-plane"]()
-    inputs = {k: t.numpy() for k, t in state.numbers.items()}
+    inputs = {k: t.numpy() for k, t in state.slots.items()}
     inputs |= {
         "weights": np.zeros(2, np.float32),
         "x": data.x.numpy(),
@@ -150,7 +150,7 @@ def test_zeros_are_exact(activation: str) -> None:
     }
     moved = run(graph(3), inputs)["norms"] != 0
     alive = ["layers.3.weight", "layers.3.bias"] if activation == "sigmoid" else ["layers.3.bias"]
-    assert [name for name, m in zip(state.numbers, moved, strict=True) if m] == alive
+    assert [name for name, m in zip(state.slots, moved, strict=True) if m] == alive
 
 
 def test_draws_hold_the_numbers_of_every_network() -> None:
@@ -174,7 +174,7 @@ def test_points_survive_as_text() -> None:
 def test_every_module_that_runs_is_a_source() -> None:
     ran: set[str] = set()
     model = lab.network("tanh", 1, 4)
-    state, x = functional.beginning(dict(model.named_parameters())), torch.zeros(2, 2)
+    state, x = functional.initial_state(dict(model.named_parameters())), torch.zeros(2, 2)
     sys.setprofile(lambda frame, event, argument: ran.add(frame.f_code.co_filename))
     try:
         choices()

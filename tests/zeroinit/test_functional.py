@@ -9,16 +9,25 @@ from oracles import NAMED
 from torch import Tensor, nn
 
 from zeroinit import MLP, Data, half_plane, linear_layers, moons, xor, zeros_
-from zeroinit.functional import OPTIMIZERS, Seen, State, beginning, functional_step, settings
+from zeroinit.functional import (
+    OPTIMIZERS,
+    State,
+    StepReport,
+    functional_step,
+    initial_state,
+    settings,
+)
 
 
-def run(model: MLP, data: Data, how: Tensor, steps: int) -> tuple[State, list[Seen]]:
-    step, state = functional_step(model), beginning(dict(model.named_parameters()))
-    classes, seen = F.one_hot(data.y).to(data.x), []
+def run(
+    model: MLP, data: Data, hyperparameters: Tensor, steps: int
+) -> tuple[State, list[StepReport]]:
+    step, state = functional_step(model), initial_state(dict(model.named_parameters()))
+    classes, reports = F.one_hot(data.y).to(data.x), []
     for _ in range(steps):
-        state, saw = step(state, data.x, classes, how)
-        seen.append(saw)
-    return state, seen
+        state, report = step(state, data.x, classes, hyperparameters)
+        reports.append(report)
+    return state, reports
 
 
 @pytest.mark.parametrize("optimizer", NAMED)
@@ -29,22 +38,22 @@ def test_it_takes_the_steps_of_torch_optim(
 ) -> None:
     model = MLP(widths, activation, seed=1, dtype=torch.float64)
     data = xor(64, dtype=torch.float64)
-    how = settings(optimizer, 0.05).double()
+    hyperparameters = settings(optimizer, 0.05).double()
     if optimizer == "adam":  # float32 holds β and ε to seven digits only
-        how[1:] = torch.tensor([0.9, 0.9, 0.999, 1e-8, 1.0], dtype=torch.float64)
+        hyperparameters[1:] = torch.tensor([0.9, 0.9, 0.999, 1e-8, 1.0], dtype=torch.float64)
     else:
-        how[1] = OPTIMIZERS[optimizer][0]
-    state, seen = run(model, data, how, 60)
-    update = NAMED[optimizer](model.parameters(), lr=how[0].item())
-    for saw in seen:
+        hyperparameters[1] = OPTIMIZERS[optimizer][0]
+    state, reports = run(model, data, hyperparameters, 60)
+    update = NAMED[optimizer](model.parameters(), lr=hyperparameters[0].item())
+    for report in reports:
         logits = model(data.x)
         loss = F.cross_entropy(logits, data.y)
         update.zero_grad()
         loss.backward()
-        torch.testing.assert_close(saw.loss, loss.detach(), rtol=1e-9, atol=0)
-        torch.testing.assert_close(saw.logits, logits.detach(), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(report.loss, loss.detach(), rtol=1e-9, atol=0)
+        torch.testing.assert_close(report.logits, logits.detach(), rtol=1e-9, atol=1e-12)
         norms = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None])
-        torch.testing.assert_close(saw.norms, norms, rtol=1e-7, atol=1e-12)
+        torch.testing.assert_close(report.norms, norms, rtol=1e-7, atol=1e-12)
         update.step()
     for name, p in model.named_parameters():
         torch.testing.assert_close(state.parameters[name], p.detach(), rtol=1e-7, atol=1e-10)
@@ -53,13 +62,13 @@ def test_it_takes_the_steps_of_torch_optim(
 def test_it_changes_neither_the_model_nor_its_arguments() -> None:
     model, data = MLP([2, 4, 2]), half_plane()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    state = beginning(dict(model.named_parameters()))
+    state = initial_state(dict(model.named_parameters()))
     functional_step(model)(state, data.x, F.one_hot(data.y).float(), settings("adam", 0.1))
     for name, p in model.named_parameters():
         assert torch.equal(p, before[name])
         assert torch.equal(state.parameters[name], before[name])
-        assert not state.numbers[name][1:].any()
-    assert not state.weights.any()
+        assert not state.slots[name][1:].any()
+    assert not state.corrections.any()
 
 
 def test_it_moves_a_parameter_without_axes() -> None:
@@ -72,7 +81,7 @@ def test_it_moves_a_parameter_without_axes() -> None:
             return cast(Tensor, self.scale * self.layer(x))
 
     model, data = Scaled(), half_plane()
-    state = beginning(dict(model.named_parameters()))
+    state = initial_state(dict(model.named_parameters()))
     classes = F.one_hot(data.y).float()
     state, _ = functional_step(model)(state, data.x, classes, settings("sgd", 0.5))
     F.cross_entropy(model(data.x), data.y).backward()
@@ -85,17 +94,17 @@ def test_a_norm_is_zero_only_where_every_number_is() -> None:
     model = MLP([2, 4, 2], "tanh")
     with torch.no_grad():
         linear_layers(model)[1].weight.mul_(1e-25)
-    _, (seen,) = run(model, half_plane(), settings("sgd", 0.1), 1)
-    assert 0 < seen.norms[0] < 1e-22
-    assert (seen.norms != 0).all()
+    _, (report,) = run(model, half_plane(), settings("sgd", 0.1), 1)
+    assert 0 < report.norms[0] < 1e-22
+    assert (report.norms != 0).all()
 
 
 @pytest.mark.parametrize("optimizer", NAMED)
 def test_all_zero_with_balanced_classes_stays_to_the_last_bit(optimizer: str) -> None:
     model = zeros_(MLP([2, 8, 8, 2], "tanh"))
-    state, seen = run(model, moons(), settings(optimizer, 0.1), 20)
+    state, reports = run(model, moons(), settings(optimizer, 0.1), 20)
     assert not any(p.any() for p in state.parameters.values())
-    assert not seen[-1].norms.any()
+    assert not reports[-1].norms.any()
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("adam", 1e39), ("sgd", 1e-46), ("sgd", 5e-324)])

@@ -43,8 +43,8 @@ def chosen(number: Tensor) -> Callable[[Tensor], Tensor]:
 def step(depth: int) -> bytes:
     """Return the compiled step of the lab's networks of a depth. Their activation is an input."""
     model = lab.network("relu", depth, UNITS).requires_grad_(False)
-    state = functional.beginning(dict(model.named_parameters()))
-    carried = {**state.numbers, "weights": state.weights}
+    state = functional.initial_state(dict(model.named_parameters()))
+    carried = {**state.slots, "weights": state.corrections}
     points = lab.DATA["half-plane"]()
     x, y = points.x[:POINTS], F.one_hot(points.y[:POINTS]).float()
     inputs = carried | {"x": x, "y": y, "settings": functional.settings("adam", 0.1)}
@@ -52,13 +52,13 @@ def step(depth: int) -> bytes:
     once = functional.functional_step(model)
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
-        *numbers, weights, x, y, settings, activation = tensors
+        *slots, corrections, x, y, settings, activation = tensors
         model.sigma = model.sigma._replace(function=chosen(activation))  # its slope: autograd's
-        now = functional.State(dict(zip(state.numbers, numbers, strict=True)), weights)
-        new, seen = once(now, x, y, settings)
-        return (*new.numbers.values(), new.weights, *seen)
+        now = functional.State(dict(zip(state.slots, slots, strict=True)), corrections)
+        new, report = once(now, x, y, settings)
+        return (*new.slots.values(), new.corrections, *report)
 
-    outputs = [f"{name}'" for name in carried] + list(functional.Seen._fields)
+    outputs = [f"{name}'" for name in carried] + list(functional.StepReport._fields)
     return onnx_export.compiled(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
 
 

@@ -108,7 +108,7 @@ def gradients(model: MLP, data: Data) -> dict[str, Tensor]:
 
 
 def _check_derivative(sigma: Activation, x: Tensor) -> None:
-    """Refuse an activation whose derivative is that of another function, at some points."""
+    """Refuse an activation whose derivative is not that of its function, at four points."""
     z = x.new_tensor([-2.3, -0.7, 0.4, 1.6])
     with torch.enable_grad():
         at = z.clone().requires_grad_()

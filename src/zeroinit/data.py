@@ -1,6 +1,7 @@
 """Small labelled point sets, generated: the lesson's half-plane, XOR, and two moons.
 
-A data set is a pair (x, y); what a network that cannot see x can learn of it is the entropy of y.
+A data set is a pair (x, y). The entropy of y is the least loss of a network whose output does not
+depend on x.
 """
 
 import math
@@ -14,7 +15,7 @@ from zeroinit._checks import check_count
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Points and their labels, checked once so that nobody need check them again.
+    """Points and their labels, checked when the object is made.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class Data:
     >>> data.frequencies
     tensor([0.3333, 0.6667])
 
-    A single class leaves nothing to tell apart:
+    Labels of a single class are refused:
 
     >>> Data(torch.zeros(2, 2), torch.tensor([1, 1]))
     Traceback (most recent call last):

@@ -1,9 +1,8 @@
 """Networks that start with a zero on purpose: one factor of a product is 0, and the other is not.
 
 Each is the smallest model in which its source's idea can be seen: from 2 numbers, over one block of
-16 units, to 2 logits, with linear layers where the source has convolutions. A layer of which
-nothing is said starts as PyTorch starts it; that includes the frozen layers, which stand in for
-pretrained ones.
+16 units, to 2 logits, with linear layers where the source has convolutions. All other layers keep
+PyTorch's default start, and so do the frozen layers, which take the place of pretrained ones.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,8 +47,8 @@ class ZeroGamma(nn.Module):
 class Fixup(nn.Module):
     """Zero: each branch's last layer, and the head (Zhang et al. 2019).
 
-    Scalar biases and a scale do for the missing norms. With many branches
-    their first layers also start smaller, by a factor that is 1 for one.
+    Scalar biases and a scale replace the norms. With many branches their first
+    layers also start smaller, by a factor that is 1 for a single branch.
 
     Examples
     --------
@@ -183,7 +182,7 @@ class ControlNet(nn.Module):
 
     Examples
     --------
-    The frozen network begins undisturbed:
+    At the start the output is that of the frozen network:
 
     >>> model, x = design("ControlNet"), torch.randn(5, 2)
     >>> torch.equal(model(x), model.head(model.block(model.stem(x))))
@@ -207,10 +206,10 @@ class ControlNet(nn.Module):
 
 
 class AdaLNZero(nn.Module):
-    """Zero: what makes shift, scale and gate; the head (Peebles & Xie 2023).
+    """Zero: the layer that gives shift, scale and gate; the head (Peebles & Xie 2023).
 
-    The paper speaks of the gate alone; the rest is zero in its code. The
-    condition is here made of the point itself.
+    The paper mentions the gate alone; the rest is zero in its code. The
+    condition is here computed from the point itself.
 
     Examples
     --------
@@ -331,7 +330,7 @@ def design(name: str, *, seed: int = 0) -> nn.Module:
 
     Examples
     --------
-    What is zero moves first, the other factor a step later:
+    The zero factor moves first, the other one a step later:
 
     >>> model = design("LoRA")
     >>> train(model, half_plane(), lr=0.1, steps=3).wakes()

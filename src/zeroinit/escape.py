@@ -31,8 +31,8 @@ def twins_at_rest(
 ) -> MLP:
     r"""Return a network of one hidden layer whose n units are twins and have come to rest.
 
-    The twins are trained as the one unit that they are, at the rates of Theorem *Collapse*, so that
-    no rounding can part them on the way; then the unit is copied n times.
+    One unit is trained, at the rates of Theorem *Collapse*, and then copied n times. So rounding
+    cannot make the twins differ.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def hessian_eigenvalues(
         value = loss(functional_call(model, parameters, (data.x,)), data.y)
         return value + weight_decay / 2 * point.square().sum()
 
-    # Reverse mode twice: torch.func.hessian's forward mode imports what PyTorch has deprecated.
+    # Reverse mode twice: torch.func.hessian's forward mode imports a deprecated module of PyTorch.
     hessian = jacrev(grad(objective))(parameters_to_vector(tensors).detach())
     eigenvalues: Tensor = torch.linalg.eigvalsh(hessian)
     return eigenvalues
@@ -263,7 +263,7 @@ def waiting_steps(size: float, eigenvalue: float, *, lr: float, until: float = 1
     eigenvalue, lr
         As for :func:`steps_per_decade`.
     until : float, above 0, default 1
-        The size that is waited for.
+        The size at which the wait ends.
 
     Returns
     -------
@@ -279,7 +279,7 @@ def waiting_steps(size: float, eigenvalue: float, *, lr: float, until: float = 1
 
     Examples
     --------
-    Every decade costs the same, and no difference at all waits for ever:
+    Every decade takes equally long, and a difference of 0 never grows:
 
     >>> [round(waiting_steps(size, -0.02, lr=0.2)) for size in (0.1, 0.01, 0.001)]
     [577, 1154, 1730]

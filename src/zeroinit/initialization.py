@@ -1,6 +1,6 @@
-"""Starts that PyTorch has no word for, as in-place fillers named like those of ``torch.nn.init``.
+"""Starts that ``torch.nn.init`` does not offer, as functions named like its own: ``zeros_``.
 
-A filler takes any module, fills every parameter it speaks of, and returns the module.
+Each takes a module, fills the parameters that its first sentence names, and returns the module.
 """
 
 import math
@@ -166,7 +166,7 @@ def tied_(model: M, *, generator: Generator | None = None) -> M:
     """Draw :func:`default_`, then make every hidden unit a twin of its layer's first.
 
     Rows of a hidden weight, entries of its bias, and columns of the next weight become equal;
-    what remains random is what one unit holds.
+    only the numbers of one unit remain random.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the lab of the book starts from: its data, and its starts to the last bit.
+"""Data and starts of the book's lab, equal to the last bit in Python and in the browser.
 
 The lab runs :func:`~zeroinit.functional.functional_step` in a browser. Its random numbers are drawn
 here; from them both sides compute a start in float32, so it is the same start.

@@ -1,4 +1,4 @@
-"""The network of the book, and the activations whose value at 0 decides its fate.
+"""The network of the book, and its activations.
 
 Notation of the book: h⁰ = x, zˡ = Wˡ hˡ⁻¹ + bˡ, hˡ = σ(zˡ) for l < L, f(x) = zᴸ.
 """
@@ -21,7 +21,7 @@ class Activation(NamedTuple):
 
     Examples
     --------
-    Everything that happens to an all-zero network hangs on :math:`\sigma(0)`:
+    Which parameters of an all-zero network can move depends on :math:`\sigma(0)`:
 
     >>> zero = torch.zeros(())
     >>> float(ACTIVATIONS["tanh"].function(zero)), float(ACTIVATIONS["sigmoid"].function(zero))
@@ -185,7 +185,7 @@ def linear_layers(model: nn.Module) -> list[nn.Linear]:
 
 
 class _Last(nn.Module):
-    """What a recurrent layer says after the last step."""
+    """Take the output of a recurrent layer at the last time step."""
 
     def forward(self, answer: tuple[Tensor, object]) -> Tensor:
         return answer[0][:, -1]

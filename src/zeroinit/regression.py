@@ -23,7 +23,7 @@ def largest_rate(x: Tensor) -> float:
     Returns
     -------
     float
-        Infinity or 0 where the rate is above or below every number.
+        Infinity if the rate overflows, and 0 if it underflows.
 
     Raises
     ------
@@ -42,8 +42,9 @@ def largest_rate(x: Tensor) -> float:
         raise ValueError(
             "x is zero: the loss does not depend on the weights, and no rate is too large"
         )
-    largest = float(torch.linalg.matrix_norm(x.double() / scale, 2))  # from 1: no square over- or
-    return len(x) / largest**2 / scale / scale  # underflows before its time
+    # The largest entry is now 1, so no square in the norm overflows or underflows.
+    largest = float(torch.linalg.matrix_norm(x.double() / scale, 2))
+    return len(x) / largest**2 / scale / scale
 
 
 def descend(x: Tensor, y: Tensor, start: Tensor, *, lr: float, steps: int) -> Tensor:

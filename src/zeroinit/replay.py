@@ -1,4 +1,4 @@
-"""A computation that is done over and over is recorded once, and every time replayed.
+"""Trace a repeated computation once, and replay the traced operations.
 
 On small networks PyTorch takes longer to find out what to compute than to compute it: autograd and
 :func:`torch.func.vmap` look at every operation anew. The recorder stands below both and sees only

@@ -65,8 +65,8 @@ def distinct_units(weight: Tensor) -> int:
 def gap(weight: Tensor) -> float:
     r"""Return how far apart the units of a weight matrix are, in their most different number.
 
-    Where rounding may part twins by their last bits, :func:`distinct_units` counts those bits; the
-    gap tells them from a difference in earnest.
+    Rounding can make twins differ in their last bits. :func:`distinct_units` then counts them as
+    different, and their gap shows that the difference is tiny.
 
     Parameters
     ----------
@@ -281,9 +281,10 @@ def _like(old: Tensor, numbers: Tensor) -> nn.Parameter:
 
 
 def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
-    """Refuse a network of which ``_rebuilt`` makes another function, at random parameters.
+    """Refuse a network if ``_rebuilt`` changes the function that it computes.
 
-    They are random so that nothing which treats the units unlike each other goes unseen.
+    Both are compared at random parameters, where units that are treated differently give different
+    outputs.
     """
     probe = deepcopy(model).eval()
     generator = torch.Generator().manual_seed(0)
@@ -307,7 +308,7 @@ def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
         calls.clear()
         try:
             expected = probe(points.to(here.weight))
-        except Exception:  # what a network says of points that it cannot take
+        except Exception:  # a network may raise anything for points that it cannot take
             continue
         why = f"it calls, in this order, {', '.join(calls)}"
         try:

@@ -1,8 +1,8 @@
-"""One loop of full-batch training, for one network or hundreds of seeds at once; it gives a Run.
+"""Full-batch training of one network, or of hundreds of seeds at once; the result is a Run.
 
 The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter, and
-:func:`torch.vmap` gives each its own loss; what one step of all seeds computes is replayed
-(``zeroinit.replay``).
+:func:`torch.vmap` gives each its own loss. The operations of one step of all seeds are traced once,
+and replayed (``zeroinit.replay``).
 """
 
 import math
@@ -27,13 +27,13 @@ M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
 
-#: The optimizers whose step for a number depends on its neighbours in the tensor.
+#: The optimizers whose step for one number depends on other numbers of its tensor.
 MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    r"""What a training run was: enough for every figure and every test.
+    r"""Losses, parameters and gradients of a training run.
 
     Shapes are of one network; of many seeds there is one more axis, the second, of size seeds.
 
@@ -250,8 +250,8 @@ def train_many(
     lr, steps, loss
         As for :func:`train`.
     optimizer : callable, default :class:`torch.optim.SGD`
-        As for :func:`train`, of those that treat every number by itself: all of ``torch.optim``
-        but those in :data:`MIXING`.
+        As for :func:`train`, but one that computes the step of a number from that number alone:
+        all of ``torch.optim`` except those in :data:`MIXING`.
     every : int, at least 1, optional
         As for :func:`train`; if not given, the start and the end are recorded.
 
@@ -370,7 +370,7 @@ def _descend(
     steps: int,
     every: int,
 ) -> Run:
-    """Minimize what ``measure`` gives, a loss or one for each seed, by the gradients it leaves."""
+    """Train: ``measure`` returns the loss, or one for each seed, and sets the gradients."""
     losses: list[Tensor] = []
     records: list[int] = []
     values: dict[str, list[Tensor]] = {name: [] for name in parameters}

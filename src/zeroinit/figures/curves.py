@@ -54,7 +54,7 @@ def by_layer(ax: Axes, values: Mapping[str, Tensor], *, ylabel: str, first: int 
     values : mapping of str to Tensor, shape (layers, seeds)
         Numbers by label; where they are 0 for every seed, a cross stands at the foot of the axes.
     ylabel : str
-        What the numbers are, with their unit.
+        The quantity, with its unit.
     first : int, default 0
         The layer of the first row; 0 is the input.
 

@@ -19,7 +19,7 @@ def spread(ax: Axes, values: Mapping[str, Tensor], *, xlabel: str) -> Axes:
     values : mapping of str to Tensor, shape (seeds,)
         Numbers by label.
     xlabel : str
-        What the numbers are, with their unit.
+        The quantity, with its unit.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def lineup(ax: Axes, groups: Mapping[str, Mapping[str, Tensor]], *, xlabel: str)
         For every group, by its label, the numbers of its rows by theirs. On a logarithmic axis a
         number that is exactly 0 stands as a cross at the left edge.
     xlabel : str
-        What the numbers are, with their unit.
+        The quantity, with its unit.
 
     Returns
     -------

@@ -1,8 +1,7 @@
-"""A film: one figure that holds many frames, and shows one of them until something asks for more.
+"""A film: one SVG drawing with many frames, of which one is shown.
 
-The frames are groups of one SVG drawing. A viewer that knows nothing of films shows the still; one
-that opens the drawing under an address that ends in ``#frame-7`` shows frame 7, and the title of
-that frame says it in words.
+Each frame is a group of the drawing, with a title that describes it. By default the still is shown.
+An address that ends in ``#frame-7`` shows frame 7.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +19,11 @@ class Film:
     fig : Figure
         Holds the axes, with all that does not change.
     draw : callable
-        Takes the number of a frame, from 0, and adds to the axes what this frame alone shows.
+        Takes the number of a frame, from 0, and adds to the axes the artists of this frame alone.
     words : sequence of str
-        What each frame shows, said in a sentence; there are as many frames.
+        A sentence for each frame that describes it; there are as many frames as sentences.
     still : int
-        The frame to show on paper and wherever frames are unknown.
+        The frame shown on paper, and by viewers that do not support frames.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Diagrams of networks: a circle for every unit, a wire for every weight, the input at the foot.
 
-Every function draws numbers on one ``Axes`` and returns it. A number that is exactly 0 is drawn as
-one: its wire is dotted and crossed out, its unit is an empty ring in the colour of zeros.
+A zero is marked: its wire is dotted and crossed out, its unit is an empty ring in the colour of
+zeros.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def network(
     ax : Axes
         Where to draw.
     units : sequence of L + 1 sequences of float or str
-        What stands in the units of every layer, the input first.
+        A number or a word for every unit of every layer, the input first.
     wires : sequence of L tensors, shape (widths[l], widths[l - 1])
         A number for every wire, laid out as the weights are.
     colours : sequence of str, optional

@@ -15,7 +15,7 @@ from zeroinit.figures.style import ground, ink, look_of
 def decision(
     ax: Axes, logits: Callable[[Tensor], Tensor], data: Data, *, reach: float = 3.2
 ) -> Axes:
-    """Draw what a two-class network says over the plane, and the points it was shown.
+    """Draw the class probabilities of a two-class network over the plane, and its points.
 
     Parameters
     ----------

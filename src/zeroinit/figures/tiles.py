@@ -54,8 +54,8 @@ def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
     ax : Axes
         Where to draw.
     steps : mapping of str to mapping of str to int or None
-        For every network, by its label, what :meth:`Run.wakes <zeroinit.training.Run.wakes>` gives;
-        the same names, in the order of the layers, for each.
+        For every network, by its label, the result of :meth:`Run.wakes
+        <zeroinit.training.Run.wakes>`; the same names, in the order of the layers, for each.
 
     Returns
     -------

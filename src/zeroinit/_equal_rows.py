@@ -6,7 +6,8 @@ Nothing here knows of networks: the audit calls a row a unit, and equal ones twi
 import torch
 from torch import Tensor
 
-from zeroinit.symmetry import BITS
+#: The integers that hold the bits of floating-point numbers, by their bytes.
+BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def groups_of_equal(rows: Tensor) -> Tensor:

@@ -12,12 +12,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from zeroinit._equal_rows import BITS
 from zeroinit.networks import linear_layers
 
 M = TypeVar("M", bound=nn.Module)
-
-#: The integers that hold the bits of floating-point numbers, by their bytes.
-BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def distinct_units(weight: Tensor) -> int:

@@ -6,7 +6,6 @@
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 from datetime import date
@@ -16,7 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import saves
-from benchmarks.builds import ROOT, STEPS, VARIANTS, Copy, code, install, notebooks, pinned
+from benchmarks.builds import EDITED, ROOT, STEPS, VARIANTS, Copy, install, pinned
+from benchmarks.imports import PACKAGE, module, users
 from benchmarks.lab import chromium
 from benchmarks.table import tables
 from bookbuild.tools.store import draft
@@ -29,11 +29,12 @@ LOOP = 32  # a sample: each seed of a loop costs the same
 def main(rounds: int) -> None:
     """Measure and print; what is measured is written after every round."""
     results: dict[str, Any] = {
-        "users": {f"edit of {name}.py": users(name) for name in ("figures/curves", "escape")},
+        "users": {f"edit of {file}": len(users(module(PACKAGE / file))) for file in EDITED},
         "builds": {name: {} for name in VARIANTS},
         "saves": [],
         "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
         "audit": {"steps": [], "audit": []},
+        "imports": {"torch": [], "zeroinit": []},
         "lab": [],
         "failed": {},
     }
@@ -50,6 +51,8 @@ def main(rounds: int) -> None:
         tell(f"round {k + 1} of {rounds}: audit")
         for what, taken in results["audit"].items():
             taken.append(fresh("audit_cost", what))
+        for what, taken in results["imports"].items():
+            taken.append(fresh("imports", what))
         tell(f"round {k + 1} of {rounds}: lab")
         results["lab"].append(fresh("lab"))
         results["machine"] = machine(k + 1)
@@ -97,13 +100,6 @@ def fresh(script: str, *arguments: str) -> Any:
         text=True,
     )
     return json.loads(done.stdout)
-
-
-def users(module: str) -> int:
-    """Return how many pages import a module of the package, or something from it."""
-    line = re.compile(rf"^(from|import) zeroinit\b.*\b{Path(module).name}\b", re.M)
-    pages = notebooks(ROOT / "book")
-    return sum(bool(line.search("\n".join(code(notebook)))) for _, notebook in pages)
 
 
 def machine(rounds: int) -> dict[str, str]:

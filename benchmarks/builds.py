@@ -143,12 +143,12 @@ def edit_module(name: str) -> Callable[[Path], None]:
     return step
 
 
+EDITED = ("figures/curves.py", "auditing.py")
 STEPS: dict[str, Callable[[Path], None]] = {
     "cold": lambda folder: None,
     "no-op": lambda folder: None,
     "prose edit": edit_sentence,
-    "edit of figures/curves.py": edit_module("figures/curves.py"),
-    "edit of escape.py": edit_module("escape.py"),
+    **{f"edit of {file}": edit_module(file) for file in EDITED},
 }
 
 

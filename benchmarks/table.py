@@ -65,6 +65,9 @@ def ratios(results: dict[str, Any]) -> str:
     over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
     more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
     row("audit: more memory than its steps, in copies of the model", more, "≤", 1)
+    if "imports" in results:
+        package, torch = (series(results["imports"][what], "cpu") for what in ("zeroinit", "torch"))
+        over("import of all names of zeroinit / import of torch", package, torch, "≤", 1.02)
     lab = results["lab"]
     row("lab: CPU seconds to compile its steps anew", series(lab, "cpu"), "≤", 60)
     row("lab: steps in a second in Chromium, two layers of 16", series(lab, "steps"), "≥", 1000)

@@ -63,6 +63,22 @@ def test_what_was_put_is_got_and_nothing_else_is(tmp_path: Path) -> None:
     assert store.get(["source", 1]) == b"made anew"
 
 
+def test_the_newest_stay(tmp_path: Path) -> None:
+    store = Store(tmp_path, most=3)
+    draft_of_another = tmp_path / f"a{DRAFT}1"
+    draft_of_another.touch()
+    for k, made in enumerate((b"0", b"1", b"2", b"3", b"4")):
+        store.put(k, made)
+        (newest,) = (file for file in tmp_path.iterdir() if file.read_bytes().endswith(made))
+        os.utime(newest, ns=(0, 10**18 + k))  # a file system's clock may count in larger steps
+        assert list(store.all()) == [b"%d" % j for j in range(k, max(k - 3, -1), -1)]
+    assert store.get(1) is None
+    assert store.get(2) == b"2"
+    store.put(2, b"2 again")
+    assert list(store.all()) == [b"2 again", b"4", b"3"]
+    assert draft_of_another.exists()
+
+
 def test_two_builds_that_race_never_show_half_a_file(
     tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:

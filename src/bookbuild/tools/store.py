@@ -1,8 +1,9 @@
-"""Keep what is made once: it is there whole, or it is not there.
+"""Keep things that are made once: each is there whole, or not at all.
 
-A file or a folder is made under another name, which holds the number of the process that makes it,
-and is renamed when it is whole. A build that reads meanwhile, or one that is killed, meets no part
-of it. A draft that nobody has touched for an hour has lost its process, and is removed.
+A file or a folder is made as a draft, under a name with the number of the process that makes it,
+and is renamed when it is whole. So another build never reads half of it, nor does a later one if
+this one is killed. A draft that was not changed for an hour belongs to no process any more, and is
+removed.
 """
 
 import json
@@ -15,8 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 
 DRAFT = ".draft-"  # before the number of the process
-ABANDONED = 3600  # seconds after which nobody works on a draft
-DIGEST = 64  # characters in front of what is kept
+ABANDONED = 3600  # seconds without a change after which a draft is removed
+DIGEST = 64  # characters of the digest at the front of a file
 
 
 def name(source: object) -> str:
@@ -57,25 +58,34 @@ def remove(path: Path) -> None:
 
 
 class Store:
-    """A folder of what was made, each named after what it was made from."""
+    """A folder that keeps the newest things made, each under a name of what it was made from."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, most: int = 500) -> None:
+        self.folder, self.most = folder, most
 
     def get(self, source: object) -> bytes | None:
         """Return what was made from a source, which JSON can hold, or None if it is not kept."""
         return whole(self.folder / name(source))
 
     def put(self, source: object, made: bytes) -> None:
-        """Keep what was made from a source."""
+        """Keep what was made from a source, and remove the oldest if there are too many."""
         with draft(self.folder / name(source)) as file:
             file.write_bytes(sha256(made).hexdigest().encode() + made)
+        for old in self.files()[self.most :]:
+            old.unlink(missing_ok=True)
 
     def all(self) -> Iterator[bytes]:
-        """Yield all that is kept."""
-        for file in sorted(self.folder.glob("*")):
-            if DRAFT not in file.name and (made := whole(file)) is not None:
-                yield made
+        """Yield all that is kept, the newest first."""
+        yield from (made for file in self.files() if (made := whole(file)) is not None)
+
+    def files(self) -> list[Path]:
+        """Return the files of all that is kept, the newest first."""
+        ages: dict[Path, int] = {}
+        for file in self.folder.glob("*"):
+            with suppress(FileNotFoundError):  # another build has removed it
+                if DRAFT not in file.name:
+                    ages[file] = -file.stat().st_mtime_ns
+        return sorted(ages, key=lambda file: (ages[file], file.name))
 
 
 def whole(file: Path) -> bytes | None:

@@ -25,10 +25,12 @@ PEERS = ROOT / "_build/peers"
 
 # Lines for the end of a copy's conf.py.
 STOCK = """
-extensions.remove("bookbuild.execution")
+extensions.remove("bookbuild.execution.cache")
+extensions.remove("bookbuild.execution.warm")
 """
 NBSPHINX = """
-of_myst_nb = {"myst_nb", *(f"bookbuild.{e}" for e in ("editions", "execution", "site"))}
+ours = ("editions", "execution.cache", "execution.warm", "site")
+of_myst_nb = {"myst_nb", *(f"bookbuild.{e}" for e in ours)}
 extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in of_myst_nb)]
 """
 # jupyter-book's program, and what it reads in place of conf.py.

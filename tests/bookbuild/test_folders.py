@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import resolve_name
 from pathlib import Path
 
 BUILD = Path(__file__).parents[2] / "src/bookbuild"
@@ -17,10 +18,12 @@ def imported(file: Path) -> set[str]:
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "bookbuild":
-            names |= {f"bookbuild.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            said = "." * node.level + (node.module or "")
+            module = resolve_name(said, f"bookbuild.{file.parent.name}")
+            names |= (
+                {f"bookbuild.{a.name}" for a in node.names} if module == "bookbuild" else {module}
+            )
     first = {tuple(name.split(".")[:2]) for name in names}
     return {name[-1] for name in first if name[0] in ("bookbuild", "zeroinit")}
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bookbuild.execution.access_log import reads
 from bookbuild.execution.dependencies import imported
-from bookbuild.execution.footprint import reads
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
@@ -135,7 +135,7 @@ def test_pages_follow_what_they_run_on(book: "Book") -> None:
     assert runs(book) == set()
     assert "Address of this exercise" in book.text("_build/html/plain0.html")
 
-    change(book, "src/bookbuild/execution/kernels/book/kernel.json", "svg", "png")
+    change(book, "src/bookbuild/execution/kernels/warm/kernel.json", "svg", "png")
     assert runs(book) == {"one", "two", "three", "four"}
 
 
@@ -263,17 +263,13 @@ def test_a_page_that_fails_fails_alone_and_in_every_build(book: "Book") -> None:
     assert runs(book) == set(DEATHS)
 
 
-def test_a_kernel_that_reports_nothing_is_refused(book: "Book") -> None:
-    change(
-        book,
-        "src/bookbuild/execution/kernels/book/kernel.json",
-        '"--ext=bookbuild.execution.footprint",',
-        "",
-    )
+def test_a_kernel_that_logs_nothing_is_refused(book: "Book") -> None:
+    change(book, "src/bookbuild/execution/access_log.py", "def watch(", "def watch_nothing(")
     write_page(book, "one")
     done = book.html()
     assert done.returncode != 0
-    assert "the kernel reports nothing: see bookbuild.execution.footprint" in done.stderr
+    assert "one.md: the kernel does not log what it reads" in done.stderr
+    assert "or remove bookbuild.execution.cache from the extensions" in done.stderr
 
 
 @pytest.mark.parametrize(

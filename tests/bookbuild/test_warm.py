@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
+from sphinx.config import Config
+from sphinx.errors import ConfigError
 
 from bookbuild.execution import warm
 
@@ -129,14 +132,16 @@ def plain(outputs: list[dict[str, Any]]) -> tuple[dict[str, str], list[dict[str,
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two kernels, ``book`` as the book has it and ``stock`` without us, and a warm process."""
+    """Two kernels, ``book`` as the book has it and ``stock`` without us, and a server."""
     folder = tmp_path_factory.mktemp("jupyter")
-    spec = json.loads((SRC / "bookbuild/execution/kernels/book/kernel.json").read_text("utf-8"))
-    for name in ("book", "stock"):
+    kernel = SRC / "bookbuild/execution/kernels" / warm.KERNEL / "kernel.json"
+    spec = json.loads(kernel.read_text("utf-8"))
+    python, ours, *arguments = spec["argv"]
+    assert ours == "{resource_dir}/../../warm.py"
+    for name, program in (("book", [warm.__file__]), ("stock", ["-m", "ipykernel_launcher"])):
         file = folder / "kernels" / name / "kernel.json"
         file.parent.mkdir(parents=True)
-        module = "bookbuild.execution.warm" if name == "book" else "ipykernel_launcher"
-        spec["argv"][2] = module
+        spec["argv"] = [python, *program, *arguments]
         file.write_text(json.dumps(spec), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder))
@@ -332,3 +337,28 @@ def test_a_module_that_is_not_there_is_refused(book: "Book") -> None:
     done = book.html()
     assert done.returncode != 0
     assert "there is no module 'no_such.module': install or remove it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("modules", "reseed", "said"),
+    [
+        (["json", "no_such.module"], [], "there is no module 'no_such.module': install or remove"),
+        ([], ["numpy.random.seed", "seed"], "'seed' is no function of a module: write 'module.fun"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(
+    modules: list[str], reseed: list[str], said: str
+) -> None:
+    config = Config({"warm_modules": modules, "warm_reseed": reseed})
+    config.add("warm_modules", [], "", ())
+    config.add("warm_reseed", [], "", ())
+    with pytest.raises(ConfigError, match=said):
+        warm.check(Mock(), config)
+
+
+def test_the_kernel_is_offered_once_and_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = str(Path(warm.__file__).parent)
+    for before, after in (("", own), ("/other", f"{own}:/other"), (f"/a:{own}", f"/a:{own}")):
+        monkeypatch.setenv("JUPYTER_PATH", before.replace(":", os.pathsep))
+        warm.offer_kernel()
+        assert os.environ["JUPYTER_PATH"] == after.replace(":", os.pathsep)

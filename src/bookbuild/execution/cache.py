@@ -1,27 +1,29 @@
-"""A Sphinx extension: MyST-NB runs a page when, and only when, what it runs on has changed.
+"""A Sphinx extension: MyST-NB runs a page only if something that the page runs on has changed.
 
-It takes the place of MyST-NB's ``nb_execution_mode = "cache"``. Outputs are kept below
-``nb_execution_cache_path``, in a folder named after the page's cells and kernel, with a list of
-what they came from: every file below conf.py's folder that the page imported or opened, with a
-digest, and every package that it used, with its version. They are good while all of that stays.
-Prose, captions and the tags that hide a cell are not in the name. Sphinx is told of the files, so
-that it reads the page again when one changes.
-
-A kernel reports what it opens if its kernel.json names ``bookbuild.execution.footprint``.
+It takes the place of MyST-NB's cache, and so works where ``nb_execution_mode`` is ``"cache"``. A
+record holds the outputs of a page's cells and their sources: the cells and the kernel, every file
+below ``cache_root`` that the page imported or opened, with a digest, and every package that it
+used, with its version. Cached outputs are reused until one of these changes. Prose, captions and
+the tags that hide a cell are no sources. Sphinx is told of the files, and reads the page again when
+one changes. The newest ``KEPT`` records of each page stay, below ``nb_execution_cache_path``.
 """
 
 import json
 import os
 import sys
+from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
+from urllib.parse import quote
 
 import myst_nb.core.execute
+from jupyter_cache.executors.utils import single_nb_execution  # type: ignore[import-untyped]
 from jupyter_client.kernelspec import KernelSpec, get_kernel_spec
-from myst_nb.core.execute.direct import NotebookClientDirect
+from myst_nb.core.execute.base import ExecutionError, NotebookClientBase
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode, from_dict
 from sphinx.application import Sphinx
@@ -30,40 +32,47 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.execution.dependencies import fresh, providers, trace
-from bookbuild.execution.footprint import digest
-from bookbuild.tools.store import Store, name
+from ..tools.store import Store, name
+from . import access_log
+from .access_log import digest
+from .dependencies import fresh, providers, trace
 
-NOTHING_REPORTED = "the kernel reports nothing: see bookbuild.execution.footprint"
+KEPT = 10  # records of a page
 RUN_TAGS = {"raises-exception", "skip-execution"}  # the tags that change what a cell gives
+WATCH = "__import__('runpy').run_path({file!r})['watch'](get_ipython(), {log!r}, {root!r})"
 
 
-class Page(NotebookClientDirect):  # type: ignore[misc]
-    """MyST-NB's client for one page: it runs the page only if no kept outputs are fresh."""
+class CachedClient(NotebookClientBase):  # type: ignore[misc]
+    """MyST-NB's client for one page: it runs the page only if no record is fresh."""
 
-    env: ClassVar[BuildEnvironment]
-    root: ClassVar[Path]
+    def __init__(self, *arguments: Any, env: BuildEnvironment, root: Path, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.env, self.root = env, root
+        self.code = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
 
     def start_client(self) -> None:
         """Give every cell its outputs."""
-        self.code = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
         if not self.code:
             return
         kernel = get_kernel_spec(self.notebook.metadata.kernelspec.name)
-        kept = Store(Path(self.nb_config.execution_cache_path, self.key(kernel)))
-        for record in map(json.loads, kept.all()):
-            if fresh(self.root, record["sources"]):
+        key = self.key(kernel)
+        folder = Path(self.nb_config.execution_cache_path, quote(self.env.docname, safe=""))
+        records = Store(folder, most=KEPT)
+        for record in map(json.loads, records.all()):
+            if record["key"] == key and fresh(self.root, record["sources"]):
                 self.restore(record)
                 break
         else:
-            record = self.run()
-            if self.exec_metadata["succeeded"]:
-                kept.put(record["sources"], json.dumps(record).encode())
-            if not (self.exec_metadata["succeeded"] and fresh(self.root, record["sources"])):
+            record = {"key": key, **self.run()}
+            succeeded = self.exec_metadata["succeeded"]
+            if succeeded:
+                records.put([key, record["sources"]], json.dumps(record).encode())
+            if not (succeeded and fresh(self.root, record["sources"])):
                 self.env.note_reread()  # it failed, or a file changed while it ran: try again
         for file in record["sources"]["files"]:
             self.env.note_dependency(self.root / file)
-        self.env.note_dependency(Path(kernel.resource_dir, "kernel.json"))
+        if (spec := Path(kernel.resource_dir, "kernel.json")).exists():
+            self.env.note_dependency(spec)
         if self.nb_config.merge_streams:
             for cell in self.code:
                 cell.outputs = merged(cell.outputs)
@@ -76,7 +85,7 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
         return name([cells, how, where, self.notebook.metadata.get("execution")])
 
     def restore(self, record: dict[str, Any]) -> None:
-        """Take kept outputs."""
+        """Take the outputs of a record."""
         for cell, kept in zip(self.code, record["cells"], strict=True):
             cell.update(from_dict(kept))
         self.notebook.metadata.update(from_dict(record["metadata"]))
@@ -84,33 +93,57 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
         self.logger.info("The outputs are fresh")
 
     def run(self) -> dict[str, Any]:
-        """Run the page as MyST-NB does, and return all that there is to keep."""
+        """Run the page, and return all of a record but its key."""
         with TemporaryDirectory() as folder:
-            report = Path(folder, "footprint")
-            os.environ |= {"FOOTPRINT": str(report), "FOOTPRINT_ROOT": str(self.root)}
-            dead = False
+            log = Path(folder, "log")
             Thread(target=providers).start()  # it takes a while, and a kernel leaves time for it
+            dead = False
             try:
-                super().start_client()
+                self.execute(
+                    WATCH.format(file=access_log.__file__, log=str(log), root=str(self.root))
+                )
             except DeadKernelError:
                 dead = True
-            finally:
-                del os.environ["FOOTPRINT"], os.environ["FOOTPRINT_ROOT"]
-            if not report.exists():
+            if not log.exists():
                 raise ExtensionError(
-                    "the kernel reports nothing: see bookbuild.execution.footprint"
+                    f"{self.path}: the kernel does not log what it reads, and so its outputs cannot"
+                    f" be kept: let the page name a kernel of IPython, or remove {__name__} from"
+                    " the extensions in conf.py"
                 )
-            lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+            lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
         if dead:
             self.tell_death([line["cell"] for line in lines if "cell" in line])
-        sources = trace(self.root, lines, [cell.source for cell in self.code])
         told = self.notebook.metadata.keys() & {"language_info", "widgets"}
         return {
-            "sources": sources,
+            "sources": trace(self.root, lines, [cell.source for cell in self.code]),
             "cells": [{k: cell[k] for k in ("execution_count", "outputs")} for cell in self.code],
             "metadata": {key: self.notebook.metadata[key] for key in told},
             "run": self.exec_metadata,
         }
+
+    def execute(self, first: str) -> None:
+        """Run a line of code, and then the cells, as MyST-NB's own clients do."""
+        config = self.nb_config
+        here = nullcontext(self.path.parent)
+        with TemporaryDirectory() if config.execution_in_temp else here as folder:
+            result = single_nb_execution(
+                self.notebook,
+                cwd=os.path.abspath(folder),
+                timeout=config.execution_timeout,
+                allow_errors=config.execution_allow_errors,
+                extra_arguments=[f"--IPKernelApp.exec_lines={first}"],
+                shutdown_kernel="immediate",  # a kernel has nothing to save
+            )
+        if result.err is None:
+            self.logger.info(f"Executed notebook in {result.time:.2f} seconds")
+        elif config.execution_raise_on_error:
+            raise ExecutionError(str(self.path)) from result.err
+        else:
+            said = f"Executing notebook failed: {type(result.err).__name__}"
+            if config.execution_show_tb:
+                said += f"\n{result.exc_string}"
+            self.logger.warning(said, subtype="exec")
+        self.note_run(result.time, type(result.err).__name__, result.exc_string)
 
     def tell_death(self, started: list[str]) -> None:
         """Say in which cell the kernel's process ended."""
@@ -118,21 +151,25 @@ class Page(NotebookClientDirect):  # type: ignore[misc]
         said += f"\n{started[-1]}"
         index = [cell.source for cell in self.notebook.cells].index(started[-1])
         self.logger.warning(said, subtype="exec", line=self.cell_line(index))
+        self.note_run(None, "DeadKernelError", said)
+
+    def note_run(self, seconds: float | None, error: str, traceback: str | None) -> None:
+        """Have MyST-NB know how the run ended; without a traceback it succeeded."""
         self.exec_metadata = {
             "mtime": datetime.now().timestamp(),
-            "runtime": None,
+            "runtime": seconds,
             "method": self.nb_config.execution_mode,
-            "succeeded": False,
-            "error": "DeadKernelError",
-            "traceback": said,
+            "succeeded": traceback is None,
+            "error": error if traceback else None,
+            "traceback": traceback,
         }
 
 
 def merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Return a cell's outputs with what it printed in one piece, as it was printed.
+    """Return a cell's outputs with each stream in one piece, as it was printed.
 
-    A kernel cuts it where a clock says. MyST-NB would put the pieces together, but without the
-    blanks at their ends.
+    A kernel sends a stream in pieces whose ends depend on time. MyST-NB joins them too, but drops
+    the blanks at their ends.
     """
     streams: dict[str, NotebookNode] = {}
     kept = []
@@ -146,30 +183,37 @@ def merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return kept
 
 
+def root_of(config: Config, confdir: Path) -> Path:
+    """Return the folder whose files are sources of pages."""
+    return Path(os.path.abspath(confdir / config.cache_root))
+
+
 def note_environment(app: Sphinx, config: Config) -> None:
     """Have Sphinx read every page again when a package or an extension of this book has changed."""
     found = [p.name for entry in sys.path for p in Path(entry).glob("*.dist-info")]
     packages = {extension.partition(".")[0] for extension in app.extensions}
+    root = root_of(config, app.confdir)
     own = {
         file
         for module_name, module in sys.modules.items()
         if module_name.partition(".")[0] in packages
         and (file := getattr(module, "__file__", None))
-        and Path(file).is_relative_to(app.confdir)
+        and Path(file).is_relative_to(root)
         and not Path(file).is_relative_to(sys.prefix)
     }
-    config.freshness_environment = name([sorted(found), *map(digest, sorted(own))])
+    config.cache_environment = name([sorted(found), *map(digest, sorted(own))])
 
 
 def take_over(app: Sphinx) -> None:
-    """Have MyST-NB ask here where it would ask its cache."""
-    Page.env, Page.root = app.env, Path(app.confdir)
-    myst_nb.core.execute.NotebookClientCache = Page
+    """Have MyST-NB make this client where it would make the client of its own cache."""
+    root = root_of(app.config, app.confdir)
+    myst_nb.core.execute.NotebookClientCache = partial(CachedClient, env=app.env, root=root)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
-    app.add_config_value("freshness_environment", "", "env", types=frozenset({str}))
+    app.add_config_value("cache_root", "", "env", types=frozenset({str}))
+    app.add_config_value("cache_environment", "", "env", types=frozenset({str}))
     app.connect("config-inited", note_environment)
     app.connect("builder-inited", take_over)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

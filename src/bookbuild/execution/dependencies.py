@@ -1,6 +1,6 @@
 """What the outputs of a page came from: files below a folder, and packages with their versions.
 
-A kernel reports what it opens (``footprint.py``). A package that was imported before the page began
+A kernel logs what it opens (``access_log.py``). A package that was imported before the page began
 is known from the import statements of the page and of its files, with all that it needs itself.
 """
 
@@ -17,7 +17,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bookbuild.execution.footprint import digest
+from .access_log import digest
 
 
 class Sources(TypedDict):
@@ -35,7 +35,7 @@ def fresh(root: Path, sources: Sources) -> bool:
 
 
 def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
-    """Return what a page used, from its kernel's report and its import statements."""
+    """Return what a page used, from the log of its kernel and its import statements."""
     files = {os.path.relpath(at["file"], root): at["digest"] for at in lines if "file" in at}
     texts = [
         (root / file).read_text("utf-8")

@@ -1,10 +1,10 @@
-"""Serve the book and rebuild it on every save: sphinx-autobuild, with builds that start warm.
+"""Serve the book and rebuild it on every save: sphinx-autobuild, with builds that start quickly.
 
-``python -m bookbuild.execution.serve ARGUMENTS`` takes the arguments of sphinx-autobuild. The first
-build runs in the serving process, which after it has imported Sphinx, its extensions and the
-package; every later build is a fork of that process and imports only this repository's own modules
-anew. A warm process for kernels stands by while the server runs. Without ``fork`` it is plain
-sphinx-autobuild.
+``python -m PACKAGE.execution.serve ARGUMENTS`` takes the arguments of sphinx-autobuild, and runs in
+the folder of conf.py. The first build runs in the serving process, which has then imported Sphinx
+and its extensions. Every later build is a fork of that process, and imports only the modules below
+the current folder anew. The server that forks kernels (``warm.py``) runs as long as this one.
+Without ``fork`` this is plain sphinx-autobuild.
 """
 
 import multiprocessing
@@ -22,12 +22,11 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx_autobuild.build import Builder
 from sphinx_autobuild.utils import show_message
 
-from bookbuild import execution
-from bookbuild.execution import warm
+from . import warm
 
 
 class WarmBuilder(Builder):  # type: ignore[misc]
-    """A builder that takes its imports from the process that serves."""
+    """A builder whose builds are forks of the serving process, and so find its imports done."""
 
     def __call__(self, *, changed_paths: Sequence[Path]) -> None:
         """Build; in a fork if something has been built before."""
@@ -43,7 +42,7 @@ class WarmBuilder(Builder):  # type: ignore[misc]
             sys.stdout.flush()
             os._exit(0)
         show_message(f"Built in {time.monotonic() - begin:.1f} s. Serving on {self.uri}")
-        sys.stdout.flush()  # whoever reads along may wait for that line
+        sys.stdout.flush()  # a program that reads the output may wait for that line
 
 
 def forget_own_modules() -> None:
@@ -52,16 +51,16 @@ def forget_own_modules() -> None:
         file = Path(getattr(module, "__file__", None) or sys.prefix)
         if file.is_relative_to(Path.cwd()) and not file.is_relative_to(sys.prefix):
             del sys.modules[name]
-    ModuleAnalyzer.cache.clear()  # Sphinx's own memory of sources
+    ModuleAnalyzer.cache.clear()  # Sphinx's own cache of sources
 
 
 def warm_up() -> None:
-    """Start a warm process as conf.py has it, and one kernel that makes it import."""
+    """Start the server of kernels as conf.py has it, and one kernel that makes it import."""
     settings = runpy.run_path("conf.py")
-    if settings["warm_modules"]:
-        warm.start(settings["warm_modules"])
-        execution.offer_kernel()
-        kernel = KernelManager(kernel_name=execution.KERNEL)
+    if modules := settings.get("warm_modules"):
+        warm.start(modules, settings.get("warm_reseed", warm.RESEED))
+        warm.offer_kernel()
+        kernel = KernelManager(kernel_name=warm.KERNEL)
         kernel.start_kernel(extra_arguments=["--version"])
 
 

@@ -355,7 +355,7 @@ def test_the_lab_offers_what_the_build_reads(tab: Page) -> None:
     found = tab.evaluate("document.querySelector('.lab').lab.controls")
     due = controls(WIDGET.read_text("utf-8"))
     assert found == due._asdict()
-    assert list(found["usual"]) == list(due.usual)
+    assert list(found["defaults"]) == list(due.defaults)
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -390,10 +390,10 @@ def test_before_the_first_step_nothing_is_said_to_learn(tab: Page) -> None:
 def test_the_step_that_leaves_the_plateau_is_said_and_listed(tab: Page, size: float) -> None:
     setting = Setting("tanh", "normal", size, width=4, lr=0.4, data="half-plane")
     shown = train(tab, setting.link(steps=100), 100)
-    left = next(k for k, x in enumerate(shown["losses"]) if x < 0.9 * shown["entropy"])
-    assert f"first below nine tenths of H(p) at step {left}." in shown["sentence"]
+    escaped = next(k for k, x in enumerate(shown["losses"]) if x < 0.9 * shown["entropy"])
+    assert f"first below nine tenths of H(p) at step {escaped}." in shown["sentence"]
     listed = tab.locator(".lab-table tbody th").all_text_contents()
-    assert str(left) in listed
+    assert str(escaped) in listed
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -529,8 +529,8 @@ def test_the_table_holds_the_numbers(tab: Page) -> None:
         "[...document.querySelectorAll('.lab-table tbody tr')]"
         ".map(row => [...row.cells].map(cell => +cell.textContent))"
     )
-    left = {shown["left"]} - {None}
-    assert [int(row[0]) for row in body] == sorted({0, 1, 2, 5, 10, 20, 37} | left)
+    escaped = {shown["escaped"]} - {None}
+    assert [int(row[0]) for row in body] == sorted({0, 1, 2, 5, 10, 20, 37} | escaped)
     for step, loss, *norms in ([*row[:5]] for row in body):
         assert loss == pytest.approx(shown["losses"][int(step)], rel=1e-3)
         assert norms == pytest.approx(shown["norms"][int(step)], rel=1e-3)

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { choose, link, read } from "../../src/bookbuild/lab/static/lab/settings.js";
 import { controls, links } from "./inputs.mjs";
 
-const usual = {
+const defaults = {
   activation: "tanh",
   depth: 1,
   width: 8,
@@ -31,9 +31,9 @@ for (const state of links.bad) {
   });
 }
 
-test("no link is the usual state", () => {
-  assert.deepEqual(read("", controls), { settings: usual, notes: [] });
-  assert.equal(link(usual, [], controls), "");
+test("an empty link is the state of all defaults", () => {
+  assert.deepEqual(read("", controls), { settings: defaults, notes: [] });
+  assert.equal(link(defaults, [], controls), "");
 });
 
 const said = [
@@ -70,11 +70,11 @@ test("a link that places no points leaves those that are there", () => {
 
 test("numbers are numbers, and a size belongs to its start", () => {
   const { settings } = read("lr=1e1&steps=5.0&width=16&start=tied", controls);
-  assert.deepEqual(settings, { ...usual, lr: 10, steps: 5, width: 16, start: "tied", size: 0.001 });
+  assert.deepEqual(settings, { ...defaults, lr: 10, steps: 5, width: 16, start: "tied", size: 0.001 });
   assert.equal("size" in read("start=xavier", controls).settings, false);
 });
 
-test("a link says what differs from the usual, and brings it back", () => {
+test("a link says what differs from the defaults, and brings it back", () => {
   const states = [
     "activation=gelu&depth=3&width=17&start=tied&size=0.5&seed=5&optimizer=adam&lr=0.01&steps=7&data=moons",
     "start=biases&size=1e-4",
@@ -93,8 +93,8 @@ test("a link says what differs from the usual, and brings it back", () => {
 });
 
 test("fields are chosen as links are, with notes", () => {
-  const texts = Object.fromEntries(Object.entries(usual).map(([name, value]) => [name, String(value)]));
-  assert.deepEqual(choose({ ...texts, size: "0.1" }, controls), { settings: usual, notes: [] });
+  const texts = Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, String(value)]));
+  assert.deepEqual(choose({ ...texts, size: "0.1" }, controls), { settings: defaults, notes: [] });
   assert.deepEqual(choose({ ...texts, lr: "" }, controls).notes, [
     "“lr=” is not a number from 1e-4 to 1000: 0.5 is taken.",
   ]);

@@ -1,4 +1,4 @@
-"""The lab's scripts that know no page, tested by Node; and the build reads links as they do."""
+"""The lab's scripts that use no DOM, tested by Node; and the build reads links as they do."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def states(count: int) -> list[str]:
         "x",
         "",
     ]
-    names = [*CONTROLS.usual, "points", "colour"]
+    names = [*CONTROLS.defaults, "points", "colour"]
 
     def point() -> str:
         return ":".join(draw.choices([*numbers, "0", "1", "1"], k=draw.choice([3, 3, 3, 3, 2, 4])))

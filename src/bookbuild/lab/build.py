@@ -16,7 +16,7 @@ from zeroinit import functional, lab, networks
 
 ACTIVATIONS = "relu", "tanh", "sigmoid", "gelu"
 ORT = "onnxruntime-web/dist/"
-FROM_NPM = {  # what is taken of the packages, and where it goes
+FROM_NPM = {  # files of the packages, and their names here
     f"{ORT}ort.wasm.min.mjs": "ort/ort.wasm.min.mjs",
     f"{ORT}ort-wasm-simd-threaded.mjs": "ort/ort-wasm-simd-threaded.mjs",
     f"{ORT}ort-wasm-simd-threaded.wasm": "ort/ort-wasm-simd-threaded.wasm.gz",
@@ -25,11 +25,11 @@ FROM_NPM = {  # what is taken of the packages, and where it goes
     "uplot/LICENSE": "uplot/LICENSE",
 }
 LICENCE = Path(__file__).with_name("LICENSE.onnxruntime")  # the package does not hold its text
-UNITS, POINTS = 7, 61  # sizes of the example, which nothing else in a step has
+UNITS, POINTS = 7, 61  # sizes of the example; no other size in a step equals one of them
 
 
 def chosen(number: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the activation function whose place in ``ACTIVATIONS`` is an input of the graph."""
+    """Return a function that applies the activation at an index of ``ACTIVATIONS``."""
 
     def function(z: Tensor) -> Tensor:
         h, *others = (networks.ACTIVATIONS[name].function(z) for name in ACTIVATIONS)
@@ -41,7 +41,7 @@ def chosen(number: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def step(depth: int) -> bytes:
-    """Return the compiled step of the lab's networks of a depth. Their activation is an input."""
+    """Return as ONNX one training step of networks of a depth. The activation is an input."""
     model = lab.network("relu", depth, UNITS).requires_grad_(False)
     state = functional.initial_state(dict(model.named_parameters()))
     carried = {**state.slots, "weights": state.corrections}
@@ -53,17 +53,17 @@ def step(depth: int) -> bytes:
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
         *slots, corrections, x, y, settings, activation = tensors
-        model.sigma = model.sigma._replace(function=chosen(activation))  # its slope: autograd's
+        model.sigma = model.sigma._replace(function=chosen(activation))  # autograd derives it
         now = functional.State(dict(zip(state.slots, slots, strict=True)), corrections)
         new, report = once(now, x, y, settings)
         return (*new.slots.values(), new.corrections, *report)
 
     outputs = [f"{name}'" for name in carried] + list(functional.StepReport._fields)
-    return onnx_export.compiled(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
+    return onnx_export.export_onnx(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
 
 
 def draws(seed: int) -> bytes:
-    """Return the numbers of every network for a seed, as float32."""
+    """Return the random numbers of every network for a seed, as float32."""
     parts = []
     for depth, width in product(lab.DEPTHS, lab.WIDTHS):
         model = lab.draw_(lab.network("relu", depth, width), Generator().manual_seed(seed))
@@ -73,9 +73,9 @@ def draws(seed: int) -> bytes:
 
 
 def choices() -> bytes:
-    """Return the points and what can be chosen, as JSON."""
+    """Return the data and the choices that the menus offer, as JSON."""
     sets = {name: make() for name, make in lab.DATA.items()}
-    told = {
+    offered = {
         "activations": ACTIVATIONS,
         "widths": lab.WIDTHS,
         "depths": lab.DEPTHS,
@@ -83,7 +83,7 @@ def choices() -> bytes:
         "optimizers": functional.OPTIMIZERS,
         "data": {n: {"x": d.x.tolist(), "y": d.y.tolist()} for n, d in sets.items()},
     }
-    return json.dumps(told, default=dict).encode()
+    return json.dumps(offered, default=dict).encode()
 
 
 def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:

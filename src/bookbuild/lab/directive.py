@@ -1,4 +1,4 @@
-"""A Sphinx extension: the directive ``{lab}`` puts a laboratory on a page, on the site alone.
+"""A Sphinx extension: the directive ``{lab}`` puts the lab on a page of the site.
 
 Its markup is ``lab.html``; its scripts and its style sheet are in ``static``. What the scripts load
 is in the file ``_build/lab.zip``, which ``bookbuild.lab.archive`` makes before the build; without
@@ -33,7 +33,7 @@ def made(app: Sphinx) -> Path:
 
 
 class LabDirective(SphinxDirective):
-    """The place of the laboratory."""
+    """The place of the lab."""
 
     def run(self) -> list[nodes.Node]:
         """Return its markup, or a sentence that says why it is not there."""
@@ -53,7 +53,7 @@ def outdated(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str
 
 
 def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Keep the laboratory on the site only."""
+    """Remove the lab from other editions than the site."""
     if not is_site(app):
         for raw in list(doctree.findall(nodes.raw)):
             if raw.get("lab"):

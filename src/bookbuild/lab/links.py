@@ -1,8 +1,8 @@
 """A Sphinx extension: ``{lab}`text <start=zeros&activation=relu>` `` links to a state of the lab.
 
-Names and values are those of the controls in ``lab.html``. The lab reads them there too, with the
-same rules (``settings.js``), so a link that it would not take in full is a warning with its page
-and line. In the EPUB, where no lab can run, the link leads to the lab's page.
+``README.md`` beside this file has the grammar of a link. A link of which the lab would leave
+something out is a warning with its page and line. In the EPUB, where no lab can run, the link leads
+to the lab's page.
 """
 
 import math
@@ -32,12 +32,12 @@ NUMBER = re.compile(r" *[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? *", re.ASCII | re.IGN
 
 
 class Controls(NamedTuple):
-    """What the form offers, as texts: see ``settings.js``, which takes the same."""
+    """What the form in ``lab.html`` offers, as texts; ``settings.js`` explains each field."""
 
     menus: dict[str, list[str]]
     numbers: dict[str, dict[str, str]]
     sizes: dict[str, dict[str, str]]
-    usual: dict[str, str]
+    defaults: dict[str, str]
     points: dict[str, str]
 
 
@@ -69,7 +69,7 @@ def controls(markup: str) -> Controls:
             value(option): texts(option, min="data-min", max="data-max", value="data-size")
             for option in form.select("option[data-min]")
         },
-        usual={
+        defaults={
             str(field["name"]): value(field.select_one("[selected]") or field) for field in fields
         },
         points={"data": value(own)} | texts(own, reach="data-reach", most="data-most"),
@@ -77,12 +77,12 @@ def controls(markup: str) -> Controls:
 
 
 def number(text: str) -> float:
-    """Return the number that a text says, NaN if it says none."""
+    """Return a text as a number, NaN if it is none."""
     return float(text) if NUMBER.fullmatch(text) else math.nan
 
 
 def are_points(text: str, reach: float, most: float) -> bool:
-    """Return whether a text says points that the lab takes: ``x:y:class``, with commas between."""
+    """Return whether a text is a list of points that the lab takes."""
     points = [[number(part) for part in point.split(":")] for point in text.split(",")]
     return len(points) <= most and all(
         len(point) == 3 and all(abs(x) <= reach for x in point[:2]) and point[2] in (0, 1)
@@ -91,11 +91,11 @@ def are_points(text: str, reach: float, most: float) -> bool:
 
 
 def wrong(state: str) -> Iterator[str]:
-    """Yield in words what the lab does not take of a state."""
-    menus, numbers, sizes, usual, points = controls(WIDGET.read_text("utf-8"))
-    # As a browser's URLSearchParams reads it. No text at all is a name that there is not.
+    """Yield a sentence on each part of a state that the lab does not take."""
+    menus, numbers, sizes, defaults, points = controls(WIDGET.read_text("utf-8"))
+    # As a browser's URLSearchParams reads it. An empty state has one name, the empty one.
     given = parse_qsl(state.removeprefix("?"), keep_blank_values=True) or [("", "")]
-    chosen = usual | dict(given)
+    chosen = defaults | dict(given)
     if chosen["start"] in sizes:
         numbers = numbers | {"size": numbers["size"] | sizes[chosen["start"]]}
     else:
@@ -130,7 +130,7 @@ class Link(ReferenceRole):
     """A link to the lab in a state."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Check the state, and leave the link to be resolved when the builder is known."""
+        """Check the state; ``resolve`` makes the link when the builder is known."""
         self.env.note_dependency(str(WIDGET))
         for complaint in wrong(self.target):
             LOG.warning("state of the lab: %s", complaint, location=self.get_location())

@@ -1,7 +1,6 @@
-"""A PyTorch function as a file that a browser can run: traced by PyTorch, and written as ONNX.
+"""Write a PyTorch function, with the gradients that it takes, as an ONNX file for the browser.
 
-A function of tensors is followed while it works on an example, its gradients included. Sizes that
-the example marks are left free.
+PyTorch traces the function on an example. Sizes of the example that are named may differ later.
 """
 
 import logging
@@ -16,7 +15,7 @@ from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 
 
-def compiled(
+def export_onnx(
     function: Callable[..., tuple[Tensor, ...]],
     inputs: Mapping[str, Tensor],
     outputs: list[str],
@@ -33,8 +32,8 @@ def compiled(
     outputs : list of str
         The names that the file gives to what the function returns.
     free : mapping of int to str
-        Sizes of the example that may be others, from 2, each with a name. A size means the same
-        wherever it occurs, so no other may be equal to it.
+        Sizes of the example that may differ later, from 2 on, each with a name. Every axis of that
+        size gets the name, so no other axis may have the same size.
     """
     sizes = {size: Dim(name, min=2, max=2**20) for size, name in free.items()}
     shapes = tuple(
@@ -42,14 +41,14 @@ def compiled(
         for tensor in inputs.values()
     )
     example = tuple(inputs.values())
-    # Followed first: the exporter alone does not know gradients that are taken within a function.
-    followed = make_fx(functionalize(function), tracing_mode="symbolic")(*example)
+    # The exporter alone cannot trace gradients that are taken within a function.
+    traced = make_fx(functionalize(function), tracing_mode="symbolic")(*example)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's own, of what it calls
+        warnings.simplefilter("ignore", FutureWarning)  # about PyTorch's own calls
         warnings.simplefilter("ignore", DeprecationWarning)
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # what it skips
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of steps that it skips
         program = torch.onnx.export(
-            export(followed, example, dynamic_shapes=shapes),
+            export(traced, example, dynamic_shapes=shapes),
             args=(),
             dynamo=True,
             verbose=False,
@@ -64,7 +63,7 @@ def compiled(
 
 
 def shorten(model: onnx.ModelProto, kept: set[str]) -> None:
-    """Take away what only a debugger reads, and number what has no name outside."""
+    """Remove the entries for debuggers, and shorten all names that are not inputs or outputs."""
     graph = model.graph
     del graph.value_info[:]
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
@@ -73,7 +72,7 @@ def shorten(model: onnx.ModelProto, kept: set[str]) -> None:
     names: dict[str, str] = {}
 
     def short(name: str) -> str:
-        # Two characters that no input begins with: a constant of an input's name would replace it.
+        # No input begins with %. A constant with the name of an input would replace that input.
         return name if name in kept or not name else names.setdefault(name, f"%{len(names)}")
 
     for constant in graph.initializer:

@@ -1,12 +1,12 @@
-// The lab begins here: this script shows it, loads the modules in lab/, and says why if that fails.
-// It is no module itself, because browsers load no modules for a page on disk (file://).
+// This script shows the lab and loads the modules in lab/. If that fails, it says why. It is no module
+// itself, because browsers load no modules for a page on disk (file://).
 
 (() => {
   const modules = new URL("lab/", document.currentScript.src);
   const lab = document.querySelector(".lab");
   const part = (name) => lab.querySelector(`.lab-${name}`);
 
-  // A sentence on what failed, and what is left to see.
+  // A sentence on what failed, and on the picture that is there instead.
   const explain = (error) => {
     const why =
       location.protocol === "file:"
@@ -17,7 +17,7 @@
     return `${why}. The picture below shows the four classic starts.`;
   };
 
-  // Browsers cache a failed import for as long as the page is open, so another try is another page.
+  // Browsers cache a failed import for as long as the page is open, so the page is loaded again.
   const again = (event) => {
     event.preventDefault();
     if (location.protocol !== "file:") location.reload();
@@ -33,7 +33,7 @@
 
   for (const element of document.querySelectorAll(".lab-without")) element.hidden = true;
   lab.hidden = false;
-  lab.inert = true; // until something answers a press
+  lab.inert = true; // until the buttons work
   import(new URL("app.js", modules))
     .then(({ open }) => open(lab, explain), fail)
     .finally(() => (lab.inert = false));

@@ -1,5 +1,5 @@
-// The lab on its page: it reads the controls, runs the training, and shows what came of it.
-// The engine is loaded at the first press of Train or Step.
+// The lab's part in the page: it reads the controls, runs the training, and draws the result.
+// It loads the engine when Train or Step is pressed for the first time.
 
 import { Canvases } from "./canvases.js";
 import { Charts } from "./charts.js";
@@ -7,17 +7,17 @@ import { Run, distinct, gap, trainable } from "./run.js";
 import { descriptions, layerName, sentence, short } from "./sentence.js";
 import { choose, link, read } from "./settings.js";
 
-const SLICE = 12; // milliseconds of training between two looks at what the reader does
+const SLICE = 12; // milliseconds of training, after which the browser handles the reader's input
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-// What the form offers, as it stands in lab.html: see settings.js.
+// The controls of the form, as settings.js takes them.
 const controlsOf = (form) => {
-  const controls = { menus: {}, numbers: {}, sizes: {}, usual: {}, points: {} };
+  const controls = { menus: {}, numbers: {}, sizes: {}, defaults: {}, points: {} };
   for (const field of form.querySelectorAll("select[name], input[type=number][name]")) {
     const { name, options, min, max, step, defaultValue } = field;
     if (options) controls.menus[name] = [...options].map((option) => option.value);
     else controls.numbers[name] = { min, max, step };
-    controls.usual[name] = options ? field.querySelector("[selected]").value : defaultValue;
+    controls.defaults[name] = options ? field.querySelector("[selected]").value : defaultValue;
   }
   for (const { value, dataset } of form.querySelectorAll("[data-min]")) {
     controls.sizes[value] = { min: dataset.min, max: dataset.max, value: dataset.size };
@@ -44,24 +44,24 @@ export const open = (lab, explain) => {
   const form = lab.querySelector("form");
   const field = (name) => form.elements[name];
   const colour = (name) => getComputedStyle(lab).getPropertyValue(name).trim();
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   const controls = controlsOf(form);
   const [REACH, MOST] = [+controls.points.reach, +controls.points.most];
   const charts = new Charts(part, colour);
   const canvases = new Canvases(part, colour);
 
   let settings;
-  let notes = []; // on what was not taken of a link or a field
-  let own = []; // the reader's points: [x, y, class]
-  let cross = [0, 0]; // where the keyboard places the next
+  let notes = []; // sentences on parts of a link or a field that are left out
+  let own = []; // the reader's own points: [x, y, class]
+  let cross = [0, 0]; // where the keyboard places the next point
   let offered; // lab.json: the data, and the optimizers as numbers
   let engine; // the module, when it is loaded
   let loading = null; // a promise while it loads
-  let failed = 0; // loads that failed
-  let failure = ""; // why the last did
-  let run; // what is known of this training
-  let trainer = null; // the network at its step; null before its first look
-  let running = null; // an object of its own for each press of Train; null while nothing trains
+  let failures = 0; // how often it failed to load
+  let failure = ""; // a sentence on the last failure, "" after a success
+  let run; // the record of this training
+  let trainer = null; // the network at its step; null until it is initialized
+  let running = null; // a new object for each press of Train; null while nothing trains
 
   const placing = () => settings.data === controls.points.data;
   const points = () => {
@@ -74,8 +74,8 @@ export const open = (lab, explain) => {
   const writeLink = () =>
     history.replaceState(null, "", location.pathname + location.search + link(settings, own, controls));
 
-  // Put the settings into the controls, and reset the training.
-  const take = (chosen) => {
+  // Write the settings into the controls, and reset the training.
+  const apply = (chosen) => {
     settings = chosen;
     for (const [name, value] of Object.entries(chosen)) field(name).value = value;
     const { label, min, max, drawn } = field("start").selectedOptions[0].dataset;
@@ -93,13 +93,13 @@ export const open = (lab, explain) => {
     return reset();
   };
 
-  const follow = () => {
-    const state = location.hash.includes("="); // else the link leads to a place of the page
+  const followLink = () => {
+    const state = location.hash.includes("="); // otherwise it is an anchor of the page, or empty
     const found = read(state ? location.hash.slice(1) : "", controls);
     notes = found.notes;
     own = found.own ?? own;
-    if (state) lab.scrollIntoView(); // the controls that the link sets
-    return take(found.settings);
+    if (state) lab.scrollIntoView(); // the controls have changed
+    return apply(found.settings);
   };
 
   // Training --------------------------------------------------------------------------------------
@@ -121,13 +121,13 @@ export const open = (lab, explain) => {
     run = new Run(settings, points().y);
     charts.clear();
     for (const rows of part("table").querySelectorAll("thead, tbody")) rows.replaceChildren();
-    if (engine) await begin();
+    if (engine) await initialize();
     else show();
   };
 
-  // Initialize the network, and look at it there.
-  const begin = async () => {
-    const of = run;
+  // Initialize the network, and evaluate it at step 0.
+  const initialize = async () => {
+    const mine = run;
     let made, report;
     if (!trainable(points().y)) return show();
     try {
@@ -137,7 +137,7 @@ export const open = (lab, explain) => {
     } catch (error) {
       return fail(error);
     }
-    if (of !== run || trainer) return; // it was reset, or another call was faster
+    if (mine !== run || trainer) return; // reset meanwhile, or another call was faster
     trainer = made;
     failure = "";
     part("plots").hidden = false;
@@ -149,7 +149,7 @@ export const open = (lab, explain) => {
 
   const fail = (error) => {
     engine = null;
-    failed++;
+    failures++;
     failure = explain(error);
     pause();
     show();
@@ -161,12 +161,12 @@ export const open = (lab, explain) => {
     offered = await answer.json();
   };
 
-  // Load what is missing. The result says whether there is something to train.
+  // Load what is missing, and initialize. The result tells whether there is something to train.
   const load = async () => {
     if (!engine) {
       try {
         if (!offered) await fetchOffered();
-        engine = await import(new URL(`engine.js${failed ? `?again=${failed}` : ""}`, import.meta.url));
+        engine = await import(new URL(`engine.js${failures ? `?again=${failures}` : ""}`, import.meta.url));
       } catch (error) {
         return fail(error);
       }
@@ -174,10 +174,10 @@ export const open = (lab, explain) => {
       [style.rel, style.href] = ["stylesheet", new URL("uplot/uPlot.min.css", import.meta.url)];
       document.head.append(style);
     }
-    if (!trainer) await begin();
+    if (!trainer) await initialize();
     return trainer && trainable(points().y) && run.diverged === null;
   };
-  const ready = () => {
+  const loaded = () => {
     failure = "";
     loading ??= Promise.resolve()
       .then(load)
@@ -193,7 +193,7 @@ export const open = (lab, explain) => {
     }
     const mine = {};
     setRunning(mine);
-    if (!(await ready())) return pause();
+    if (!(await loaded())) return pause();
     const goal = settings.steps * (Math.floor(run.step / settings.steps) + 1);
     const last = Math.min(goal, field("steps").max);
     while (running === mine && run.step < last) {
@@ -209,18 +209,18 @@ export const open = (lab, explain) => {
     }
   };
 
-  const once = async () => {
+  const takeStep = async () => {
     if (loading) return;
     pause();
-    if (!(await ready()) || running) return;
+    if (!(await loaded()) || running) return;
     record(await trainer.step());
     await show();
   };
 
-  // What is shown ---------------------------------------------------------------------------------
+  // Output ----------------------------------------------------------------------------------------
 
   const layer = () => +part("layer").value;
-  const now = () => ({
+  const currentState = () => ({
     settings,
     labels: points().y,
     run,
@@ -234,10 +234,10 @@ export const open = (lab, explain) => {
     failure,
   });
 
-  let said = 0; // when the sentence was last written
+  let saidAt = 0; // the time at which the sentence was last written
   const say = (text) => {
-    said = performance.now();
-    const state = now();
+    saidAt = performance.now();
+    const state = currentState();
     text ??= [...notes, sentence(state)].join(" ");
     if (part("says").textContent !== text) part("says").textContent = text;
     for (const [name, label] of Object.entries(descriptions(state))) part(name).setAttribute("aria-label", label);
@@ -256,13 +256,13 @@ export const open = (lab, explain) => {
   };
 
   const drawAnswer = () => {
-    const far = placing() ? REACH : 1.1 * Math.max(0.1, ...points().x.flat().map(Math.abs));
+    const reach = placing() ? REACH : 1.1 * Math.max(0.1, ...points().x.flat().map(Math.abs));
     const focused = placing() && document.activeElement === part("answer");
-    return canvases.drawAnswer(points(), far, run.diverged === null && trainer, focused && cross);
+    return canvases.drawAnswer(points(), reach, run.diverged === null && trainer, focused && cross);
   };
 
-  // Draw everything; while training only if drawing then takes a quarter of the time at most.
-  let next = 0;
+  // Draw everything. While training, wait until drawing takes a quarter of the time at most.
+  let next = 0; // the time before which nothing is drawn while training
   const show = async (training = false) => {
     const from = performance.now();
     if (training && from < next) return;
@@ -272,9 +272,9 @@ export const open = (lab, explain) => {
     canvases.drawUnits(trainer?.parameters, layer());
     if (trainer && run.length) charts.draw(run);
     await drawAnswer();
-    if (!training || from - said > 2000) say();
+    if (!training || from - saidAt > 2000) say();
     const to = performance.now();
-    next = to + Math.max(3 * (to - from), calm.matches ? 500 : 100);
+    next = to + Math.max(3 * (to - from), reducedMotion.matches ? 500 : 100);
   };
 
   const redraw = () => {
@@ -283,16 +283,16 @@ export const open = (lab, explain) => {
     show(Boolean(running));
   };
 
-  // What the reader does --------------------------------------------------------------------------
+  // Input -----------------------------------------------------------------------------------------
 
   form.addEventListener("change", ({ target }) => {
     if (target.name === "class") return;
-    const given = Object.fromEntries(Object.keys(controls.usual).map((name) => [name, field(name).value]));
+    const given = Object.fromEntries(Object.keys(controls.defaults).map((name) => [name, field(name).value]));
     if (target.name === "start") delete given.size;
     const chosen = choose(given, controls);
     notes = chosen.notes;
     if (target.name === "steps") settings.steps = target.value = chosen.settings.steps;
-    else take(chosen.settings);
+    else apply(chosen.settings);
     writeLink();
     if (notes.length) say();
   });
@@ -300,7 +300,7 @@ export const open = (lab, explain) => {
     event.preventDefault();
     train();
   });
-  part("step").addEventListener("click", once);
+  part("step").addEventListener("click", takeStep);
   part("reset").addEventListener("click", () => {
     notes = [];
     reset();
@@ -314,7 +314,7 @@ export const open = (lab, explain) => {
     say(copied ? done : `The link of this state is ${address}`);
   });
 
-  // The reader's points, placed by click or by keyboard.
+  // The reader's own points, placed by click or by keyboard.
   const replace = (points) => {
     own = points.slice(0, MOST);
     notes = points.length > MOST ? [`${MOST} points are the most: the last one is left out.`] : [];
@@ -332,8 +332,8 @@ export const open = (lab, explain) => {
   });
   answer.addEventListener("keydown", (event) => {
     if (!placing()) return;
-    const far = (point) => Math.hypot(point[0] - cross[0], point[1] - cross[1]);
-    const nearest = [...own].sort((p, q) => far(p) - far(q))[0];
+    const distance = (point) => Math.hypot(point[0] - cross[0], point[1] - cross[1]);
+    const nearest = [...own].sort((p, q) => distance(p) - distance(q))[0];
     if (event.key in MOVES) cross = cross.map((value, i) => round(value + MOVES[event.key][i] / 10));
     else if (event.key === "Enter" || event.key === " ") place();
     else if (event.key === "Delete" && own.length) replace(own.filter((point) => point !== nearest));
@@ -345,7 +345,7 @@ export const open = (lab, explain) => {
   for (const type of ["focus", "blur"]) answer.addEventListener(type, () => drawAnswer());
   part("remove").addEventListener("click", () => replace([]));
 
-  addEventListener("hashchange", () => location.hash.includes("=") && follow());
+  addEventListener("hashchange", () => location.hash.includes("=") && followLink());
   new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
   // For the tests.
@@ -358,15 +358,15 @@ export const open = (lab, explain) => {
       norms: Array.from({ length: run.length }, (_, at) => run.norms(at)),
       distinct: trainer && distinct(trainer.parameters, settings.depth),
       parted: run.parted,
-      left: run.escaped,
+      escaped: run.escaped,
       entropy: run.entropy,
       sentence: part("says").textContent,
     }),
     parameters: () => trainer.parameters.map((array) => [...array]),
-    step: async (arrays) => (await trainer.from(arrays)).map((array) => [...array]),
+    step: async (arrays) => (await trainer.outputsAt(arrays)).map((array) => [...array]),
   };
 
-  follow();
+  followLink();
   fetchOffered().then(reset, fail);
   new ResizeObserver(redraw).observe(part("plots"));
 };

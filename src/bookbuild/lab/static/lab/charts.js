@@ -3,9 +3,9 @@
 import { layerName, short, tick } from "./sentence.js";
 
 const INK = "--pst-color-text-base";
-const LOWEST = -12; // the lowest power of ten on the axis of the norms
-const SHOWN = 500; // steps that a line has at most
-// A line's colour, its dash, and the frame of its mark in the legend.
+const LOWEST = -12; // the lowest power of ten on the axis of norms
+const SHOWN = 500; // the most points of a line
+// Of each line the colour, the dashes, and the border style of its mark in the legend.
 const LOOKS = {
   loss: ["--lab-3", [], "solid"],
   bound: [INK, [7, 4], "dashed"],
@@ -19,10 +19,10 @@ const LOOKS = {
 };
 
 const power = (norm) => Math.max(LOWEST, Math.log10(norm));
-const raised = (power) => String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]);
+const superscript = (power) => String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]);
 
-// The axis of norms: whole powers of ten from the lowest norm to the highest. Exact zeros lie on a
-// line of their own at the foot; `foot` is its place, null if there are none.
+// The axis of norms: whole powers of ten from the lowest norm to the highest. Exact zeros are drawn
+// below them, at the height `foot`, which is null if there are none.
 export const axis = (norms) => {
   const found = norms.flat().filter(Number.isFinite);
   const powers = found.filter(Boolean).map(power);
@@ -34,7 +34,7 @@ export const axis = (norms) => {
   const lower = found.some((norm) => norm && norm < 10 ** LOWEST);
   const label = (mark) => {
     if (mark === foot) return "0";
-    return `${lower && mark === LOWEST ? "≤" : ""}10${raised(mark)}`;
+    return `${lower && mark === LOWEST ? "≤" : ""}10${superscript(mark)}`;
   };
   const height = (norm) => (norm ? (Number.isFinite(norm) ? power(norm) : null) : foot);
   return { low: foot ?? low, high, marks: foot === null ? marks : [foot, ...marks], label, height };

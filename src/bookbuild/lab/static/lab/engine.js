@@ -2,44 +2,44 @@
 // It is loaded at the first press of Train or Step. Browsers cache a failed import by URL; the retry
 // query (`?again=1`) of this module is therefore added to everything it imports.
 
-const at = (name) => new URL(name, import.meta.url).href;
-const module = (name) => at(name) + new URL(import.meta.url).search;
+const url = (name) => new URL(name, import.meta.url).href;
+const moduleUrl = (name) => url(name) + new URL(import.meta.url).search;
 
-const get = async (name) => {
-  const answer = await fetch(at(name));
-  if (!answer.ok) throw new Error(`${name} is not there`);
-  return answer.arrayBuffer();
+const fetchBytes = async (name) => {
+  const response = await fetch(url(name));
+  if (!response.ok) throw new Error(`${name} is not there`);
+  return response.arrayBuffer();
 };
 
 // onnxruntime-web, ready to run, and uPlot.
 const load = async () => {
   const [ort, { default: uPlot }, packed] = await Promise.all([
-    import(module("ort/ort.wasm.min.mjs")),
-    import(module("uplot/uPlot.esm.js")),
-    get("ort/ort-wasm-simd-threaded.wasm.gz"),
+    import(moduleUrl("ort/ort.wasm.min.mjs")),
+    import(moduleUrl("uplot/uPlot.esm.js")),
+    fetchBytes("ort/ort-wasm-simd-threaded.wasm.gz"),
   ]);
   // Some servers unpack a .gz file before they send it.
   const zipped = new Uint8Array(packed, 0, 2).join() === "31,139";
   const stream = () => new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   ort.env.wasm.wasmBinary = zipped ? await new Response(stream()).arrayBuffer() : packed;
-  ort.env.wasm.wasmPaths = { mjs: module("ort/ort-wasm-simd-threaded.mjs") };
+  ort.env.wasm.wasmPaths = { mjs: moduleUrl("ort/ort-wasm-simd-threaded.mjs") };
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
   return { ort, uPlot };
 };
 export const { ort, uPlot } = await load();
 
-// The runtime does one thing at a time: two runs at once would share its memory.
-let last = Promise.resolve();
-const alone = (work) => (last = last.then(work, work));
-const answer = (graph, feeds, outputs) => alone(() => graph.run(feeds, outputs));
+// Calls of the runtime wait for one another, because two at once would share its memory.
+let queue = Promise.resolve();
+const enqueue = (work) => (queue = queue.then(work, work));
+const runGraph = (graph, feeds, outputs) => enqueue(() => graph.run(feeds, outputs));
 
-// Each file is fetched once, and each graph is read once. A fetch that failed is tried again.
-const kept = new Map();
-const once = (name, make) => {
-  if (!kept.has(name)) kept.set(name, get(name).then(make));
-  return kept.get(name).catch((error) => {
-    kept.delete(name);
+// Each file is fetched once, and each graph is read once. After a failure the next call tries again.
+const cache = new Map();
+const cached = (name, make) => {
+  if (!cache.has(name)) cache.set(name, fetchBytes(name).then(make));
+  return cache.get(name).catch((error) => {
+    cache.delete(name);
     throw error;
   });
 };
@@ -56,8 +56,8 @@ const shapes = (depth, width) =>
 
 const count = (shape) => shape.reduce((a, b) => a * b);
 
-// The normal numbers that PyTorch drew for a network: {weights, biases}, an array for each layer.
-const drawn = (numbers, { depths, widths }, depth, width) => {
+// The normal random numbers that PyTorch drew for a network: {weights, biases}, an array for each layer.
+const randomNumbers = (numbers, { depths, widths }, depth, width) => {
   let from = 0;
   for (const d of depths)
     for (const w of widths) {
@@ -70,12 +70,12 @@ const drawn = (numbers, { depths, widths }, depth, width) => {
     }
 };
 
-// The initial parameters, as Float32Arrays, which round each number that is put into them.
+// The initial parameters, as Float32Arrays: they round each number to single precision.
 export const initialize = async ({ start, size, depth, width, seed }, offered) => {
-  const numbers = await once(`draws-${seed}.bin`, (bytes) => new Float32Array(bytes));
-  const { weights, biases } = drawn(numbers, offered, depth, width);
+  const numbers = await cached(`draws-${seed}.bin`, (bytes) => new Float32Array(bytes));
+  const { weights, biases } = randomNumbers(numbers, offered, depth, width);
   const last = depth;
-  const to = Math.fround(size);
+  const value = Math.fround(size);
   const std = {
     normal: () => size,
     xavier: (layer) => Math.sqrt(2 / (layer[0] + layer[1])),
@@ -84,8 +84,8 @@ export const initialize = async ({ start, size, depth, width, seed }, offered) =
   return shapes(depth, width).map((shape, i) => {
     const layer = i >> 1;
     const z = i % 2 ? biases[layer] : weights[layer];
-    if (start === "zeros" || start === "constant") return z.fill(start === "constant" ? to : 0);
-    if (start === "biases") return i % 2 && layer < last ? z.map((v) => v * to) : z.fill(0);
+    if (start === "zeros" || start === "constant") return z.fill(start === "constant" ? value : 0);
+    if (start === "biases") return i % 2 && layer < last ? z.map((v) => v * value) : z.fill(0);
     if (i % 2 || (start === "zero-last" && layer === last)) return z.fill(0);
     const scale = Math.fround(std(shape));
     const random = z.map((v) => v * scale);
@@ -94,7 +94,7 @@ export const initialize = async ({ start, size, depth, width, seed }, offered) =
       const [row, column] = [layer < last ? 0 : Math.floor(n / shape[1]), layer ? 0 : n % shape[1]];
       return random[row * shape[1] + column];
     };
-    return random.map((v, n) => twin(n) + Math.fround(to * Math.fround(v - twin(n))));
+    return random.map((v, n) => twin(n) + Math.fround(value * Math.fround(v - twin(n))));
   });
 };
 
@@ -103,12 +103,12 @@ export const initialize = async ({ start, size, depth, width, seed }, offered) =
 // The parameters in a state. Each of its tensors holds a parameter and its two running means.
 const parameters = (state) => state.slice(0, -1).map(({ data }) => data.subarray(0, data.length / 3));
 
-// A network at a step of its training. `evaluate` reports on that step, and keeps the next state.
+// A network at a step of its training. `evaluate` gives that step's report, and computes the next state.
 export class Trainer {
   static async at({ activation, depth, width, optimizer, lr }, arrays, points, offered) {
     const trainer = new Trainer();
-    const open = (bytes) => alone(() => ort.InferenceSession.create(bytes, { logSeverityLevel: 3 }));
-    trainer.graph = await once(`graphs/${depth}.onnx`, open);
+    const open = (bytes) => enqueue(() => ort.InferenceSession.create(bytes, { logSeverityLevel: 3 }));
+    trainer.graph = await cached(`graphs/${depth}.onnx`, open);
     trainer.shapes = shapes(depth, width);
     trainer.names = trainer.graph.inputNames.slice(0, -4); // of the state
     trainer.fixed = {
@@ -116,8 +116,8 @@ export class Trainer {
       settings: new ort.Tensor(Float32Array.of(lr, ...offered.optimizers[optimizer]), [6]),
       activation: new ort.Tensor(Float32Array.of(offered.activations.indexOf(activation)), []),
     };
-    const resting = arrays.map((array) => [...array, ...new Float32Array(2 * array.length)]);
-    trainer.put([...resting, [0, 0]]);
+    const withMeans = arrays.map((array) => [...array, ...new Float32Array(2 * array.length)]);
+    trainer.setState([...withMeans, [0, 0]]);
     return trainer;
   }
 
@@ -127,7 +127,7 @@ export class Trainer {
     return { x: tensor(x), y: tensor(y.map((label) => [1 - label, +label])) };
   }
 
-  put(arrays) {
+  setState(arrays) {
     const dims = [...this.shapes.map((shape) => [3, ...shape]), [2]];
     this.state = arrays.map((array, i) => new ort.Tensor(Float32Array.from(array), dims[i]));
   }
@@ -136,7 +136,7 @@ export class Trainer {
     return parameters(this.state);
   }
 
-  // Whether the next step changes one of the first `count` parameters, be it by its last bit.
+  // Whether the next step changes one of the first `count` parameters in any bit.
   moves(count = this.shapes.length) {
     const next = parameters(this.next);
     const changes = (array, i) => array.some((value, k) => value !== next[i][k]);
@@ -149,7 +149,7 @@ export class Trainer {
   }
 
   async evaluate() {
-    const out = await answer(this.graph, this.feeds());
+    const out = await runGraph(this.graph, this.feeds());
     this.next = this.names.map((name) => out[`${name}'`]);
     return { loss: out.loss.data[0], norms: out.norms.data, logits: out.logits.data };
   }
@@ -161,15 +161,15 @@ export class Trainer {
 
   // The network's logits at other points.
   async logits(grid) {
-    const out = await answer(this.graph, this.feeds(grid), ["logits"]);
+    const out = await runGraph(this.graph, this.feeds(grid), ["logits"]);
     return out.logits.data;
   }
 
-  // The graph's outputs for another state, in its order.
-  async from(arrays) {
+  // The graph's outputs at another state, in the graph's order.
+  async outputsAt(arrays) {
     const other = Object.assign(new Trainer(), this);
-    other.put(arrays);
-    const out = await answer(other.graph, other.feeds());
+    other.setState(arrays);
+    const out = await runGraph(other.graph, other.feeds());
     return other.graph.outputNames.map((name) => out[name].data);
   }
 }

@@ -1,10 +1,11 @@
-// What is known of a training: its numbers by step, and when something first happened. No page.
-// Here, too, is what parameters say of a network: its twins, and how far apart its units are.
+// A training: its losses and gradient norms by step, and the steps at which something first happened.
+// Also computed here, from parameters: the twins of a layer, and how much its units differ.
+// Nothing here uses the DOM.
 
 const APART = 0.1; // units that were tied have parted when they differ by more
 const PLATEAU = 0.9; // the loss has left the plateau when it is below this part of H(p)
 
-// Whether points of both classes are there, so that there is something to learn.
+// Whether there are points of both classes. Otherwise there is nothing to learn.
 export const trainable = (labels) => labels.includes(0) && labels.includes(1);
 
 // H(p), in nats: the entropy of the labels.
@@ -36,8 +37,8 @@ class Rows {
   }
 }
 
-// A training from its start on. `parted`, `escaped` and `diverged` are the steps at which tied units
-// parted, the loss left the plateau and stopped being finite; null until then.
+// A training from step 0. `parted`, `escaped` and `diverged` are the steps at which tied units parted,
+// the loss left the plateau, and the loss was no longer finite; null until then.
 export class Run {
   parted = null;
   escaped = null;
@@ -99,7 +100,8 @@ const pieces = (parameters, layer) => {
   ];
 };
 
-// The groups of twins of a hidden layer: units whose three pieces are equal.
+// The groups of twins of a hidden layer: units whose three pieces are equal. A unit without a twin is
+// a group of one.
 export const twins = (parameters, layer) => {
   const each = pieces(parameters, layer);
   const groups = [];

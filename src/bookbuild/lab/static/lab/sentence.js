@@ -1,18 +1,19 @@
-// What the lab says: a sentence on the state it is in, and the text of each drawing. It knows no page.
+// The lab's sentence on its state, and the text of each drawing. Nothing here uses the DOM.
 //
 // A state is {settings, labels, run, network, layer, loading, failure}:
 //   labels   the classes of the points
 //   run      a Run of run.js
-//   network  {distinct, gap, moves} of the network at this step, null before it is there: different
-//            units of each layer; largest difference between units of the first; and whether the
-//            next step changes one of the first so many parameters, or of all
-//   layer    the hidden layer that is drawn
+//   network  {distinct, gap, moves} of the network at this step, null until it is there: the number of
+//            different units of each layer; the largest difference between units of the first; and
+//            moves(count), whether the next step changes one of the first `count` parameters (of all,
+//            without an argument)
+//   layer    the hidden layer that is drawn, from 0
 //   loading  whether the engine is being loaded
 //   failure  a sentence if it did not load, else ""
 
 import { trainable } from "./run.js";
 
-// A number with four digits.
+// A number with four digits, as text.
 export const short = (value) => String(Number(value.toPrecision(4)));
 // The same where there is little room, as on an axis.
 export const tick = (value) => {
@@ -24,7 +25,7 @@ export const layerName = (i, depth) => (i < depth ? `layer ${i + 1}` : "output")
 const plateau = ({ escaped }) =>
   escaped ? ` It was first below nine tenths of H(p) at step ${escaped}.` : "";
 
-// The loss beside H(p), where all units differ.
+// The sentence where all units differ: it compares the loss with H(p).
 const compared = (run) => {
   const [loss, bound] = [run.loss(), run.entropy].map(short);
   const below = +loss < +bound;
@@ -36,7 +37,7 @@ const compared = (run) => {
   return `Learning: the loss is ${loss}, below H(p) = ${bound}, which no constant output can beat.${plateau(run)}`;
 };
 
-// Where no gradient is left but that of the output bias.
+// The sentence where every gradient is zero, but perhaps that of the output bias.
 const still = (run, network) => {
   const { norms } = run.report;
   const [loss, bound] = [run.loss(), run.entropy].map(short);
@@ -54,7 +55,7 @@ const still = (run, network) => {
   return `Dead, and arrived: only the output bias has a gradient, too small to move it. ${rest}`;
 };
 
-// The first that is true, in the order of the table on the lab's page.
+// The first sentence that is true, in the order of the table on the lab's page.
 export const sentence = ({ settings, labels, run, network, loading, failure }) => {
   if (settings.data === "own" && !trainable(labels)) {
     const lacks = labels.length ? `a point of class ${labels[0] ? "A" : "B"}` : "points of both classes";
@@ -78,7 +79,7 @@ export const sentence = ({ settings, labels, run, network, loading, failure }) =
   return `Nearly collapsed: the units of layer 1 differ by ${short(network.gap)} at most. ${bound}`;
 };
 
-// The text of each drawing, by the drawing's name, for readers who do not see it.
+// The text of each drawing, by its name, for screen readers.
 export const descriptions = ({ settings, labels, run, network, layer }) => {
   const correct = (label, i) => run.report.logits[2 * i + 1] > run.report.logits[2 * i] === Boolean(label);
   const right = network ? `It has ${labels.filter(correct).length} of them right.` : "";

@@ -1,11 +1,11 @@
-// The settings of the lab: what a link may say, and the link of a state. It knows no page.
+// The settings of the lab: reads a link, and writes the link of a state. README.md has the grammar.
+// Nothing here uses the DOM.
 //
-// `controls` are the form's, as they stand in lab.html: all values are texts. The build reads them
-// too (src/bookbuild), and refuses the links that `read` has notes on.
+// `controls` are those of the form in lab.html. All values are texts.
 //   menus    the values that each menu offers, by name
 //   numbers  {min, max, step} of each number, by name
 //   sizes    {min, max, value} of "size" for each start that has one
-//   usual    the value of each setting that a link leaves out, by name; "start" comes before "size"
+//   defaults the value of each setting that a link leaves out, by name; "start" comes before "size"
 //   points   {data, reach, most}: the data for which the reader places points, how far from the
 //            origin a coordinate may be, and how many points there may be
 
@@ -13,11 +13,11 @@ const NUMBER = /^ *[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? *$/i;
 const number = (text) => (NUMBER.test(text) ? Number(text) : NaN);
 const typed = (text) => (NUMBER.test(text) ? Number(text) : text);
 
-const usual = (name, start, controls) =>
-  name === "size" ? controls.sizes[start].value : controls.usual[name];
+const defaultOf = (name, start, controls) =>
+  name === "size" ? controls.sizes[start].value : controls.defaults[name];
 
-// What the value of a setting must be, or "" if it is that.
-const demanded = (name, text, start, { menus, numbers, sizes }) => {
+// The rule that the value of a setting breaks, in words; "" if it breaks none.
+const brokenRule = (name, text, start, { menus, numbers, sizes }) => {
   if (name in menus) return menus[name].includes(text) ? "" : `one of ${menus[name].join(", ")}`;
   const { min, max, step } = { ...numbers[name], ...(name === "size" && sizes[start]) };
   const value = number(text);
@@ -30,20 +30,20 @@ const demanded = (name, text, start, { menus, numbers, sizes }) => {
 export const choose = (given, controls) => {
   const settings = {};
   const notes = Object.keys(given)
-    .filter((name) => name !== "points" && !Object.hasOwn(controls.usual, name))
+    .filter((name) => name !== "points" && !Object.hasOwn(controls.defaults, name))
     .map((name) => `“${name}” is no setting of the lab: it is left out.`);
-  for (const name of Object.keys(controls.usual)) {
+  for (const name of Object.keys(controls.defaults)) {
     if (name === "size" && !controls.sizes[settings.start]) continue;
-    const wrong = name in given && demanded(name, given[name], settings.start, controls);
-    const taken = wrong || !(name in given) ? usual(name, settings.start, controls) : given[name];
+    const wrong = name in given && brokenRule(name, given[name], settings.start, controls);
+    const taken = wrong || !(name in given) ? defaultOf(name, settings.start, controls) : given[name];
     if (wrong) notes.push(`“${name}=${given[name]}” is not ${wrong}: ${taken} is taken.`);
     settings[name] = typed(taken);
   }
   return { settings, notes };
 };
 
-// The points of a text, [x, y, class] each, and notes on those that are not taken.
-const placed = (text, { reach, most }) => {
+// The points of a text, [x, y, class] each, and notes on those that are left out.
+const parsePoints = (text, { reach, most }) => {
   const all = text ? text.split(",").map((point) => point.split(":").map(number)) : [];
   const good = all.filter(
     (p) => p.length === 3 && Math.abs(p[0]) <= reach && Math.abs(p[1]) <= reach && [0, 1].includes(p[2]),
@@ -55,8 +55,8 @@ const placed = (text, { reach, most }) => {
   return { own, notes };
 };
 
-// What a link says, without its #: the settings, notes on what is wrong with it, and the reader's
-// points, undefined if it places none.
+// Read a link, without its #: the settings, notes on what is left out, and the reader's own points
+// (undefined if the link has none).
 export const read = (link, controls) => {
   const pairs = [...new URLSearchParams(link)];
   const given = Object.fromEntries(pairs);
@@ -70,13 +70,13 @@ export const read = (link, controls) => {
   if (settings.data !== data) {
     return { settings, notes: [...notes, `“points” has no use without data=${data}: it is left out.`] };
   }
-  const { own, notes: more } = placed(given.points, controls.points);
+  const { own, notes: more } = parsePoints(given.points, controls.points);
   return { settings, notes: [...notes, ...more], own };
 };
 
-// The link of a state, with its #: what differs from the usual. Nothing if nothing does.
+// The link of a state, with its #: the settings that differ from their defaults. Empty if none does.
 export const link = (settings, own, controls) => {
-  const differs = (name) => settings[name] !== typed(usual(name, settings.start, controls));
+  const differs = (name) => settings[name] !== typed(defaultOf(name, settings.start, controls));
   const texts = Object.keys(settings).filter(differs).map((name) => `${name}=${settings[name]}`);
   if (settings.data === controls.points.data && own.length) {
     texts.push(`points=${own.map((point) => point.join(":")).join()}`);

@@ -1,4 +1,4 @@
-# The first target that needs it makes .venv: Python's own environment with the versions of constraints.txt.
+# .venv is a virtual environment with the versions of constraints.txt. The first target that needs it makes it.
 PYTHON ?= python3
 JOBS ?= 2
 ROUNDS ?= 3
@@ -8,7 +8,7 @@ KATEX := node_modules/.package-lock.json
 WHOLE := _build/whole
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# npm trusts whom the machine trusts, as pip does. (A comment behind the value would add blanks to it.)
+# Let npm use the system's certificate store, as pip does. (A comment behind the value would add blanks to it.)
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
@@ -17,8 +17,8 @@ export NODE_USE_SYSTEM_CA := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-# Sphinx warns of a page when it reads it. WHOLE says that the last build read every page without a warning;
-# where it is missing, -E has Sphinx read them all again, so that a failed page fails until it is mended.
+# Sphinx warns about a page only when it reads it. The file WHOLE exists if the last build read every page without a
+# warning. If it does not, -E makes Sphinx read all pages again, so a wrong page fails until it is corrected.
 html: $(READY) $(KATEX) lab ## Build the book into _build/html
 	@fresh=$$(test -e $(WHOLE) || echo -E); rm -f $(WHOLE); \
 	$(SPHINX) $$fresh -b html book _build/html || { \
@@ -54,7 +54,7 @@ bench: $(READY) ## Measure builds, training, an audit and the lab, and write ben
 mutants: $(READY) ## Change the package in every small way, and count the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)
 
-lighthouse: html node_modules/whole ## Score the pages that ask most of a browser; on an idle machine
+lighthouse: html node_modules/whole ## Score the heaviest pages in Chromium; on an idle machine
 	@$(BIN)/python -m pytest -q tests/browser/test_lighthouse.py && cat _build/lighthouse.md
 
 clean: ## Remove the built book, and keep .venv
@@ -64,7 +64,7 @@ $(READY): constraints.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh src/bookbuild/tools/venv.sh .venv
 	@touch $@
 
-# KATEX is the file that npm writes when it has installed. The tests need more of npm than the book.
+# KATEX is the file that npm writes when it has installed. The tests need more packages of npm than the book.
 $(KATEX): package-lock.json | $(READY)
 	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."

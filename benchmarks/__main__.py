@@ -1,4 +1,4 @@
-"""A run measures everything once in each round, so that all meet the machine in the same moods.
+"""Each round measures every variant once, so slow and fast phases of the machine hit all of them.
 
 ``python -m benchmarks 3`` prints the tables of three rounds and writes ``results.json``.
 """
@@ -23,11 +23,11 @@ from bookbuild.tools.store import draft
 
 RESULTS = ROOT / "benchmarks/results.json"
 SEEDS = (1, 4, 16, 64, 256, 1024, 4096)
-LOOP = 32  # a sample: each seed of a loop costs the same
+LOOP = 32  # a sample, because each seed of a loop costs the same
 
 
 def main(rounds: int) -> None:
-    """Measure and print; what is measured is written after every round."""
+    """Measure and print; the results are written after every round."""
     results: dict[str, Any] = {
         "users": {f"edit of {file}": len(users(module(PACKAGE / file))) for file in EDITED},
         "builds": {name: {} for name in VARIANTS},
@@ -68,7 +68,7 @@ def write(results: dict[str, Any]) -> None:
 
 
 def build(name: str, results: dict[str, Any]) -> None:
-    """Take one round of a variant; of a peer that fails, keep why."""
+    """Run one round of a variant; if a peer fails, keep the reason."""
     variant = VARIANTS[name]
     try:
         if variant.peer:
@@ -90,7 +90,7 @@ def build(name: str, results: dict[str, Any]) -> None:
 
 
 def fresh(script: str, *arguments: str) -> Any:
-    """Measure in a process of its own."""
+    """Run a script in a new process, and return its measurements."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{script}", *arguments],
         cwd=ROOT,
@@ -103,7 +103,7 @@ def fresh(script: str, *arguments: str) -> Any:
 
 
 def machine(rounds: int) -> dict[str, str]:
-    """Return what this run is measured on and with."""
+    """Return the machine and the versions of this run."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [
         line.partition(":")[2].strip()
@@ -127,10 +127,10 @@ def machine(rounds: int) -> dict[str, str]:
 
 
 def tell(text: str) -> None:
-    """Say how far the run is."""
+    """Print the progress of the run."""
     print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    chromium()  # not missed after the builds
+    chromium()  # if it is missing, say so before the builds
     main(int(sys.argv[1]))

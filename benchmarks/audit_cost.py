@@ -1,4 +1,4 @@
-"""An audit against the training steps that it takes, on GPT-2 small from its config.
+"""Compare an audit with as many training steps, on GPT-2 small from its config.
 
 ``python -m benchmarks.audit_cost audit`` audits a fresh model, ``python -m benchmarks.audit_cost
 steps`` trains one by plain SGD for as many steps. It prints the CPU seconds of a step on one
@@ -35,7 +35,7 @@ def audited(model: nn.Module) -> int:
 
 
 def trained(model: nn.Module) -> int:
-    """Train a model, as one writes it first."""
+    """Train a model, in a plain loop."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for _ in range(STEPS):
         optimizer.zero_grad()
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     run: Callable[[nn.Module], int] = {"audit": audited, "steps": trained}[sys.argv[1]]
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    run(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1)))  # imports what it needs
+    run(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1)))  # the imports are not measured
     model = GPT2LMHeadModel(GPT2Config())
     numbers = sum(p.numel() for p in model.parameters())
     held, begin = peak(), time.process_time()

@@ -1,8 +1,8 @@
-"""The book is built by several tools, each in a copy of the repository, with the same cells to run.
+"""Several tools build the book, each in a copy of the repository, with the same cells to run.
 
-A tool's round is a cold build, and then what an author does: nothing, an edit of a sentence, an
-edit of the package. Every kernel notes the cells that it runs, so that no tool is quick by leaving
-some out. All kernels draw figures to SVG, as this book's do.
+A round of a tool is a cold build, and then builds after nothing, an edit of a sentence, an edit of
+the package. Every kernel records the cells that it runs: a cold build must run all of them. All
+kernels draw figures to SVG, as this book's do.
 """
 
 import os
@@ -57,7 +57,7 @@ chapters:
 - glob: "*"
 """
 
-# What IPython reads in every kernel.
+# IPython reads these settings and runs this code in every kernel.
 SETTINGS = "c.InlineBackend.figure_formats = {'svg'}\n"
 NOTE = """\
 def note(_):
@@ -112,7 +112,7 @@ def code(notebook: NotebookNode) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source]
 
 
-# -- what is done in a round ----------------------------------------------------------------------
+# -- the steps of a round -------------------------------------------------------------------------
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -154,12 +154,12 @@ STEPS: dict[str, Callable[[Path], None]] = {
 }
 
 
-# -- who does it ----------------------------------------------------------------------------------
+# -- the variants ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to build the book, and how many of the steps it takes: in each round, or only once."""
+    """A way to build the book, and how many of the steps it takes; ``once``: in one round only."""
 
     title: str
     command: tuple[str, ...]
@@ -238,7 +238,7 @@ def install(peer: str) -> None:
 
 
 class Step(NamedTuple):
-    """What a step cost, and how many pages and cells ran in it."""
+    """The cost of a step, and the numbers of pages and cells that ran in it."""
 
     cpu: float
     wall: float
@@ -296,7 +296,7 @@ class Copy:
         return Step(cost.cpu, cost.wall, len(runs), cells)
 
     def runs(self) -> dict[str, list[float]]:
-        """Return by kernel when cells began and ended since this was last asked."""
+        """Return by kernel the times at which cells began and ended since the last call."""
         runs: dict[str, list[float]] = {}
         if self.notes.exists():
             for line in self.notes.read_text("utf-8").splitlines():

@@ -1,8 +1,8 @@
-"""The limit: the cells of all pages in one process, which imports everything once.
+"""The lower limit: one process runs the cells of all pages, and imports everything once.
 
 ``python cells.py FOLDER`` runs the cells of the notebooks in a folder: each notebook in an empty
 namespace, every cell by IPython, its results formatted and its figures drawn to SVG as in a kernel,
-and all of it thrown away.
+and all output thrown away.
 """
 
 import json

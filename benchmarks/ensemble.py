@@ -1,4 +1,4 @@
-"""Training many seeds at once against the obvious loop: a module and an optimizer for each seed.
+"""Compare training many seeds at once with a loop: a module and an optimizer for each seed.
 
 ``python -m benchmarks.ensemble many 256`` trains the lesson's network from that many seeds by
 ``train_many``, ``python -m benchmarks.ensemble loop 8`` one after the other. It prints the
@@ -27,7 +27,7 @@ def many(seeds: int, steps: int = STEPS) -> None:
 
 
 def loop(seeds: int, steps: int = STEPS) -> None:
-    """Train one seed after the other, as one writes it first."""
+    """Train one seed after the other, in a plain loop."""
     data = half_plane()
     for seed in range(seeds):
         model = MLP(LAYERS, seed=seed)
@@ -49,7 +49,7 @@ def peak() -> float:
 if __name__ == "__main__":
     train, seeds = {"many": many, "loop": loop}[sys.argv[1]], int(sys.argv[2])
     torch.set_num_threads(1)
-    train(1, steps=1)  # imports what it needs
+    train(1, steps=1)  # the imports are not measured
     held, begin = peak(), time.process_time()
     train(seeds)
     speed = seeds * STEPS / (time.process_time() - begin)

@@ -1,4 +1,4 @@
-"""What it costs to compile the lab's training steps, and how many of them a browser takes.
+"""Measure the compilation of the lab's training steps, and how fast a browser runs them.
 
 ``python -m benchmarks.lab`` compiles them anew, then trains two hidden layers of 16 units in
 Chromium with each activation. It prints the CPU seconds of all processes that compile, and the
@@ -47,7 +47,7 @@ def compiling(folder: Path) -> float:
 
 
 def chromium() -> str:
-    """Return the browser, or leave with a sentence if it or what npm brings is not here."""
+    """Return the browser's path; exit with a sentence if it or npm's packages are missing."""
     found = find()
     if not found or not (ROOT / "node_modules/uplot").exists():
         sys.exit(

@@ -1,9 +1,9 @@
-"""A command costs the CPU seconds of every process that it leads to, however they are related.
+"""Measure the CPU seconds of a command and of every process that it starts, directly or not.
 
-A process that ends passes its CPU seconds, and those of the children that it waited for, to whoever
-waits for it. Kernels run in sessions of their own, and a process that nobody waited for would
-escape. So this process adopts all orphans among its descendants (Linux does that for who asks),
-waits until the last has ended, and adds up.
+The parent that waits for a process is told its CPU seconds, and those of the children for which
+that process waited. Kernels run in sessions of their own, and may outlive their parents. So this
+process becomes the parent of all orphans among its descendants (``PR_SET_CHILD_SUBREAPER`` of
+Linux), waits until the last has ended, and adds up.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ class Cost(NamedTuple):
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Cost:
-    """Run a command with all that it says going to a file, and return what it cost.
+    """Run a command, with its output in a file, and return its cost.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], lo
     while True:
         try:
             pid, status, usage = os.wait4(-1, 0)
-        except ChildProcessError:  # the last one has ended
+        except ChildProcessError:  # the last process has ended
             break
         cpu += usage.ru_utime + usage.ru_stime
         if pid == process.pid:

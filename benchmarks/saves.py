@@ -1,4 +1,4 @@
-"""An author waits from the writing of a file until the served page shows it: wall seconds."""
+"""Measure the wall seconds from an author's save until the served page shows it."""
 
 import signal
 import subprocess
@@ -65,13 +65,13 @@ def save(copy: Copy, old: str, new: str, shown: str) -> float:
 
 
 def await_builds(log: Path, builds: int) -> None:
-    """Wait until the server has done some builds, and watches again."""
+    """Wait until the server has finished a number of builds, and watches again."""
     wait_until(lambda: log.read_text("utf-8").count("Built in") == builds)
     time.sleep(2)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Ask a hundred times a second until something is so."""
+    """Check a condition a hundred times a second until it holds."""
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:

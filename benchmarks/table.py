@@ -1,4 +1,4 @@
-"""What was measured, as tables in Markdown: first the ratios, with what is to be reached."""
+"""The measurements as tables in Markdown: first the ratios, with their bounds."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -75,7 +75,7 @@ def ratios(results: dict[str, Any]) -> str:
 
 
 def seconds(results: dict[str, Any]) -> str:
-    """Return the table of what builds cost."""
+    """Return the table of the costs of builds."""
     rows = []
     for name, variant in VARIANTS.items():
         if name in results["failed"]:
@@ -99,7 +99,7 @@ def seeds(ensemble: dict[str, Any]) -> str:
 
 
 def audited(networks: Sequence[dict[str, Any]]) -> str:
-    """Return the table of what audits found in networks with faults, and the counts."""
+    """Return the table of the faults that audits found in networks, and the counts."""
     faults = [fault.replace(" = ", "=") for fault in networks[0]["faults"]]
     head = ["Network", "as it is", *faults]
     rows = []

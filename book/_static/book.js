@@ -1,5 +1,5 @@
-// What a page does by itself: folds that open where they are needed, menus, headings whose links
-// copy, and figures that open large.
+// For every page: open folds where they are needed, show menus, copy the links of headings, and show
+// figures large.
 
 (() => {
   // Folds ---------------------------------------------------------------------------------------
@@ -20,11 +20,11 @@
   window.addEventListener("hashchange", openTarget);
   openTarget();
 
-  // So does a search whose words stand in folds alone.
+  // A search opens folds if its words are found in folds only.
   const hits = [...document.querySelectorAll("article .highlighted")];
   if (hits.every((hit) => folds(hit).length)) hits.flatMap(folds).forEach((fold) => (fold.open = true));
 
-  // Paper shows everything, in black on white; afterwards the screen is as it was.
+  // For printing, open all folds and take the light theme; afterwards undo both.
   const page = document.documentElement.dataset;
   let screen = null;
   const onPaper = (printed) => {

@@ -1,2 +1,2 @@
-// Who asks for a title by its name finds it first.
+// A match in a title comes before all other results.
 Scorer.score = ([, , , , score, , kind]) => (kind === "title" ? score + 100 : score);

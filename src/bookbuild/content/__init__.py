@@ -1,4 +1,4 @@
-"""What an author may write, in whatever edition: theorems, films and references."""
+"""Parts of a page in every edition: theorems, films and references."""
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata

@@ -1,7 +1,7 @@
-"""A Sphinx extension: a reference is set once, and kept, although every build asks for them all.
+"""A Sphinx extension: every build formats all references; this keeps them from the last build.
 
-It brings the style ``alpha-kept`` for ``bibtex_default_style``: pybtex's own style ``alpha``, which
-takes a good part of a second for some dozens of references.
+It adds the style ``alpha-kept`` for ``bibtex_default_style``. That is pybtex's own style ``alpha``,
+which takes a fraction of a second for dozens of references.
 """
 
 from typing import Any, ClassVar
@@ -16,14 +16,14 @@ from sphinx.util.typing import ExtensionMetadata
 
 
 class KeptStyle(Style):  # type: ignore[misc] # pybtex has no types
-    """The style ``alpha``, with what it has set before."""
+    """The style ``alpha``, with the references that it has formatted before."""
 
     kept: ClassVar[dict[tuple[str, ...], FormattedEntry]] = {}
 
     def format_entry(
         self, label: str, entry: Entry, bib_data: BibliographyData | None = None
     ) -> FormattedEntry:
-        """Return a reference as it was set, or set it."""
+        """Return a reference as it was formatted before, or format it."""
         what = (pybtex.__version__, label, str(entry.key), repr(entry))
         if what not in self.kept:
             self.kept[what] = super().format_entry(label, entry, bib_data)
@@ -31,7 +31,7 @@ class KeptStyle(Style):  # type: ignore[misc] # pybtex has no types
 
 
 def recall(app: Sphinx) -> None:
-    """Take what the last build set; Sphinx keeps it with its environment."""
+    """Take the references of the last build; Sphinx keeps them with its environment."""
     environment: Any = app.env
     KeptStyle.kept = environment.references = getattr(app.env, "references", {})
 

@@ -28,7 +28,7 @@ PLAYER = """
 
 
 def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put a player below every image that has frames."""
+    """Insert a player below every image that has frames."""
     if not is_site(app):
         return
     for image in list(doctree.findall(nodes.image)):

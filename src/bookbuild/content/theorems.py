@@ -42,13 +42,13 @@ class Test(NamedTuple):
     file: Path
 
 
-@cache  # every theorem asks, and the tests stand still during a build
+@cache  # every theorem calls it, and the tests do not change during a build
 def marked_tests(folder: Path) -> dict[str, list[Test]]:
     """Return the tests below ``folder`` by the label in their mark ``pytest.mark.theorem``."""
     found: dict[str, list[Test]] = {}
     for file in sorted(folder.rglob("test_*.py")):
         text = file.read_text("utf-8")
-        if "theorem(" not in text:  # to parse takes longer than all the rest
+        if "theorem(" not in text:  # parsing takes most of the time
             continue
         for node in ast.parse(text, str(file)).body:
             if not isinstance(node, ast.FunctionDef):
@@ -71,7 +71,7 @@ class exercise(nodes.Part, nodes.Element):  # noqa: N801
 
 
 class result_title(nodes.title):  # noqa: N801
-    """The title of either: a title to the search index as well, which leads to the block."""
+    """The title of either; the search index has it too, with a link to the block."""
 
 
 class Numbered(SphinxDirective):
@@ -136,7 +136,7 @@ class Theorem(Numbered):
 
 
 class ResultsTable(SphinxDirective):
-    """A table of every theorem that tests carry the label of, and those tests."""
+    """A table of the theorems that have tests, with those tests."""
 
     def run(self) -> list[nodes.Node]:
         """Return the table, in the order of the test files."""
@@ -160,7 +160,7 @@ class SortResults(SphinxPostTransform):
     default_priority = 5  # before references are resolved
 
     def run(self, **kwargs: object) -> None:
-        """Sort the rows, now that every page is read and every number known."""
+        """Sort the rows: every page is read, so every number is known."""
         for table in self.document.findall(nodes.table):
             if "results-table" in table["classes"]:
                 body = next(table.findall(nodes.tbody))
@@ -210,7 +210,7 @@ def title(node: nodes.Node) -> str:
 
 
 def name_numbers(app: Sphinx, config: Config) -> None:
-    """Say how a ``{numref}`` reads."""
+    """Return the format of a ``{numref}``."""
     config.numfig_format = {
         "theorem": "Theorem %s",
         "exercise": "Exercise %s",

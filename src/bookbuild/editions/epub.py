@@ -1,7 +1,7 @@
-"""A Sphinx extension: the EPUB is valid, complete, and free of what only a browser can do.
+"""A Sphinx extension: the EPUB is valid and complete, and needs nothing that only browsers have.
 
-Folds are open, because few reading devices unfold them; what other extensions write for browsers
-is put as XHTML has it; pages link ``epub_css_files`` alone; and a cover is drawn from the title.
+Folds are open, because few reading devices unfold them. The HTML of other extensions becomes valid
+XHTML. Pages link ``epub_css_files`` alone. A cover is drawn from the title.
 """
 
 import re
@@ -24,15 +24,15 @@ NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class Builder(Epub3Builder):
-    """Sphinx's builder, with a cover, and with word in the package of what its pages hold."""
+    """Sphinx's builder, with a cover, and with the properties of each page in the package file."""
 
     def prepare_writing(self, docnames: Set[str]) -> None:
-        """Leave out the lists of names: they lead into pages that only the site has."""
+        """Leave out the indices: they link to pages that only the site has."""
         super().prepare_writing(docnames)
         self.domain_indices = []
 
     def copy_image_files(self) -> None:
-        """Copy the figures; matplotlib names equal images in one figure alike, XML does not."""
+        """Copy the figures without the ids that matplotlib gives twice, which XML forbids."""
         super().copy_image_files()
         for figure in Path(self.outdir, self.imagedir).glob("*.svg"):
             text = figure.read_text("utf-8")
@@ -40,7 +40,7 @@ class Builder(Epub3Builder):
 
     def copy_static_files(self) -> None:
         """Copy files, and draw the cover beside them."""
-        from matplotlib.figure import Figure  # every build loads this file, and few draw a cover
+        from matplotlib.figure import Figure  # imported here: few builds draw a cover
         from matplotlib.patches import Ellipse
 
         super().copy_static_files()
@@ -54,7 +54,7 @@ class Builder(Epub3Builder):
         cover.savefig(Path(self.outdir, COVER), dpi=200, metadata={"Software": None})
 
     def build_content(self) -> None:
-        """Take in what pages link, and declare which file is the cover and which hold formulas."""
+        """Pack the files that pages link; declare the cover, and the pages with formulas."""
         for file in Path(self.outdir, "_static").iterdir():
             if file.is_dir():
                 shutil.rmtree(file)

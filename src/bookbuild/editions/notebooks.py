@@ -2,8 +2,8 @@
 
 When the HTML builder writes a page, the cells are taken from the source and the prose from the
 resolved page, so that references, numbers and glued values read as on the site; links lead there.
-A notebook holds no outputs: it is for running, the page shows what comes out, and Jupyter draws no
-SVG of a notebook that it does not trust. It is written to ``notebooks/<page>.ipynb``; templates get
+A notebook holds no outputs: it is for running, the page shows the outputs, and Jupyter shows no SVG
+of a notebook that it does not trust. It is written to ``notebooks/<page>.ipynb``; templates get
 that address as ``notebook``. ``notebooks_package`` names what to install, and the pages named in
 ``notebooks_exclude`` have none, because they read files of the repository.
 """
@@ -29,7 +29,7 @@ from bookbuild.execution.dependencies import imported
 
 FOLDED = {"hide-cell", "hide-input", "remove-cell"}
 MARK = re.compile(r"^@@cell (\d+)@@$", re.M)
-GLUE = "from myst_nb import glue\n"  # a reader need not install what builds the book
+GLUE = "from myst_nb import glue\n"  # a reader need not install MyST-NB
 SHOW = '''\
 def glue(name, value, display=True):
     """Show a value that the text quotes."""
@@ -44,7 +44,7 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
     builder: StandaloneHTMLBuilder
 
     def __init__(self, page: nodes.document, builder: StandaloneHTMLBuilder, cells: set[int]):
-        """Take the numbers of all cells, because a page does not show each of them."""
+        """Take the numbers of all cells, also of those that the page does not show."""
         super().__init__(page, builder)
         self.hidden = cells - {c.get("cell_index") for c in page.findall(nodes.container)}
 
@@ -77,7 +77,7 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
             self.depart_dropdown_main(node)
 
     def depart_document(self, node: nodes.document) -> None:
-        """Mark the cells that are left."""
+        """Mark the remaining cells."""
         for index in sorted(self.hidden):
             self.mark(index)
 
@@ -98,13 +98,13 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
         raise nodes.SkipNode
 
     def visit_bullet_list(self, node: nodes.Element) -> None:
-        """Leave out the list of other editions, which lie beside the site."""
+        """Leave out the list of other editions: their files are on the site."""
         if "editions" in node["classes"]:
             raise nodes.SkipNode
         super().visit_bullet_list(node)
 
     def visit_raw(self, node: nodes.Element) -> None:
-        """Leave out the lab, which runs on the site, and where a name may break."""
+        """Leave out raw HTML: the lab, and places where a name may break."""
         if node.get("lab"):
             raise nodes.SkipNode
         if isinstance(node.parent, nodes.literal):
@@ -120,11 +120,11 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
         self.add("</details>", 2, 2)
 
     def visit_dropdown_title(self, node: nodes.Element) -> None:
-        """Begin the line that stays."""
+        """Begin the line that stays when the fold is closed."""
         self.add("<summary>", 1)
 
     def depart_dropdown_title(self, node: nodes.Element) -> None:
-        """Set the content apart, else it is no Markdown."""
+        """Put an empty line before the content: without it, it would not be read as Markdown."""
         self.add("</summary>", 0, 2)
 
     def visit_inline(self, node: nodes.Element) -> None:
@@ -153,14 +153,14 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
         raise nodes.SkipNode
 
     def visit_meta(self, node: nodes.Element) -> None:
-        """Leave out what is said to search engines."""
+        """Leave out the description for search engines."""
         raise nodes.SkipNode
 
     def visit_target(self, node: nodes.Element) -> None:
         """Leave out an anchor: links lead to the site."""
 
     def _fetch_ref_uri(self, node: nodes.Element) -> str:
-        """Return where a link leads: into the site, wherever the notebook is if that is known."""
+        """Return the address of a link on the site: absolute, if the site's address is known."""
         uri: str = node.get("refuri", "")
         if not node.get("internal"):
             return uri
@@ -173,7 +173,7 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
 
 
 def address(page: str) -> str:
-    """Return where on the site the notebook of a page lies."""
+    """Return the address of a page's notebook within the site."""
     return f"notebooks/{page}.ipynb"
 
 
@@ -197,7 +197,7 @@ def code(cell: Any) -> Any:
 
 
 def opening(app: Sphinx, page: str, codes: list[Any]) -> str:
-    """Return the first words of a notebook: what it is, and what it needs."""
+    """Return the first cell of a notebook: where it is from, and what to install."""
     config = app.config
     title, site = f"*{app.env.titles[page].astext()}*", config.html_baseurl
     if site:
@@ -215,7 +215,7 @@ def opening(app: Sphinx, page: str, codes: list[Any]) -> str:
 def write(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Write the notebook of a page, and tell the page's template where it lies."""
+    """Write the notebook of a page, and give its address to the page's template."""
     if doctree is None or page in app.config.notebooks_exclude:
         return
     cells = enumerate(source(app, page))
@@ -244,7 +244,7 @@ def write(
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
-    app.setup_extension("sphinx_markdown_builder")  # it says how its translator writes
+    app.setup_extension("sphinx_markdown_builder")  # for the settings of its translator
     app.add_config_value("notebooks_package", "", "html", types=frozenset({str}))
     app.add_config_value("notebooks_extras", {}, "html", types=frozenset({dict}))
     app.add_config_value("notebooks_exclude", [], "html", types=frozenset({list}))

@@ -1,8 +1,8 @@
 """A Sphinx extension: the site offers the book's other editions, a PDF or an EPUB, once made.
 
-The setting ``editions`` says what each file is. The directive ``{editions}`` becomes a list of
-links to those that are there, and the next build of the site publishes them; where none is there it
-leaves nothing, so no link leads nowhere.
+The setting ``editions`` names the files, with a description of each. The directive ``{editions}``
+becomes a list of links to those that exist, or nothing if there are none. The build of the site
+copies them.
 """
 
 import shutil
@@ -26,19 +26,19 @@ class Editions(SphinxDirective):
     """A list of the editions that have been made."""
 
     def run(self) -> list[nodes.Node]:
-        """Note the place."""
+        """Remember the page, and mark the place."""
         self.env.metadata[self.env.docname]["editions"] = "here"
         return [editions()]
 
 
 def made(app: Sphinx) -> dict[Path, str]:
-    """Return the files that are there, with what they are; only a site offers them."""
+    """Return the files that exist, with their descriptions; none if this is not the site."""
     found = {Path(app.confdir, file): words for file, words in app.config.editions.items()}
     return {f: words for f, words in found.items() if is_site(app) and f.exists()}
 
 
 def write_again(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
-    """Name the pages to write if there are others than the site has."""
+    """Return the pages to write if the files are not those that the site has."""
     site = {Path(app.outdir, Path(file).name) for file in app.config.editions}
     if {file.name for file in site if file.exists()} == {file.name for file in made(app)}:
         return []
@@ -46,7 +46,7 @@ def write_again(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
 
 
 def offer(app: Sphinx, page: nodes.document, name: str) -> None:
-    """Put the list in its place."""
+    """Replace the mark by the list."""
     for place in page.findall(editions):
         offered = nodes.bullet_list(classes=["editions"])
         for file, words in made(app).items():
@@ -57,7 +57,7 @@ def offer(app: Sphinx, page: nodes.document, name: str) -> None:
 
 
 def publish(app: Sphinx) -> None:
-    """Copy the files into the site, and take away what is not made any more."""
+    """Copy the files into the site, and remove those that no longer exist."""
     for name in {Path(file).name for file in app.config.editions} - {f.name for f in made(app)}:
         Path(app.outdir, name).unlink(missing_ok=True)
     for file in made(app):

@@ -1,9 +1,9 @@
 """Make one PDF of the built site: ``python -m bookbuild.editions.pdf SITE FILE``.
 
-The pages follow one another as their links to the next one say. They stand in one document, with
-a title page and a table of contents; what was folded is open, and a link between pages leads within
-the document. Chromium prints it, twice: only after the first time it is known on which page a
-section begins. Sizes, margins and page numbers are in ``pdf.css``; title and author in ``conf.py``.
+The pages come in the order of their links to the next page. They become one document, with a title
+page and a table of contents. Folds are open, and links between pages are links within the document.
+Chromium prints it twice, because the page numbers of the contents are known after the first time.
+Sizes, margins and page numbers are in ``pdf.css``; title and author in ``conf.py``.
 """
 
 import os
@@ -45,7 +45,7 @@ def anchor(name: str, fragment: str = "") -> str:
 
 
 def article(site: Path, name: str, page: BeautifulSoup, names: set[str]) -> Tag:
-    """Return what a page says, ready to stand beside other pages."""
+    """Return the article of a page, with ids and links that are unique among all pages."""
     told = page.select_one("article.bd-article")
     assert told, f"{name} has no article"
     for tag in told.select(NOT_PRINTED):
@@ -118,7 +118,7 @@ def document(site: Path, title: str, author: str) -> str:
 
 
 def prints(chromium: str, text: str, folder: Path) -> PdfReader:
-    """Have a browser print a document, and return what it printed."""
+    """Print a document with Chromium, and return the PDF."""
     source, target = folder / "book.html", folder / "book.pdf"
     source.write_text(text, "utf-8")
     done = subprocess.run(
@@ -138,11 +138,11 @@ def prints(chromium: str, text: str, folder: Path) -> PdfReader:
 
 
 def number(text: str, printed: PdfReader | None) -> str:
-    """Write into the table of contents on which page of a printed document each section begins."""
+    """Write the page number of each section into the table of contents."""
 
     def page(place: re.Match[str]) -> str:
         if printed is None:
-            return "000"  # as wide as what will stand there
+            return "000"  # as wide as a page number
         target = printed.named_destinations[f"/{place[1]}"]
         return str((printed.get_destination_page_number(target) or 0) + 1)
 

@@ -1,4 +1,4 @@
-"""Formulas are drawn while the book is built, by KaTeX, or in the reader's browser by MathJax."""
+"""Formulas, rendered by KaTeX while the book is built, or by MathJax in the reader's browser."""
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata

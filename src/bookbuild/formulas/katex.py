@@ -1,6 +1,6 @@
-"""What KaTeX makes of formulas: HTML and MathML, and the style and the fonts that they need.
+"""Render formulas with KaTeX, to HTML and MathML, with the style sheet and the fonts they need.
 
-All formulas are drawn in one run of Node. Fonts are cut to the characters that formulas show.
+All formulas are rendered in one run of Node. Fonts are cut to the characters that formulas show.
 """
 
 import base64
@@ -32,27 +32,27 @@ const drawn = formulas.map(([tex, displayMode]) => {
 });
 process.stdout.write(JSON.stringify(drawn));
 """
-# Nearly every formula shows them. Within the style they are there as soon as the page is.
+# Nearly every formula uses these fonts. Inside the style sheet they need no request of their own.
 AT_ONCE = ("fonts/KaTeX_Main-Regular.woff2", "fonts/KaTeX_Math-Italic.woff2")
 TAG = re.compile(r"<[^>]*>")
 MATH = re.compile(r"<math\b.*</math>", re.DOTALL)
 APPLIED = "<mo>\N{FUNCTION APPLICATION}</mo>"
-# Elements of which each child has its place.
+# Elements whose children have fixed positions.
 PLACED = "mfrac, mroot, msub, msup, msubsup, munder, mover, munderover"
 OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
 
-Formula = tuple[str, bool]  # its TeX, and whether it stands on a line of its own
+Formula = tuple[str, bool]  # the TeX, and whether it is displayed on a line of its own
 
 
 class Drawn(NamedTuple):
-    """A formula's HTML, or what is wrong with it."""
+    """A formula's HTML, or an error message."""
 
     html: str
     wrong: str = ""
 
 
 class Katex:
-    """The npm package, and a folder that keeps what it made."""
+    """The npm package, and a folder that keeps its results."""
 
     def __init__(self, package: Path, folder: Path) -> None:
         self.package, self.store = package, Store(folder)
@@ -60,7 +60,7 @@ class Katex:
         self.version = sha256(about.encode() + Path(__file__).read_bytes()).hexdigest()
 
     def draw(self, formulas: set[Formula], output: str) -> dict[Formula, Drawn]:
-        """Draw formulas as KaTeX's option ``output`` says."""
+        """Render formulas with a value of KaTeX's option ``output``."""
         kept = self.store.get([output, self.version])
         rows = json.loads(kept) if kept else []
         drawn = {(tex, block): Drawn(html) for tex, block, html in rows}
@@ -153,5 +153,5 @@ def characters(html: str, style: str, families: set[str]) -> dict[str, str]:
 
 
 def visible(drawn: str) -> str:
-    """Return the characters that are seen of a drawn formula."""
+    """Return the visible characters of a rendered formula."""
     return unescape(TAG.sub("", drawn.partition("</math>")[2]))

@@ -1,6 +1,6 @@
 """A Sphinx extension: the book serves MathJax itself, from the package that pip installed.
 
-The PyPI package ``sphinx-mathjax-offline`` brings MathJax 3; of its many files a page needs one
+The PyPI package ``sphinx-mathjax-offline`` holds MathJax 3. Of its many files a page needs one
 script and the fonts.
 """
 
@@ -23,7 +23,7 @@ def point_to_script(app: Sphinx, config: Config) -> None:
 
 
 def copy_mathjax(app: Sphinx, builder: Builder) -> None:
-    """Copy the script and the fonts to where pages will stand."""
+    """Copy the script and the fonts into the output folder."""
     if builder.format != "html":
         return
     files = distribution("sphinx-mathjax-offline").locate_file(

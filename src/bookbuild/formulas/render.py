@@ -1,10 +1,11 @@
-"""A Sphinx extension: formulas are drawn while the book is built, so no page needs a script.
+"""A Sphinx extension: formulas are rendered while the book is built, and pages need no script.
 
-A page's formulas are noted when it is read, and all are drawn before pages are written. A page
-holds HTML for the eye and MathML for the ear, a page of an EPUB the MathML alone. A wrong formula
-is a warning that names its line.
+A page's formulas are collected when it is read, and all are rendered before pages are written. A
+page holds HTML for display and MathML for screen readers, a page of an EPUB only MathML. A wrong
+formula is a warning with its line.
 
-KaTeX draws them, from ``node_modules``, which ``npm ci`` makes. Without it the pages load MathJax.
+KaTeX, which renders them, is in ``node_modules``, which ``npm ci`` makes. Without it pages load
+MathJax.
 """
 
 import re
@@ -31,7 +32,7 @@ UNBROKEN = 16  # a formula of so many characters stays on one line
 
 
 def formula(node: nodes.math | nodes.math_block) -> Formula:
-    """Return what is to be drawn: the TeX of a node, without numbers, which Sphinx gives."""
+    """Return the TeX of a node, without equation numbers, which Sphinx gives."""
     tex = node.astext().strip()
     if isinstance(node, nodes.math):
         return tex, False
@@ -42,7 +43,7 @@ def formula(node: nodes.math | nodes.math_block) -> Formula:
 
 
 def bind(node: nodes.math) -> None:
-    """Put a formula into one box with the marks that touch it, since a browser would part them."""
+    """Put a formula and the punctuation that touches it into one box without line breaks."""
     parent, place = node.parent, node.parent.index(node)
     bound = nodes.inline("", "", node.deepcopy(), classes=["unbroken"])
     for other, marks in ((place - 1, r"[^\s\w]+$"), (place + 1, r"^[^\s\w]+")):
@@ -54,7 +55,7 @@ def bind(node: nodes.math) -> None:
 
 
 def note(app: Sphinx, doctree: nodes.document) -> None:
-    """Note the formulas of a page that was read."""
+    """Collect the formulas of a page that was read."""
     for node in list(doctree.findall(nodes.math)):
         bind(node)
     found = {formula(node) for node in doctree.findall(nodes.math)}
@@ -71,7 +72,7 @@ class Mathematics:
         self.output = ""
 
     def prepare(self, app: Sphinx, builder: Builder) -> None:
-        """Before pages are written, have every formula drawn, and the style and fonts in place."""
+        """Before pages are written, render every formula, and write style sheet and fonts."""
         if builder.format != "html":
             return
         self.output = "mathml" if builder.name == EPUB else "htmlAndMathml"
@@ -86,7 +87,7 @@ class Mathematics:
     def html(self, node: nodes.math | nodes.math_block) -> str:
         """Return a formula's HTML, and warn if the formula is wrong."""
         key = formula(node)
-        if key not in self.drawn:  # no page has it, but an extension put it there
+        if key not in self.drawn:  # an extension added it after the page was read
             self.drawn |= self.katex.draw({*self.drawn, key}, self.output)
         drawn = self.drawn[key]
         if drawn.wrong:
@@ -109,7 +110,7 @@ class Mathematics:
             page.body.append(f'<span class="eqno">({get_node_equation_number(page, node)})')
             page.add_permalink_ref(node, _("Link to this equation"))
             page.body.append("</span>")
-        # a class of the theme, whose script has the keyboard reach what scrolls
+        # a class of the theme: its script lets the keyboard reach boxes that scroll
         box = '<div class="pst-scrollable-table-container" role="group" aria-label="Formula">'
         page.body.append(f"{box}{self.html(node)}</div></div>\n")
         raise nodes.SkipNode
@@ -132,7 +133,7 @@ def write_title(
 def link_style(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Link the style on pages that show a formula, be it in the title of another page."""
+    """Link the style sheet on pages that show a formula, also in the title of another page."""
     if titles(app) or (app.config.katex_version and context.get("has_maths_elements")):
         app.add_css_file("katex/katex.css")
 

@@ -1,4 +1,4 @@
-"""What only the web site gets, in the order of ``pipeline``."""
+"""Steps for the web site only, in the order of ``pipeline``."""
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata

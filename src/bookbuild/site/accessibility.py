@@ -1,4 +1,4 @@
-"""What a screen reader stumbles over in the tools' pages, mended."""
+"""Correct HTML of docutils, MyST-NB and the theme that hinders screen readers."""
 
 import re
 from typing import Any
@@ -10,9 +10,9 @@ MENDED = {
     # docutils: these roles are deprecated, and a list of such entries is no list without items
     r' role="doc-biblioentry"': "",
     r'<div role="list" class="citation-list">': '<div class="citation-list">',
-    # MyST-NB: the name of a fold is what the fold says, not this label
+    # MyST-NB: the name of a fold is its text, not this label
     r'<summary aria-label="Toggle hidden content">': "<summary>",
-    # tables: a head without a word is no head
+    # tables: a header cell without text is no header
     r'<th(?: class="head"| scope="col")*>(?:<p></p>)?</th>': "<td></td>",
 }
 

@@ -1,10 +1,9 @@
-"""A Sphinx extension: the site sends what its pages use, and nothing else.
+"""A Sphinx extension: the site holds the files and the style rules that its pages use, and no more.
 
 For a theme built on pydata-sphinx-theme, and templates that link what ``bundle`` and ``scripts``
-name: one style sheet holds what every page links, cut to what the pages use; its icons come from a
-cut font, so no script has to draw them; a script is loaded where something on the page needs it;
-code that looks like plain text has no tags; and files below ``_static`` that nothing links are
-removed.
+name. One style sheet holds the sheets that every page links, cut to the rules that pages use. Its
+icons come from a cut font, not from a script. A script is loaded on pages that need it. Code that
+looks like plain text has no tags. Files below ``_static`` that nothing links are removed.
 """
 
 import json
@@ -29,19 +28,19 @@ from bookbuild.tools import fonts
 from bookbuild.tools.store import Store
 
 BUNDLE = "_static/site.css"
-# What the theme's own templates link, and Sphinx knows nothing of.
+# Linked by the theme's own templates: Sphinx does not list them.
 THEME_STYLES = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
 THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
-FETCHES = ("_static/mathjax/", "_static/lab/")  # what scripts load by themselves
+FETCHES = ("_static/mathjax/", "_static/lab/")  # scripts load these files
 MODULES = "_static/lab/*.js"  # what lab.js imports: they use classes and custom properties, too
-NEEDED_FOR = {  # what a page must hold to need a script
+NEEDED_FOR = {  # a page needs the script if its HTML holds the text
     "_static/design-tabs.js": "data-sync-id",
     "_static/clipboard.min.js": "<pre",
     "_static/copybutton.js": "<pre",
 }
 PLAIN = {Token.Name, Token.Punctuation, Token.Text.Whitespace, Token.Name.Namespace}
-PURGE = Path(__file__).with_name("purge_css.py")  # few builds cut a style sheet, and import it
+PURGE = Path(__file__).with_name("purge_css.py")  # imported only by a build that cuts a style sheet
 WORD = re.compile(r"[\w-]+")
 WORDS = re.compile(r"<([a-z][\w-]*)|\b(?:class|id)=\"([^\"]*)\"")
 LINKS = re.compile(r"<(?:link|script|img|source|object|a)\b[^>]*?\b(?:href|src|data)=\"([^\"]+)\"")
@@ -79,7 +78,7 @@ def choose(
 
 
 def finish(app: Sphinx) -> None:
-    """Write the bundle, and remove what no page leads to."""
+    """Write the bundle, and remove the files that no page links."""
     site = Path(app.outdir)
     shared = [str(css.filename) for css in cast(StandaloneHTMLBuilder, app.builder)._css_files]
     store = Store(Path(app.doctreedir, "styles"))
@@ -117,14 +116,14 @@ def in_page(text: str) -> dict[str, list[str]]:
 
 
 def in_script(text: str) -> dict[str, list[str]]:
-    """Return the words of a script, some of which it may give to elements."""
+    """Return the words of a script: it may give elements any of them as class or id."""
     return {"words": sorted(set(WORD.findall(text)))}
 
 
 def look_through(
     store: Store, files: Iterable[Path], find: Callable[[str], dict[str, list[str]]]
 ) -> dict[Path, dict[str, list[str]]]:
-    """Return what is found in each file; in one that has not changed, it was found before."""
+    """Apply ``find`` to each file; for an unchanged file, return the result of an earlier build."""
     finder = [find.__name__, Path(__file__).read_text("utf-8")]
     before = json.loads(store.get(finder) or b"{}")
     texts = {file: file.read_text("utf-8") for file in files}

@@ -1,9 +1,9 @@
 """A Sphinx extension: one SVG file of a figure serves light and dark pages.
 
 Its setting ``figure_styles`` names two matplotlib style sheets, the one that figures are drawn in
-and its counterpart on a dark ground, with as many colours in the same order. A built figure holds a
-rule for each: a browser that shows a dark page paints the one colour as the other. It asks the page
-that shows the figure, so the page's own switch is followed.
+and its counterpart for dark pages, with as many colours in the same order. A built figure holds a
+rule for each colour, which replaces it on dark pages. The rule follows the theme of the page that
+shows the figure, not that of the browser.
 """
 
 import re
@@ -21,7 +21,7 @@ def colours(style: str) -> list[str]:
 
 
 def both(svg: str, dark: Mapping[str, str]) -> str:
-    """Return a drawing that takes, on dark pages, for each of its colours the one named."""
+    """Return a drawing with rules that replace its colours on dark pages."""
     svg = re.sub(r"\b(fill|stroke): #", r"\1:#", svg)
     rules = "".join(
         f'[style*="{what}:#{here}"]{{{what}:#{there}!important}}'

@@ -1,7 +1,7 @@
-"""Each figure keeps its place while it loads, and leads to itself, large.
+"""Give each figure its size in the HTML, load it lazily, and link it to its own file.
 
-An image is told its size, so nothing moves when it comes. All but a page's first are fetched when
-they are about to be seen. And each is a link to its own file, which a script may show in a dialog.
+With its size in the HTML, the page does not move when an image arrives. All images of a page but
+the first load when they are about to be visible. A script shows the linked file in a dialog.
 """
 
 import re
@@ -26,7 +26,7 @@ def enlarge(
         if not size:
             return image[0]
         told = f'width="{size[0]}" height="{size[1]}"'
-        if image.start() != first:  # it may be in sight at once
+        if image.start() != first:  # the first image may be visible at once
             told += ' loading="lazy" decoding="async"'
         return (
             f'<a class="enlarge" href="{image["src"]}">'

@@ -1,7 +1,7 @@
-"""What search engines, and those to whom a page is sent, see of the site.
+"""Descriptions of pages for search engines and for previews of shared links, and a sitemap.
 
-Each page says in a sentence what it holds (``html_meta`` in its front matter), and shows the
-picture that the first page glued as ``preview``. If ``html_baseurl`` says where the site is, pages
+Each page has a description (``html_meta`` in its front matter), and the picture that the first page
+glued as ``preview``. If ``html_baseurl`` says where the site is, pages
 name their own addresses, and ``sitemap.xml`` lists them.
 """
 
@@ -28,7 +28,7 @@ UNTITLED = {
     "genindex": "Index",
     "search": "Search",
 }
-UNLISTED = {"404", "search"}  # they are no answer to a search
+UNLISTED = {"404", "search"}  # no search engine should list them
 
 
 def describe(
@@ -74,7 +74,7 @@ def preview(app: Sphinx) -> dict[str, Any]:
 
 
 def write(app: Sphinx) -> None:
-    """Write the preview, and what tells search engines of the pages."""
+    """Write the preview, ``robots.txt`` and the sitemap."""
     site, base = Path(app.outdir), app.config.html_baseurl
     if picture := preview(app):
         (site / PICTURE).parent.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""The site's drawings say the same in fewer bytes.
+"""Make the site's SVG files smaller with SVGO.
 
-SVGO writes a drawing's paths with the digits that an eye can tell apart, and leaves out what draws
-nothing. It is in ``node_modules``, which ``npm ci`` makes; without it drawings stay as they are.
+SVGO rounds coordinates to one decimal, and removes elements that draw nothing. It is in
+``node_modules``, which ``npm ci`` makes. Without it the files stay as they are.
 """
 
 import json
@@ -12,8 +12,8 @@ from sphinx.application import Sphinx
 from bookbuild.tools import node
 from bookbuild.tools.store import Store
 
-# What makes these drawings shorter. The rest of SVGO's defaults takes time and finds nothing, or it
-# touches styles, which may depend on the reader's theme, and paths that overlap, which stay two.
+# The plugins that make these files smaller. SVGO's other defaults find nothing, or change styles,
+# which may depend on the reader's theme, or join paths that overlap.
 SHORTEN = """
 const {optimize} = require(process.argv[1]);
 const ids = {name: "cleanupIds", params: {force: true, preservePrefixes: ["frame-", "drawn-"]}};
@@ -26,7 +26,7 @@ process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0)).ma
 
 
 def shorten(app: Sphinx) -> None:
-    """Shorten the drawings of the pages that were written, each once: what it gives is kept."""
+    """Shorten the drawings of the pages that were written; each result is kept for later builds."""
     package = Path(app.confdir, "node_modules/svgo")
     if not package.exists():
         return

@@ -1,9 +1,8 @@
-"""What happens to a page of the site, and at the end of a build, in the order in which it happens.
+"""The steps for each page of the site, and at the end of a build, in the order in which they run.
 
-Sphinx has written a page's body when it asks extensions and the theme what the page's template is
-to be told. A step for pages takes what Sphinx gives its event ``html-page-context``, and changes
-the context or the body in it. Pages may be written by several processes; the last steps are taken
-by one, when all files are there.
+Sphinx writes the body of a page, and then emits its event ``html-page-context``: extensions and the
+theme change the context of the page's template. A step for pages has the arguments of that event.
+Several processes may write pages; one process runs the last steps, when all files are there.
 """
 
 from collections.abc import Callable
@@ -60,7 +59,7 @@ FINISH: tuple[LastStep, ...] = (
     directive.copy_files,
     offer.publish,
     minify_svg.shorten,
-    dark_figures.finish,  # when drawings are short: its rules make them slow to look through
+    dark_figures.finish,  # after the drawings are shortened: its rules would slow that down
     assets.finish,  # after all that copy files
     metadata.write,  # when only pages are left
 )
@@ -71,7 +70,7 @@ FIRST, THEME, LAST = 0, 500, 999
 
 
 def for_pages(step: PageStep, edition: str) -> PageStep:
-    """Return a step that leaves the pages of other editions alone."""
+    """Return a step that changes nothing on the pages of other editions."""
 
     @wraps(step)
     def run(
@@ -88,7 +87,7 @@ def for_pages(step: PageStep, edition: str) -> PageStep:
 
 
 def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
-    """Return a step that is taken if this is the site, and the build did not fail."""
+    """Return a step that runs if this is the site, and the build did not fail."""
 
     @wraps(step)
     def run(app: Sphinx, exception: Exception | None) -> None:
@@ -99,7 +98,7 @@ def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the steps to Sphinx, and what they need."""
+    """Connect the steps to Sphinx, and the extensions that they need."""
     for folder in ("content", "editions", "formulas", "lab"):
         app.setup_extension(f"bookbuild.{folder}")
     for module in (assets, dark_figures, source_pages, template_cache):

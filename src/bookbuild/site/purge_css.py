@@ -1,8 +1,8 @@
-"""Cut a style sheet down to what pages use.
+"""Cut a style sheet down to the rules that pages use.
 
-A rule stays if every element, class and id that one of its selectors asks for is among the words
-of the pages and their scripts; what a selector only excludes or allows, as in ``:not(.a)``, is not
-asked. A custom property stays if something that stays reads it, and so do key frames.
+A rule stays if, for at least one of its selectors, every element, class and id occurs in the pages
+or their scripts. Names inside ``:not()``, ``:is()`` or ``[...]`` are ignored. A custom property
+stays if a rule that stays reads it; so do key frames.
 """
 
 import base64
@@ -20,7 +20,7 @@ HOLDS_RULES = {"media", "supports", "layer", "container"}
 
 
 def cut(style: str, used: set[str], font: Path) -> str:
-    """Return the style sheet without what is not used, its icons in a cut copy of ``font``."""
+    """Return the style sheet with the rules that are used; its icons are from a cut ``font``."""
     rules = tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True)
     rules = list(keep_rules(rules, used))
     while True:  # a property may be read by a property that nothing reads
@@ -41,7 +41,7 @@ def is_at(rule: Any, *keywords: str) -> bool:
 
 
 def keep_rules(rules: Iterable[Any], used: set[str]) -> Iterator[Any]:
-    """Yield the rules that have a selector for something used, with those selectors alone."""
+    """Yield the rules that have a selector which is used, with those selectors alone."""
     for rule in rules:
         if is_at(rule, *HOLDS_RULES) and rule.content is not None:
             inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
@@ -76,7 +76,7 @@ def split(prelude: list[Any]) -> list[list[Any]]:
 
 
 def asked(selector: list[Any]) -> set[str]:
-    """Return the elements, classes and ids that a selector asks for."""
+    """Return the elements, classes and ids that a selector needs."""
     words, before = set(), ""
     for token in selector:
         if token.type == "hash" or (token.type == "ident" and before != ":"):
@@ -107,7 +107,7 @@ def keep_properties(rules: Iterable[Any], read: set[str]) -> Iterator[Any]:
 
 
 def with_icons(style: str, font: Path) -> str:
-    """Return the style sheet with the one icon font it draws from, cut and written into it."""
+    """Return the style sheet with its icon font cut to the icons shown, and embedded."""
     faces = re.compile(r"@font-face\s*\{[^}]*\}")
     (face,) = [f for f in faces.findall(style) if font.name in f]
     shown = re.findall(r'(?:--fa|--pst-icon-[\w-]+|content):\s*"(\\?[^"]+)"', style)

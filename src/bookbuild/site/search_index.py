@@ -1,7 +1,8 @@
-"""An incremental build forgets no index entry of the search.
+"""Keep the index entries of the search in an incremental build.
 
 Sphinx takes words and titles of pages that it does not write again from the index of the last
-build, but not their index entries (its issue 12599). Readers then find no function of the API.
+build, but not their index entries (its issue 12599). Without these a search finds no function of
+the API.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Whether the pages that show a module's source are up to date is seen without importing it.
+"""Find the source file of a module without importing it.
 
-Sphinx's viewcode asks it in every build, and imports the module to learn where its file is
-(Sphinx's issue 8894). With this book's package it imports PyTorch, which takes as long as all the
-rest of a build in which nothing has changed.
+In every build Sphinx's viewcode checks whether its page on a module is up to date. It imports the
+module to learn where its file is (Sphinx's issue 8894). This book's package imports PyTorch, which
+takes as long as the rest of a build without changes.
 """
 
 from importlib.machinery import PathFinder
@@ -34,6 +34,6 @@ def without_import(app: Sphinx, module: str) -> Path | None:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Have viewcode ask here."""
-    setattr(viewcode, "get_module_filename", without_import)  # noqa: B010 - it is not ours
+    """Make viewcode call ``without_import``."""
+    setattr(viewcode, "get_module_filename", without_import)  # noqa: B010 - not our attribute
     return {"parallel_read_safe": True, "parallel_write_safe": True}

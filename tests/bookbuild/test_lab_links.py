@@ -1,13 +1,11 @@
 """A link to a state of the lab is checked, and leads where the edition has the lab."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from sphinx.testing.util import SphinxTestApp
 
 from bookbuild.editions.pdf import article
 from bookbuild.lab.links import controls, wrong
@@ -26,15 +24,11 @@ def build(folder: Path, builder: str, page: str, lab: str = LAB) -> tuple[str, s
         if text:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-b", builder, str(folder), str(folder / "out")],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"NO_COLOR": "1"},
-        check=True,
-    )
-    (written,) = (folder / "out/deep").glob("page.*html")
-    return done.stderr, written.read_text("utf-8")
+    app = SphinxTestApp(builder, srcdir=folder, builddir=folder / "out")
+    app.build()
+    app.cleanup()
+    (written,) = Path(app.outdir, "deep").glob("page.*html")
+    return app.warning.getvalue(), written.read_text("utf-8")
 
 
 def link(markup: str, text: str) -> str:
@@ -50,7 +44,7 @@ def test_a_link_on_a_site_leads_to_the_state(tmp_path: Path) -> None:
     said, page = build(tmp_path, "html", PAGE)
     assert said == ""
     assert link(page, "Train it") == "../lab.html#start=zeros&activation=relu"
-    lab = (tmp_path / "out/lab.html").read_text("utf-8")
+    lab = (tmp_path / "out/html/lab.html").read_text("utf-8")
     assert link(lab, "Here") == "#start=kaiming&lr=0.1"
 
 
@@ -59,14 +53,14 @@ def test_a_link_in_the_epub_leads_to_the_page(tmp_path: Path) -> None:
     assert "state of the lab" not in said
     assert "not found" not in said
     assert link(page, "Train it") == "../lab.xhtml"
-    assert link((tmp_path / "out/lab.xhtml").read_text("utf-8"), "Here") in {"", "#"}
+    assert link((tmp_path / "out/epub/lab.xhtml").read_text("utf-8"), "Here") in {"", "#"}
 
 
 def test_a_link_in_the_pdf_leads_to_the_page(tmp_path: Path) -> None:
     _, page = build(tmp_path, "html", PAGE)
     body = BeautifulSoup(page, "html.parser").select_one("[role=main]")
     site = BeautifulSoup(f'<article class="bd-article">{body}</article>', "html.parser")
-    told = article(tmp_path / "out", "deep/page.html", site, {"deep/page.html", "lab.html"})
+    told = article(tmp_path / "out/html", "deep/page.html", site, {"deep/page.html", "lab.html"})
     assert link(str(told), "Train it") == "#lab"
 
 

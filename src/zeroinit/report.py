@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: The version of the form of :meth:`Audit.to_dict`.
+SCHEMA = 1
 
 
 class Kind(NamedTuple):
-    """What belongs to all findings of one kind."""
+    """What belongs to all findings of one kind.
+
+    Examples
+    --------
+    >>> [name for name, kind in KINDS.items() if kind.fault]
+    ['dead', 'twins']
+    """
 
     fault: bool  #: whether it must be mended
     meaning: str  #: one line
     page: str = ""  #: of the book, if one explains it
     detail: Callable[[Finding], str] = lambda f: ""  #: what a verdict adds to the kind
-    folded: bool = False  #: whether a table shows the count only
+    folded: bool = False  #: whether HTML shows the count only, and a figure no verdict
 
 
 #: Every kind of finding, in the order in which a table shows them.
@@ -115,9 +128,13 @@ class Finding:
         return f"{self.kind} ({detail})" if detail else self.kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
-    """What an audit found, for every parameter; printed, a table.
+    """What an audit found, for every parameter.
+
+    Printed, it gives the causes of the faults and a table of the other verdicts; a notebook shows
+    the same, with all names. ``len`` counts the parameters, a loop gives their findings, and ``in``
+    says whether a name has one.
 
     Parameters
     ----------
@@ -158,23 +175,134 @@ class Audit:
         """The findings that must be mended: *dead* and *twins*."""
         return tuple(f for f in self.findings if KINDS[f.kind].fault)
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is a finding for a parameter of this name."""
+        return any(name in finding.names for finding in self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Give the findings, in the order of the model's parameters."""
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        """Return the number of findings."""
+        return len(self.findings)
+
     def __str__(self) -> str:
-        head = ("parameter", "shape", "first gradient", "units", "distinct", "after", "verdict")
-        rows: list[tuple[str, ...]] = [head]
-        for f in self.findings:
-            shape = "×".join(map(str, f.shape)) or "1"
-            woken = f"step {f.wakes}" if f.wakes else "never"
-            numbers = map(str, (f.units, f.distinct, f.distinct_after))
-            rows.append((f.name, shape, woken, *numbers, f.verdict))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
+        from zeroinit import _tables  # here, as it imports this module
+
+        return _tables.text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from zeroinit import _tables
+
+        return _tables.html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers, as JSON has them.
+
+        Returns
+        -------
+        dict
+            ``"schema"``, the version of this form, now 1; the fields of the audit; and each finding
+            with its fields, its ``"verdict"`` and whether it is a ``"fault"``.
+
+        Examples
+        --------
+        >>> from zeroinit import MLP, audit, half_plane
+        >>> import torch.nn.functional as F
+        >>> data, model = half_plane(), MLP([2, 16, 2])
+        >>> found = audit(model, lambda m: F.cross_entropy(m(data.x), data.y)).to_dict()
+        >>> found["schema"], found["steps"], found["findings"][0]["verdict"]
+        (1, 3, 'fine')
+        """
+        faults = {*map(id, self.faults)}
+        whole = {"schema": SCHEMA} | asdict(self)
+        whole["findings"] = [
+            asdict(f) | {"verdict": f.verdict, "fault": id(f) in faults} for f in self.findings
         ]
-        kinds = {f.kind for f in self.findings}
-        lines += [
-            f"{name}: {kind.meaning} (page {kind.page})"
-            for name, kind in KINDS.items()
-            if name in kinds and kind.page
-        ]
-        return "\n".join(lines)
+        plain: dict[str, Any] = json.loads(json.dumps(whole))
+        return plain
+
+    @classmethod
+    def from_dict(cls, whole: Mapping[str, Any]) -> Audit:
+        """Return the audit that :meth:`to_dict` made these dicts and lists of.
+
+        Parameters
+        ----------
+        whole : mapping
+            What ``to_dict`` gave, also after a way through JSON.
+
+        Raises
+        ------
+        ValueError
+            If it has another schema.
+
+        Examples
+        --------
+        >>> Audit.from_dict({"schema": 0})
+        Traceback (most recent call last):
+            ...
+        ValueError: the schema must be 1, got 0: write it anew with this version of zeroinit
+        """
+        if whole.get("schema") != SCHEMA:
+            raise ValueError(
+                f"the schema must be {SCHEMA}, got {whole.get('schema')!r}: "
+                "write it anew with this version of zeroinit"
+            )
+        findings = tuple(Finding(**_fields(Finding, f)) for f in whole["findings"])
+        return cls(**_fields(cls, whole) | {"findings": findings})
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the step of each parameter's first gradient; a cross where none came.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default on a new figure that is as high as it has rows.
+
+        Returns
+        -------
+        Axes
+            The same ``ax``, the last parameter on top. Frozen parameters are left out. Of more than
+            40 parameters, those with the same verdict share a row if their names differ in numbers
+            only; where that leaves more than 40 rows, all those with the same verdict do.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is missing, which the extra ``zeroinit[plots]`` brings.
+
+        Examples
+        --------
+        >>> import torch.nn.functional as F
+        >>> from matplotlib.figure import Figure
+        >>> from zeroinit import MLP, audit, half_plane, zeros_
+        >>> data = half_plane()
+        >>> found = audit(zeros_(MLP([2, 16, 2])), lambda m: F.cross_entropy(m(data.x), data.y))
+        >>> ax = found.plot(Figure().subplots())
+        >>> [label.get_text() for label in ax.get_yticklabels()][2:]
+        ['layers.1.weight: dead', 'layers.1.bias']
+        """
+        from zeroinit import _tables, plots  # plots needs matplotlib, an extra
+
+        rows = _tables.tiles(self)
+        if ax is None:
+            from matplotlib.pyplot import subplots
+
+            _, ax = subplots(figsize=(6.4, 0.9 + 0.27 * len(rows)), layout="constrained")
+        steps = {str(row): step for row, (_, step) in enumerate(rows)}
+        plots.wakes(ax, {"step of the first gradient": steps})
+        ax.set_yticklabels([label for label, _ in rows])
+        return ax
+
+
+def _fields(of: type[Finding | Audit], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are fields of a class, with tuples for lists."""
+    known = {field.name for field in fields(of)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in known
+    }

@@ -1,0 +1,89 @@
+"""The progress line: on a terminal, when a run is long, and gone at the end."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from zeroinit import _progress
+from zeroinit._progress import progress
+
+SLOW = """
+import time
+from zeroinit import _progress
+_progress.PATIENCE = {patience}
+with _progress.progress(2) as tick:
+    for step in (1, 2, 3):
+        tick(step)
+        time.sleep(0.05)
+    {then}
+"""
+
+
+def screen(shown: str) -> list[str]:
+    """Return the lines that a terminal shows in the end."""
+    lines = []
+    for line in shown.replace("\r\n", "\n").split("\n"):
+        cells: list[str] = []
+        for part in line.split("\r"):
+            cells[: len(part)] = part
+        lines.append("".join(cells).rstrip())
+    return lines
+
+
+def on_a_terminal(patience: float, then: str = "pass") -> str:
+    """Run a slow loop with a terminal for its stderr, and return what it wrote there."""
+    ours, theirs = pty.openpty()
+    code = SLOW.format(patience=patience, then=then)
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := os.read(ours, 4096):
+                shown += block
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        process.wait()
+    os.close(ours)
+    return shown.decode()
+
+
+def test_a_long_run_on_a_terminal_shows_its_steps_and_clears_them() -> None:
+    shown = on_a_terminal(patience=-1)
+    for line in ("\raudit: step 1 of 2 or more, 0 s", "\raudit: step 2 of 2 or more, 0 s"):
+        assert line in shown
+    assert "\raudit: step 3, 0 s   " in shown  # the line before was longer
+    assert screen(shown) == [""]
+
+
+def test_the_line_is_cleared_before_an_error_is_shown() -> None:
+    lines = screen(on_a_terminal(patience=-1, then="raise RuntimeError('stop')"))
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-2:] == ["RuntimeError: stop", ""]
+
+
+def test_a_quick_run_shows_nothing() -> None:
+    assert on_a_terminal(patience=60) == ""
+
+
+def test_a_log_gets_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_progress, "PATIENCE", -1.0)
+    for stream in (log := io.StringIO(), sys.stderr):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress(1) as tick:
+            tick(1)
+    assert log.getvalue() == capfd.readouterr().err == ""
+
+
+def test_a_notebook_gets_nothing() -> None:
+    code = SLOW.format(patience=-1, then="print('done')")
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(page, kernel_name="python3", timeout=60).execute()
+    assert [output.text for output in page.cells[0].outputs] == ["done\n"]

@@ -1,0 +1,148 @@
+"""``python -m zeroinit audit``: what it prints, and its exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zeroinit
+from zeroinit import Audit, audit
+from zeroinit.__main__ import main
+
+START = """
+import torch.nn.functional as F
+from zeroinit import MLP, half_plane, zeros_
+
+data = half_plane()
+healthy = MLP([2, 16, 2])
+DATA = data
+
+def loss(model):
+    return F.cross_entropy(model(data.x), data.y)
+
+def good():
+    return healthy, loss
+
+def bad():
+    return zeros_(MLP([2, 16, 2])), loss
+
+def three():
+    return healthy, loss, "an optimizer"
+
+def alone():
+    return healthy
+
+def four():
+    return healthy, loss, 1, 2
+
+def broken():
+    raise OSError("no\\ndata")
+
+def stopped():
+    return loss, healthy
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module of the current directory, importable as with ``python -m``."""
+    (tmp_path / "start_here.py").write_text(START)
+    (tmp_path / "broken_here.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "start_here"
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "zeroinit", *arguments],
+        env=os.environ | {"PYTHONPATH": str(Path(zeroinit.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_module_of_the_current_directory_is_audited(start: str) -> None:
+    done = command("audit", f"{start}:bad")
+    assert done.returncode == 1
+    assert done.stdout.startswith("3 of 4 parameters cannot train as they should:\n")
+    assert done.stderr == ""
+
+
+def test_without_faults_the_status_is_0(start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", f"{start}:good"]) == 0
+    assert capsys.readouterr().out.startswith("No faults in 4 parameters:\n")
+
+
+def test_json_is_what_the_audit_holds(start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", f"{start}:bad", "--json", "--steps", "5"]) == 1
+    found = Audit.from_dict(json.loads(capsys.readouterr().out))
+    assert found.steps == 5
+    assert len(found.faults) == 3
+
+
+def test_the_optimizer_is_handed_on(start: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def record(model: Any, loss: Callable[..., Any], **more: Any) -> Audit:
+        given.update(more)
+        return audit(model, loss)
+
+    monkeypatch.setattr(zeroinit, "audit", record)
+    assert main(["audit", f"{start}:three"]) == 0
+    assert given == {"steps": 3, "optimizer": "an optimizer"}
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("start_here", "the target must be module:function, got 'start_here'"),
+        (":good", "the target must be module:function, got ':good'"),
+        ("nowhere:good", "there is no module 'nowhere': run the command where `import nowhere` "),
+        ("no.where:good", "there is no module 'no.where': run the command where "),
+        (
+            "broken_here:good",
+            "the import of 'broken_here' failed: ModuleNotFoundError: "
+            "No module named 'nothing_of_this_name' (broken_here.py:1)",
+        ),
+        ("start_here:god", "'start_here' has no 'god': see `dir(start_here)`"),
+        ("start_here:DATA", "start_here:DATA must be a function, got a value of type Data"),
+        ("start_here:alone", "start_here:alone must return (model, loss) or (model, loss, opt"),
+        ("start_here:four", "got a value of type tuple of 4: write `return model, loss`"),
+        ("start_here:broken", "start_here:broken failed: OSError: no data (start_here.py:"),
+        ("start_here:stopped", "the audit of start_here:stopped stopped: "),
+    ],
+)
+@pytest.mark.usefixtures("start")
+def test_bad_input_is_one_sentence_and_status_2(
+    target: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", target]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_help_waits_for_no_torch() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # an import of it fails
+        "import runpy\n"
+        "sys.argv = ['zeroinit', '--help']\n"
+        "runpy.run_module('zeroinit', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "audit" in done.stdout
+
+
+def test_without_a_command_the_usage_is_shown_and_the_status_is_2() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])

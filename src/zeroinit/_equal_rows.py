@@ -3,25 +3,84 @@
 Nothing here knows of networks: the audit calls a row a unit, and equal ones twins.
 """
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 #: The integers that hold the bits of floating-point numbers, by their bytes.
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
+#: Matrices with no more numbers than this are compared in Python, which starts faster.
+SMALL = 2**12
+#: As many numbers of a large matrix are looked at in one go.
+CHUNK = 2**22
+
+
+class Alike(NamedTuple):
+    """The rows that have an equal or are zero, the groups of these, and of all rows."""
+
+    rows: Tensor
+    group: Tensor
+    of_all: Tensor
+    distinct: int
+
+
+def alike_rows(rows: Tensor) -> Alike:
+    """Return the rows that are equal to another, to the last bit, and those that are zero."""
+    device = rows.device
+    if rows.numel() and rows.numel() <= SMALL:
+        keys = _keys(rows)
+        numbers: dict[bytes, int] = {}
+        group = [numbers.setdefault(key, len(numbers)) for key in keys]
+        sizes = [0] * len(numbers)
+        for g in group:
+            sizes[g] += 1
+        zero = numbers.get(bytes(len(keys[0])), -1)
+        if len(numbers) == len(keys) and zero < 0:
+            none = torch.zeros(0, dtype=torch.long, device=device)
+            return Alike(none, none, torch.arange(len(keys), device=device), len(keys))
+        found = [n for n, g in enumerate(group) if sizes[g] > 1 or g == zero]
+        of_all = torch.tensor(group, device=device)
+        which = torch.tensor(found, dtype=torch.long, device=device)
+        return Alike(which, of_all[which], of_all, len(numbers))
+    prints = groups_of_equal(rows)
+    _, of_all, size = prints.unique(return_inverse=True, return_counts=True)
+    which = ((size[of_all] > 1) | (prints == 0)).nonzero().flatten()
+    return Alike(which, of_all[which], of_all, len(size))
+
+
+def distinct_rows(rows: Tensor) -> int:
+    """Return how many rows are different, to the last bit."""
+    if rows.numel() and rows.numel() <= SMALL:
+        return len(set(_keys(rows)))
+    return len(groups_of_equal(rows).unique())
+
+
+def _keys(rows: Tensor) -> list[bytes]:
+    """Return the bits of each row; −0 is 0."""
+    whole = (rows + 0.0).contiguous().view(torch.uint8).cpu().numpy().tobytes()
+    step = len(whole) // len(rows)
+    return [whole[n : n + step] for n in range(0, len(whole), step)]
+
 
 def groups_of_equal(rows: Tensor) -> Tensor:
     """Return a number for every row, the same for rows that are equal to the last bit.
 
     Most rows differ in some of sixteen columns; only those that do not are compared whole.
+    A row of zeros has the number 0.
     """
+    group = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
     if not rows.numel():
-        return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        return group
     columns = torch.linspace(0, rows.shape[1] - 1, 16, device=rows.device).long()
-    group = _fingerprints(rows[:, columns])
-    _, inverse, size = group.unique(return_inverse=True, return_counts=True)
-    alike = (size[inverse] > 1).nonzero().flatten()
-    for some in alike.split(1 + 2**22 // rows.shape[1]):
+    filled = torch.linalg.vector_norm(rows, torch.inf, dim=1).ne(0).nonzero().flatten()
+    for some in filled.split(1 + CHUNK // 16):
+        group[some] = _fingerprints(rows[some[:, None], columns])
+    _, inverse, size = group[filled].unique(return_inverse=True, return_counts=True)
+    alike = filled[size[inverse] > 1]
+    for some in alike.split(1 + CHUNK // rows.shape[1]):
         group[some] = _fingerprints(rows[some])
     return group
 
@@ -35,32 +94,52 @@ def _fingerprints(rows: Tensor) -> Tensor:
     return (bits * (2 * factors + 1)).sum(1)
 
 
-def split_groups(group: Tensor, rows: Tensor) -> Tensor:
+def split_groups(group: Tensor, rows: Tensor, places: Tensor | None = None) -> Tensor:
     """Split groups where the rows of their members differ by more than rounding.
 
-    Along a random direction equal rows are neighbours; neighbours are compared whole.
+    The rows are those at the places, or all. Along a random direction equal rows are neighbours;
+    neighbours are compared whole.
     """
+    if places is None:
+        places = torch.arange(len(rows), device=rows.device)
     _, group, size = group.unique(return_inverse=True, return_counts=True)
     alike = (size[group] > 1).nonzero().flatten()
-    if not rows[alike].numel():
+    width = rows.shape[1]
+    if not len(alike) or not width:
         return group
-    some = rows[alike].to(torch.promote_types(rows.dtype, torch.float32))
     precision = torch.finfo(rows.dtype).eps
-    chance = (1e-3 / len(some) ** 2) ** (1 / some.shape[1])  # so near are two of them by chance
+    chance = (1e-3 / len(alike) ** 2) ** (1 / width)  # so near are two of them by chance
     if chance < precision:
         return torch.arange(len(group), device=group.device)
-    generator = torch.Generator(some.device).manual_seed(0)
-    direction = torch.randn(
-        some.shape[1], generator=generator, device=some.device, dtype=some.dtype
+    _, exponent = math.frexp(float(torch.linalg.vector_norm(rows, math.inf)))
+    scale = 2.0 ** min(-exponent, 100)  # so that the squares of tiny numbers are no zeros
+    order = _along_a_direction(rows, places[alike], scale).argsort()
+    order = alike[order[group[alike[order]].argsort(stable=True)]]
+    near = min(max(100 * precision, precision ** (2 / 3)), 0.015, chance)
+    apart = torch.cat(
+        [
+            _differ(rows, places[order[n : n + step + 1]], scale, near)
+            for step in [1 + CHUNK // width]
+            for n in range(0, max(len(order) - 1, 1), step)
+        ]
     )
-    order = (some @ direction).argsort()
-    order = order[group[alike[order]].argsort(stable=True)]
-    some, kin = some[order], group[alike[order]]
-    norm = some.norm(dim=1)
-    near = min(max(100 * precision, precision ** (2 / 3)), 0.015, chance) * torch.maximum(
-        norm[1:], norm[:-1]
-    )
-    apart = (some[1:] - some[:-1]).norm(dim=1) > near
+    kin = group[order]
     new = (apart | (kin[1:] != kin[:-1])).long().cumsum(0)
-    group[alike[order]] = len(size) + torch.cat([new.new_zeros(1), new])
+    group[order] = len(size) + torch.cat([new.new_zeros(1), new])
     return group
+
+
+def _along_a_direction(rows: Tensor, places: Tensor, scale: float) -> Tensor:
+    """Return how far each row goes along a random direction."""
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    generator = torch.Generator(rows.device).manual_seed(0)
+    direction = torch.randn(rows.shape[1], generator=generator, device=rows.device, dtype=dtype)
+    step = 1 + CHUNK // rows.shape[1]
+    return torch.cat([(rows[some].to(dtype) * scale) @ direction for some in places.split(step)])
+
+
+def _differ(rows: Tensor, places: Tensor, scale: float, near: float) -> Tensor:
+    """Return whether each row, from the second on, differs from the one before it."""
+    some = rows[places].to(torch.promote_types(rows.dtype, torch.float32)) * scale
+    norm = some.norm(dim=1)
+    return (some[1:] - some[:-1]).norm(dim=1) > near * torch.maximum(norm[1:], norm[:-1])

@@ -1,51 +1,51 @@
 """Audit a network before it is trained: which parameters can never move, which units are twins.
 
-A few steps of gradient descent on a copy answer both. A parameter whose gradient is exactly zero at
+A few steps of gradient descent answer both. A parameter whose gradient is exactly zero at
 every step does not move (Theorems *Dead* and those beside it); units whose weights are equal, and
 whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 """
 
+import inspect
 import math
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
-from functools import partial
-from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
-from zeroinit._equal_rows import groups_of_equal, split_groups
-from zeroinit.report import Audit, Finding
+from zeroinit._graph import disturbed, leaves, uses, walk, with_other_targets
+from zeroinit._kept import kept
+from zeroinit._watched import Slope, Watched
+from zeroinit.report import Audit
 
-#: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
-LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+Loss = Callable[[nn.Module], Tensor]
 
-#: The operations of autograd that turn, cut or cast a weight, and compute nothing.
-VIEWS = frozenset(
-    {"Clone", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split", "Squeeze", "T"}
-    | {"ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View"}
-)
+#: As many more steps are taken, at most, before what may be left out by a draw is called dead.
+MORE = 20
 
 
-def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int = 3) -> Audit:
-    r"""Take a few steps of gradient descent on a copy, and say what can move and what is equal.
+def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
+    r"""Take a few steps of gradient descent, and say what can move and what is equal.
 
     Parameters
     ----------
     model : nn.Module
-        Any network. It is left as it is: parameters, gradients, buffers, mode.
+        Any network. The steps are taken on it, and it is left as it was, bit for bit, also after an
+        error: parameters, gradients, buffers, modes, attributes of its modules, random states.
     loss : callable
-        Called as ``loss(copy)``; gives the scalar that training would minimize, on a batch of your
-        choice.
+        Called as ``loss(model)``; gives the scalar that training would minimize, on a batch of your
+        choice. The audit calls ``backward()``.
     steps : int, at least 1, default 3
-        Steps to take at least; as long as a step wakes another parameter, one more follows.
+        Steps to take at least; as long as a step wakes another parameter, one more follows, and
+        where a draw or a router may leave something out, up to twenty more before it is called
+        dead.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     Raises
     ------
     TypeError
-        If ``steps`` is not an int.
+        If ``steps`` is not an int, the model no module, or the loss no function of the model alone.
     ValueError
         If the model has no parameters, or none that is trained, or one without numbers (lazy, or on
         the meta device); if ``steps`` is below 1; if the loss or a gradient is not a finite scalar,
@@ -67,10 +67,12 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     (or of 1, if it is zero). Gradients count as equal if they differ by rounding only, and if that
     is more than chance: units with few numbers, or in a coarse dtype, are often equal by chance.
     In single and double precision a parameter's first gradient counts as zero if it is what
-    rounding leaves of terms that cancel: if it is below a hundred times the rounding of the loss,
-    and a change of the last two thirds of the digits of every number of the backward pass changes
-    it by its own size.
-    Nothing that :func:`torch.compile` made is compiled again: the copy runs as plain PyTorch.
+    rounding leaves of terms that cancel: if it is below a hundred times the rounding of the loss or
+    of the largest gradient, and a change of the last two thirds of the digits of every number of
+    the backward pass changes it by its own size.
+    Beside the weights and their gradients it needs one copy of the weights, to put them back.
+    Nothing that :func:`torch.compile` made is compiled again: the model runs as plain PyTorch. A
+    model that was made in inference mode is copied, for nobody may change it.
 
     Examples
     --------
@@ -91,139 +93,298 @@ def audit(model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int =
     >>> audit(MLP([2, 16, 2]), loss).faults
     ()
     """
+    _check_steps(steps)
+    _check_arguments(model, loss)
+    model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
+    _check(model)
+    with torch.inference_mode(False):  # so gradients are on
+        if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
+            model = deepcopy(model)  # nobody may change what was made in inference mode
+        with _plainly(), kept(model):
+            return _Run(model, loss).audit(steps)
+
+
+class _Run:
+    """The steps of an audit on a model, and what they show of its parameters."""
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        self.model, self.loss = model, loss
+        self.step = 0
+        self.watched: list[Watched] = []
+        self.random = self.chooses = False
+
+    def audit(self, steps: int) -> Audit:
+        """Take the steps, more of them while they bring news, and say what was found."""
+        while True:
+            self.take(last=self.step + 1 >= steps)
+            news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
+            if self.step >= steps and not news and not self.doubtful(steps):
+                break
+        moving = any(w.wakes for w in self.watched)
+        return Audit(tuple(w.finding(moving) for w in self.watched), self.step)
+
+    def doubtful(self, steps: int) -> bool:
+        """Whether another draw, or another choice of a router, may reach what seems dead."""
+        may_change = (self.random or self.chooses) and any(w.wakes for w in self.watched)
+        more = self.step < steps + MORE
+        return (may_change or self.random) and more and any(w.seems_dead() for w in self.watched)
+
+    def take(self, *, last: bool) -> None:
+        """Take a step: the loss, its gradients, and what they say."""
+        self.step += 1
+        for p in self.model.parameters():
+            p.grad = None
+        caches = _graphs_held(self.model)
+        value = self.value()
+        nodes = walk(value)
+        if self.step == 1:
+            self.begin(value, nodes)
+        trained = [w for w in self.watched if w.trained]
+        asleep = any(w.wakes is None for w in trained)
+        twins = last and any(w.may_be_twins() for w in trained)
+        with _gradients_of_others_kept(self.model, nodes):
+            value.backward(retain_graph=asleep or twins)
+        slopes = self.slopes(trained)
+        self.drop_rounding(value, nodes, slopes)
+        for w, slope in slopes.items():
+            w.learn(slope, self.step)
+            w.parameter.grad = None
+        slopes.clear()
+        if twins:
+            self.ask_for_something_else(value, [w for w in trained if w.may_be_twins()])
+        _forget(caches)
+
+    def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
+        """Look at the parameters as they start."""
+        used = uses(value, nodes)
+        self.chooses = used.chooses
+        names: dict[int, list[str]] = {}
+        for name, p in self.model.named_parameters(remove_duplicate=False):
+            names.setdefault(id(p), []).append(name)
+        owners = {
+            id(p): (module, own)
+            for module in self.model.modules()
+            for own, p in module._parameters.items()
+        }
+        watched = {
+            key: Watched(names[key], *owners[key], used) for key in map(id, self.model.parameters())
+        }
+        for w in watched.values():
+            weight = watched.get(id(getattr(w.module, w.own.replace("bias", "weight"), None)))
+            if weight and weight is not w and weight.units == w.parameter.numel():
+                w.join(weight)
+        for one, other in used.biases.items():
+            weight, bias = watched.get(one), watched.get(other)
+            if weight and bias and not bias.weight and weight.units == bias.parameter.numel():
+                bias.join(weight)
+        self.watched = list(watched.values())
+
+    def value(self) -> Tensor:
+        """Return the loss, or say what is wrong with it."""
+        states = _random_states() if self.step == 1 else None
+        try:
+            value = self.loss(self.model)
+        except StopIteration as stop:
+            raise ValueError(
+                f"the loss ran out of batches at step {self.step}: give the same batch at every "
+                "step, or use itertools.cycle"
+            ) from stop
+        if states is not None:
+            self.random = states != _random_states()
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise ValueError(_no_number(value))
+        if any(p.grad is not None for p in self.model.parameters()):
+            raise ValueError(
+                "the loss calls backward(): return its value, for the audit calls backward() itself"
+            )
+        if not value.isfinite():
+            raise ValueError(
+                f"the loss is {value.item()} at step {self.step}: "
+                f"{self.first_not_finite()}mend the batch or the scale of the start"
+            )
+        if not value.requires_grad:
+            raise ValueError(NO_PATH)
+        return value
+
+    def first_not_finite(self) -> str:
+        """Say which module is the first to give a number that is not finite."""
+        found: list[str] = []
+        names = {module: name for name, module in self.model.named_modules()}
+
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and not _finite(output) and _finite(inputs):
+                found.append(f"{names.get(module) or 'the model'} ({type(module).__name__})")
+
+        hook = nn.modules.module.register_module_forward_hook(look)
+        try:
+            with torch.no_grad():
+                self.loss(self.model)
+        except Exception:  # what it says here is said again by the next step
+            return ""
+        finally:
+            hook.remove()
+        return (
+            f"{found[0]} is the first module to give a number that is not finite; " if found else ""
+        )
+
+    def slopes(self, trained: Iterable[Watched]) -> dict[Watched, Slope]:
+        """Return the gradients of the parameters that have one."""
+        slopes: dict[Watched, Slope] = {}
+        for w in trained:
+            if w.parameter.grad is None:
+                w.missed |= self.step == 1
+                continue
+            w.used = True
+            slopes[w] = w.look(w.parameter.grad)
+            if not math.isfinite(slopes[w].steepest):
+                raise ValueError(
+                    f"the gradient of {w.name} is not finite at step {self.step}: "
+                    "mend the batch or the scale of the start"
+                )
+        if not slopes:
+            raise ValueError(NO_PATH)
+        return slopes
+
+    def drop_rounding(
+        self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
+    ) -> None:
+        """Take out the first gradients that are what rounding leaves of terms that cancel."""
+        large = 100 * max(abs(value.item()), *(s.steepest for s in slopes.values()))
+        asked = []
+        for w, slope in slopes.items():
+            eps = torch.finfo(slope.rows.dtype).eps
+            if w.wakes is None and eps < 1e-6 and w.noise < slope.steepest <= eps * large:
+                asked.append(w)
+        if asked:
+            others = disturbed(value, nodes, [w.parameter for w in asked])
+            for w, other in zip(asked, others, strict=True):
+                if other is not None and w.parameter.grad is not None:
+                    difference = w.rows(other) - w.rows(w.parameter.grad.to_dense())
+                    w.noise = Slope(difference, difference, None).steepest
+        for w, slope in list(slopes.items()):
+            if w.wakes is None and 0 < slope.steepest <= w.noise:
+                w.rounding = w.rounding or self.step
+                w.parameter.grad = None
+                del slopes[w]
+
+    def ask_for_something_else(self, value: Tensor, asked: Sequence[Watched]) -> None:
+        """Part the units that are equal only because this batch asks the same of them."""
+        others = with_other_targets(value, [w.parameter for w in asked])
+        for w, other in zip(asked, others, strict=True):
+            if other is not None:
+                w.split(w.look(other))
+
+
+#: What is said of a loss that no parameter has a part in.
+NO_PATH = (
+    "the loss does not depend on the model: compute it from the model that it is given, "
+    "with gradients on; if the model works on another one, audit a module that holds both"
+)
+
+
+def _no_number(value: Any) -> str:
+    """Say what came in place of a loss, and what to return."""
+    expected = "the loss must be a tensor with one number, got "
+    if isinstance(value, Tensor):
+        return f"{expected}{tuple(value.shape)}: take its mean"
+    kind = type(value).__name__
+    if isinstance(getattr(value, "loss", None), Tensor):
+        return f"{expected}{kind}: return its .loss"
+    if isinstance(value, dict):
+        keys = ", ".join(map(repr, list(value)[:5]))
+        return f"{expected}{kind} with {keys}: return the entry that is the loss"
+    if isinstance(value, tuple | list):
+        return f"{expected}{kind} of {len(value)}: return the entry that is the loss, such as [0]"
+    if isinstance(value, int | float):
+        return f"{expected}{kind}: return the tensor itself, without .item() or float()"
+    return f"{expected}{kind}: return the loss that training would minimize"
+
+
+def _finite(value: Any) -> bool:
+    """Whether all numbers in a tensor, or in a collection of tensors, are finite."""
+    if isinstance(value, Tensor):
+        return not value.is_floating_point() or bool(value.isfinite().all())
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, tuple | list) else True
+
+
+def _random_states() -> tuple[Any, ...]:
+    """Return what a draw changes: the states of Python, NumPy and PyTorch."""
+    numpy = np.random.get_state()  # noqa: NPY002, what others may use
+    states = [torch.get_rng_state().numpy().tobytes()]
+    if torch.accelerator.is_available():
+        module = torch.get_device_module()
+        states += [module.get_rng_state(d).numpy().tobytes() for d in range(module.device_count())]
+    return random.getstate(), str(numpy), *states
+
+
+def _graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:
+    """Return what modules hold in place of tensors that a call may leave behind with their graph.
+
+    A graph is walked once; what a call keeps for the next, such as the biases of an attention in
+    eval mode, must not lead back into a graph that is gone.
+    """
+    places: list[tuple[dict[Any, Any], Any, Any]] = []
+    for module in model.modules():
+        for held in (module.__dict__, *module.__dict__.values()):
+            if type(held) is dict:
+                places.append((held, dict(held), None))
+    return places
+
+
+def _forget(places: Iterable[tuple[dict[Any, Any], Any, Any]]) -> None:
+    """Take out the tensors with a graph that were put there since."""
+    for held, then, _ in places:
+        for key, now in list(held.items()):
+            if isinstance(now, Tensor) and now.grad_fn is not None and now is not then.get(key):
+                if key in then:
+                    held[key] = then[key]
+                else:
+                    del held[key]
+
+
+@contextmanager
+def _gradients_of_others_kept(model: nn.Module, nodes: Iterable[Node]) -> Iterator[None]:
+    """Leave the gradients of tensors that are no parameters of the model as they were."""
+    own = set(map(id, model.parameters()))
+    others = [(t, t.grad) for t in leaves(nodes) if id(t) not in own]
+    for tensor, _ in others:
+        tensor.grad = None
+    try:
+        yield
+    finally:
+        for tensor, gradient in others:
+            tensor.grad = gradient
+
+
+def _check_steps(steps: int) -> None:
     if not isinstance(steps, int) or isinstance(steps, bool):
         raise TypeError(f"steps must be an int, got {steps!r}: 3 is enough for most networks")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}: 3 is enough for most networks")
-    model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
-    _check(model)
-    with _random_state_kept(), _plainly(), torch.inference_mode(False):  # so gradients are on
-        copy = deepcopy(model)
-        layers = _layers(copy)
-        trained = [layer for layer in layers if layer.parameter.requires_grad]
-        for step in count(1):
-            for layer, gradient in _gradients(copy, loss, trained, step):
-                layer.learn(gradient, step)
-            new = {s for layer in trained for s in (layer.wakes, layer.rounding)}
-            if step >= steps and step not in new:
-                break
-    moving = any(layer.wakes for layer in trained)
-    return Audit(tuple(layer.finding(moving) for layer in layers), step)
 
 
-class _Probe:
-    """A parameter on its way through the steps, seen as units: one for each output."""
-
-    def __init__(self, name: str, module: nn.Module, own: str) -> None:
-        self.name, self.module, self.own = name, module, own
-        self.turned = type(module).__name__ == "Conv1D"  # GPT-2's layer, in transformers
-        self.parameter: Tensor = getattr(module, own)
-        self.weight: _Probe | None = None  # of a bias, the weights of the same units
-        rows = self.rows(self.parameter)
-        self.group = groups_of_equal(rows)
-        self.distinct = len(self.group.unique())
-        _, inverse, size = self.group.unique(return_inverse=True, return_counts=True)
-        self.watched = ((size[inverse] > 1) | (self.group == 0)).nonzero().flatten()
-        self.zero = ~rows[self.watched].any(1)  # of the units to watch, as what follows
-        self.moved = torch.zeros_like(self.zero)
-        self.group = inverse[self.watched]
-        self.units = len(rows)
-        self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1) or 1.0
-        self.wakes: int | None = None
-        self.used = False
-        self.rounding: int | None = None  # its first step with a gradient that is rounding
-        self.noise = 0.0  # as large a gradient can be made of rounding
-        self.output = False
-
-    def rows(self, t: Tensor) -> Tensor:
-        """Return a matrix with a row for each unit."""
-        t = t.detach()
-        if t.is_complex():
-            t = torch.view_as_real(t)
-        if not t.is_floating_point():
-            t = t.float()  # the integers of a frozen, quantized weight
-        if t.ndim > 1 and isinstance(self.module, _ConvTransposeNd):
-            t = t.unflatten(0, (self.module.groups, -1)).transpose(1, 2).flatten(0, 1)
-        elif t.ndim == 2 and self.turned:
-            t = t.T
-        if t.ndim > 2 and not isinstance(self.module, LAYERS):
-            t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
-        return t.reshape(len(t), math.prod(t.shape[1:])) if t.ndim else t.reshape(1, 1)
-
-    def join(self, weight: "_Probe") -> None:
-        """Join a bias to the weights of its units: twins are equal in both."""
-        self.weight = weight
-        mine = groups_of_equal(self.rows(self.parameter))[weight.watched]
-        pairs = torch.stack([weight.group, mine], 1)
-        weight.group = pairs.unique(dim=0, return_inverse=True)[1]
-
-    @torch.no_grad()
-    def learn(self, gradient: Tensor, step: int) -> None:
-        """Take in what a gradient says, and move against it.
-
-        The steepest number moves by a hundredth of the parameter's root mean square at most; as no
-        step is as long as another, none undoes another.
-        """
-        self.used = True
-        steepest = _steepest(gradient)
-        if not math.isfinite(steepest):
-            raise ValueError(
-                f"the gradient of {self.name} is not finite at step {step}: "
-                "mend the batch or the scale of the start"
-            )
-        if not steepest:
-            return
-        self.wakes = self.wakes or step
-        if len(self.watched):
-            rows = self.rows(gradient)[self.watched]
-            self.moved |= rows.any(1)
-            self.group = split_groups(self.group, rows)
-        self.parameter.sub_(gradient / steepest, alpha=0.01 * self.size * step / (step + 1))
-
-    def act_as(self) -> int:
-        """Return as how many units the units learn."""
-        if self.weight is not None:
-            return self.weight.act_as()
-        if self.output or self.parameter.ndim < 2:  # one number a unit is too little to go by
-            return self.units
-        members = self.group[self.moved]
-        return self.units - len(members) + len(members.unique())
-
-    def finding(self, moving: bool) -> Finding:
-        """Say what was seen, in a network of which something moves, or nothing."""
-        act_as = self.act_as()
-        asleep = int((self.zero & ~self.moved).sum())
-        if self.parameter.ndim < 2 or not (self.turned or isinstance(self.module, LAYERS)):
-            asleep = 0  # a token or a position may be missing, a bias may be out of reach
-        if not self.parameter.requires_grad:
-            kind = "frozen"
-        elif not self.used:
-            kind = "not used by this loss"
-        elif not self.parameter.numel():
-            kind = "fine"
-        elif asleep or (self.wakes is None and not (self.rounding and moving)):
-            kind = "dead"
-        elif act_as < self.units:
-            kind = "twins"
-        elif self.wakes is None:
-            kind = "not used by this loss"  # such as the bias of a key, or one before a BatchNorm
-        elif self.wakes > 1 or (
-            len(self.zero) == self.units and self.zero.all() and "bias" not in self.own
-        ):
-            kind = "zero on purpose"
-        else:
-            kind = "fine"
-        return Finding(
-            name=self.name,
-            shape=tuple(self.parameter.shape),
-            wakes=self.wakes,
-            units=self.units,
-            distinct=self.distinct,
-            distinct_after=len(groups_of_equal(self.rows(self.parameter)).unique()),
-            act_as=act_as,
-            dead=self.units if self.wakes is None else asleep,
-            kind=kind,
-        )
+def _check_arguments(model: Any, loss: Any) -> None:
+    """Say what came in place of a model, or of a function of it."""
+    write = "write `lambda model: criterion(model(x), y)`"
+    if not isinstance(model, nn.Module):
+        if isinstance(loss, nn.Module) and callable(model):
+            raise TypeError("the model comes first, then the loss: write audit(model, loss)")
+        raise TypeError(f"the model must be an nn.Module, got {type(model).__name__}")
+    if isinstance(loss, Tensor):
+        raise TypeError(f"the loss must be a function of the model, got its value: {write}")
+    if not callable(loss):
+        raise TypeError(f"the loss must be a function, got {type(loss).__name__}: {write}")
+    if isinstance(loss, nn.modules.loss._Loss):
+        name = type(loss).__name__
+        raise TypeError(f"the loss must be a function of the model, got {name}: {write}")
+    try:
+        inspect.signature(loss).bind(model)
+    except ValueError:
+        return  # a function of C, which does not say what it takes
+    except TypeError as error:
+        raise TypeError(f"the loss is called with the model alone ({error}): {write}") from None
 
 
 def _check(model: nn.Module) -> None:
@@ -240,160 +401,10 @@ def _check(model: nn.Module) -> None:
                 f"{name} is on the meta device: move the model with to_empty, then start it"
             )
     if not any(p.requires_grad for p in parameters.values()):
-        raise ValueError("every parameter is frozen: set requires_grad on those that train")
-
-
-def _layers(model: nn.Module) -> list[_Probe]:
-    """Return the model's parameters, each bias joined to its weights."""
-    owners = {
-        id(p): (module, own) for module in model.modules() for own, p in module._parameters.items()
-    }
-    layers = {id(p): _Probe(name, *owners[id(p)]) for name, p in model.named_parameters()}
-    for layer in layers.values():
-        weight = getattr(layer.module, layer.own.replace("bias", "weight"), None)
-        partner = layers.get(id(weight))
-        if partner and partner is not layer and len(partner.group) == layer.parameter.numel():
-            layer.join(partner)
-    return list(layers.values())
-
-
-def _gradients(
-    model: nn.Module, loss: Callable[[nn.Module], Tensor], layers: Sequence[_Probe], step: int
-) -> Iterator[tuple[_Probe, Tensor]]:
-    """Give the parameters that the loss uses, each with its gradient."""
-    value = loss(model)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"the loss must be a tensor with one number, got {got}: take its mean")
-    if not value.isfinite():
         raise ValueError(
-            f"the loss is {value.item()} at step {step}: mend the batch or the scale of the start"
+            "every parameter is frozen: set requires_grad on those that train, or audit the module "
+            "that holds them"
         )
-    gradients: Sequence[Tensor | None] = [None]
-    if value.requires_grad:
-        parameters = [layer.parameter for layer in layers]
-        value = value.reshape(())
-        gradients = torch.autograd.grad(value, parameters, allow_unused=True, retain_graph=True)
-    if all(g is None for g in gradients):
-        raise ValueError(
-            "the loss does not depend on the model: compute it from the model that it is given, "
-            "with gradients on"
-        )
-    if step == 1:
-        outputs = _outputs(value)
-        for layer in layers:
-            layer.output = id(layer.parameter) in outputs
-    found = [
-        (layer, g.to_dense() if g.is_sparse else g)
-        for layer, g in zip(layers, gradients, strict=True)
-        if g is not None
-    ]
-    tiny = 100 * abs(value.item())  # in units of the precision; more than this is no rounding
-    new = [
-        n
-        for n, (layer, g) in enumerate(found)
-        if layer.wakes is None
-        and (eps := torch.finfo(g.dtype).eps) < 1e-6
-        and layer.noise < _steepest(g) <= eps * tiny
-    ]
-    for n, other in zip(new, _disturbed(value, [found[n][0].parameter for n in new]), strict=True):
-        layer, g = found[n]
-        layer.noise = _steepest(other - g)
-    for n, (layer, g) in enumerate(found):
-        if layer.wakes is None and 0 < _steepest(g) <= layer.noise:
-            layer.rounding = layer.rounding or step
-            found[n] = layer, torch.zeros_like(g)
-    yield from found
-
-
-def _disturbed(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return the gradients that come of changing every number of the backward pass a little.
-
-    Those of one operation are changed more in one direction than in the other, as rounding changes
-    them: the changes of many terms must not cancel.
-    """
-    if not parameters:
-        return ()
-    change = max(torch.finfo(p.dtype).eps for p in parameters) ** (2 / 3)
-    noises: dict[tuple[torch.Size, torch.dtype, torch.device], Tensor] = {}
-
-    def disturb(seed: int, gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        lean = random.Random(seed).uniform(-1, 2)
-        found = list(gradients)
-        for n, g in enumerate(gradients):
-            if g is not None and (g.is_floating_point() or g.is_complex()) and not g.is_sparse:
-                kind = (g.shape, g.dtype, g.device)
-                if kind not in noises:
-                    generator = torch.Generator(g.device).manual_seed(0)
-                    noises[kind] = torch.rand(
-                        g.shape, generator=generator, device=g.device, dtype=g.dtype
-                    )
-                found[n] = g + change * g.abs() * (noises[kind] - lean)
-        return tuple(found)
-
-    nodes: dict[Node, int] = {}
-    ahead = [loss.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is not None and node not in nodes:
-            nodes[node] = len(nodes)
-            ahead += [before for before, _ in node.next_functions]
-    hooks = [node.register_prehook(partial(disturb, seed)) for node, seed in nodes.items()]
-    try:
-        gradients = torch.autograd.grad(loss, parameters)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [g.to_dense() if g.is_sparse else g for g in gradients]
-
-
-def _steepest(gradient: Tensor) -> float:
-    """Return the largest number of a gradient, without its sign."""
-    if not gradient.numel():
-        return 0.0
-    numbers = torch.view_as_real(gradient) if gradient.is_complex() else gradient
-    return max(abs(float(end)) for end in numbers.aminmax())
-
-
-def _outputs(loss: Tensor) -> set[int]:
-    """Return the ids of the weights whose units are outputs: no other weight stands behind them.
-
-    Targets tell outputs apart, though those that a batch lacks have equal gradients.
-    """
-    found: set[int] = set()
-    seen: set[Node] = set()
-    ahead = [loss.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        inputs = [before for before, _ in node.next_functions]
-        weights = [w for w in map(_viewed, inputs) if w is not None and w.ndim > 1]
-        found.update(map(id, weights))
-        if not weights:
-            ahead += inputs
-    return found
-
-
-def _viewed(node: Node | None) -> Tensor | None:
-    """Return the parameter that a node of the graph gives a view of, if it does."""
-    while node is not None and node.name().partition("Backward")[0] in VIEWS:
-        node = node.next_functions[0][0]
-    found = getattr(node, "variable", None)
-    return found if isinstance(found, Tensor) else None
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Leave the random states of torch, NumPy and Python as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002, what others may use
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
 
 
 def _plainly() -> AbstractContextManager[object]:
@@ -404,9 +415,7 @@ def _plainly() -> AbstractContextManager[object]:
     return plainly
 
 
-def assert_trainable(
-    model: nn.Module, loss: Callable[[nn.Module], Tensor], *, steps: int = 3
-) -> None:
+def assert_trainable(model: nn.Module, loss: Loss, *, steps: int = 3) -> None:
     """Raise if :func:`audit` finds a parameter that is dead, or units that are twins.
 
     Parameters

@@ -44,6 +44,26 @@ KINDS: Mapping[str, Kind] = {
         "symmetry",
         lambda f: f"{f.units} units act as {f.act_as}",
     ),
+    "shared memory": Kind(
+        True,
+        "its numbers share one place in memory, so a step raises: clone() it",
+        "check-your-network",
+    ),
+    "out of scale": Kind(
+        False, "its weights or its gradients are far from any usual size", "why-the-start-matters"
+    ),
+    "unreached": Kind(
+        False,
+        "units that this batch never reaches: off, or chosen by no sample",
+        "check-your-network",
+        lambda f: f"{f.unreached} of {f.units} units",
+    ),
+    "left out": Kind(
+        False,
+        "a draw or a choice left it out of the first step",
+        "check-your-network",
+        lambda f: f"wakes at step {f.wakes}",
+    ),
     "zero on purpose": Kind(
         False, "it wakes by itself", "zero-on-purpose", lambda f: f"wakes at step {f.wakes}"
     ),

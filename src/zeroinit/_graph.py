@@ -1,0 +1,248 @@
+"""Read autograd's graph of a loss: what its parameters are used for, and other backward passes."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+#: The operations of autograd that turn, cut or cast a weight, and compute nothing.
+VIEWS = frozenset(
+    {"Clone", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split", "Squeeze", "T"}
+    | {"ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View"}
+)
+#: Those of them that change places of rows and columns.
+TURNS = frozenset({"T", "Transpose", "Permute"})
+#: The operations that multiply by a matrix, so that each of their outputs is a unit.
+PRODUCTS = frozenset(
+    {"Addmm", "Mm", "Bmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Dot", "Convolution", "Linear"}
+    | {"Trilinear", "ConvolutionOverrideable", "MkldnnConvolution", "CudnnConvolution"}
+)
+#: The operations that take rows of a table, by numbers that come with the batch.
+LOOKUPS = frozenset({"Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather"})
+#: The operations that pass on an error or, where they are off or at their end, nothing.
+GATES = frozenset(
+    {"Relu", "Threshold", "Clamp", "ClampMin", "ClampMax", "Hardtanh", "Hardsigmoid", "Hardswish"}
+    | {"Where", "Maximum", "Minimum", "Round", "Floor", "Ceil", "Sign", "Trunc"}
+)
+#: The operations after which a choice among parts of the network may be another at the next step.
+CHOICES = frozenset({"Topk", "Sort", "Kthvalue", "Max", "Min"})
+
+Hook = Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]]
+
+
+def operation(node: Node) -> str:
+    """Return the name of the operation whose gradient a node computes."""
+    return node.name().rpartition("::")[2].partition("Backward")[0]
+
+
+def before(node: Node) -> list[Node]:
+    """Return the nodes that gave the operation its inputs."""
+    return [n for n, _ in node.next_functions if n is not None]
+
+
+def walk(loss: Tensor) -> list[Node]:
+    """Return every node of a graph once, each some time after one that leads to it."""
+    seen: dict[Node, None] = {}
+    ahead = [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen[node] = None
+            ahead += [n for n, _ in node.next_functions]
+    return list(seen)
+
+
+def leaves(nodes: Iterable[Node]) -> Iterator[Tensor]:
+    """Give the tensors whose gradients a backward pass adds up."""
+    for node in nodes:
+        found = getattr(node, "variable", None)
+        if isinstance(found, Tensor):
+            yield found
+
+
+@dataclass
+class Uses:
+    """What the loss uses its parameters for, by their ids.
+
+    ``outputs`` are weights whose units are outputs of the network, with nothing between them and
+    the loss that may be off; ``gated`` those with such an operation in between. ``turned`` have
+    a column for each output, ``tables`` a row for each token, and ``biases`` names the bias that is
+    added to what a weight gives.
+    """
+
+    outputs: set[int] = field(default_factory=set)
+    gated: set[int] = field(default_factory=set)
+    turned: set[int] = field(default_factory=set)
+    tables: set[int] = field(default_factory=set)
+    biases: dict[int, int] = field(default_factory=dict)
+    chooses: bool = False
+
+
+def uses(loss: Tensor, nodes: Iterable[Node]) -> Uses:
+    """Return what a loss uses its parameters for."""
+    found = Uses()
+    found.outputs = _outputs(loss, through_gates=False)
+    found.gated = _outputs(loss, through_gates=True) - found.outputs
+    for node in nodes:
+        name = operation(node)
+        found.chooses |= name in CHOICES
+        if name in LOOKUPS:
+            table, _ = viewed(node.next_functions[0][0])
+            if table is not None and not _alike_in_all(node):
+                found.tables.add(id(table))
+        elif name in ("Addmm", "Mm"):
+            weight, turns = viewed(node.next_functions[-1][0])
+            if weight is not None and weight.ndim in (2, 3):
+                if turns % 2 == 0:
+                    found.turned.add(id(weight))
+                if name == "Addmm":
+                    _join(found, weight, node.next_functions[0][0])
+        elif name == "Add":
+            for one, other in (node.next_functions, node.next_functions[::-1]):
+                product = one[0]
+                while product is not None and operation(product) in VIEWS:
+                    product = product.next_functions[0][0]
+                if product is not None and operation(product) == "Mm":
+                    weight, _ = viewed(product.next_functions[-1][0])
+                    if weight is not None:
+                        _join(found, weight, other[0])
+    return found
+
+
+def _join(found: Uses, weight: Tensor, node: Node | None) -> None:
+    bias, _ = viewed(node)
+    if bias is not None and bias.ndim == 1:
+        found.biases[id(weight)] = id(bias)
+
+
+def _alike_in_all(lookup: Node) -> bool:
+    """Whether every sample looks up the same rows, as those of a prefix: they are no tokens."""
+    rows = getattr(lookup, "_saved_indices", None)
+    if operation(lookup) != "Embedding" or not isinstance(rows, Tensor):
+        return False
+    return rows.ndim > 1 and len(rows) > 1 and bool((rows == rows[:1]).all())
+
+
+def _outputs(loss: Tensor, *, through_gates: bool) -> set[int]:
+    """Return the ids of the weights whose units are outputs: no product stands behind them.
+
+    Targets tell outputs apart, though those that a batch lacks have equal gradients.
+    """
+    found: set[int] = set()
+    seen: set[Node] = set()
+    ahead = [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen or (operation(node) in GATES and not through_gates):
+            continue
+        seen.add(node)
+        inputs = before(node)
+        weights = [w for w in (viewed(n)[0] for n in inputs) if w is not None and w.ndim > 1]
+        found.update(map(id, weights))
+        if not weights and operation(node) not in PRODUCTS:
+            ahead += inputs
+    return found
+
+
+def viewed(node: Node | None) -> tuple[Tensor | None, int]:
+    """Return the parameter that a node gives a view of, if it does, and how often it is turned."""
+    turns = 0
+    while node is not None and (name := operation(node)) in VIEWS:
+        turns += name in TURNS
+        node = node.next_functions[0][0]
+    found = getattr(node, "variable", None)
+    return (found if isinstance(found, Tensor) else None), turns
+
+
+def gradients_again(
+    loss: Tensor, parameters: Sequence[Tensor], hooks: Mapping[Node, Hook]
+) -> Sequence[Tensor | None]:
+    """Return the gradients of a backward pass that hooks change on its way."""
+    handles = [node.register_prehook(hook) for node, hook in hooks.items()]
+    try:
+        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if "heckpoint" not in str(error):
+            raise
+        return [None] * len(parameters)  # a reentrant checkpoint, which serves backward() only
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [g.to_dense() if g is not None and g.is_sparse else g for g in found]
+
+
+def disturbed(
+    loss: Tensor, nodes: Sequence[Node], parameters: Sequence[Tensor]
+) -> Sequence[Tensor | None]:
+    """Return the gradients that come of changing every number of the backward pass a little.
+
+    Those of one operation are changed more in one direction than in the other, as rounding changes
+    them: the changes of many terms must not cancel.
+    """
+    change = max(torch.finfo(p.dtype).eps for p in parameters) ** (2 / 3)
+    draw = _Noise()
+
+    def disturb(seed: int, gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        lean = random.Random(seed).uniform(-1, 2)
+        return tuple(
+            g if not _dense(g) else g + change * g.abs() * (draw(g) - lean) for g in gradients
+        )
+
+    hooks = {node: partial(disturb, seed) for seed, node in enumerate(nodes)}
+    return gradients_again(loss, parameters, hooks)
+
+
+def with_other_targets(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """Return the gradients of a loss that asks something else of every output of every sample.
+
+    Random numbers are added to the first gradient, from the loss, that has several axes. Units
+    that are equal only because the batch asks the same of them are equal no more.
+    """
+    draw = _Noise()
+
+    def change(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        return tuple(
+            g if not _dense(g) else g + (float(g.abs().max()) or 1.0) * draw(g) for g in gradients
+        )
+
+    return gradients_again(loss, parameters, dict.fromkeys(_first_of_several_axes(loss), change))
+
+
+def _first_of_several_axes(loss: Tensor) -> list[Node]:
+    found: list[Node] = []
+    seen: set[Node] = set()
+    ahead = [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if operation(node) in PRODUCTS or any(len(m.shape) > 1 for m in node._input_metadata):
+            found.append(node)
+        else:
+            ahead += before(node)
+    return found
+
+
+class _Noise:
+    """The same random numbers, from 0 to 1, for all tensors of one shape."""
+
+    def __init__(self) -> None:
+        self.drawn: dict[tuple[torch.Size, torch.dtype, torch.device], Tensor] = {}
+
+    def __call__(self, like: Tensor) -> Tensor:
+        kind = (like.shape, like.dtype, like.device)
+        if kind not in self.drawn:
+            generator = torch.Generator(like.device).manual_seed(0)
+            self.drawn[kind] = torch.rand(
+                like.shape, generator=generator, device=like.device, dtype=like.dtype
+            )
+        return self.drawn[kind]
+
+
+def _dense(g: Tensor | None) -> bool:
+    return g is not None and (g.is_floating_point() or g.is_complex()) and not g.is_sparse

@@ -1,0 +1,155 @@
+"""Keep a model, and the random states, as they are, whatever is done to them in between."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: Longer lists and dicts are kept, but not what they hold: they are data, and no part of a model.
+LONG = 1000
+
+
+@contextmanager
+def kept(model: nn.Module) -> Iterator[Callable[[], None]]:
+    """Leave a model and the random states as they were, bit for bit, also after an error.
+
+    It keeps the parameters and buffers, their gradients and whether they have one, and the
+    attributes of every module, with the tensors, arrays and generators in their lists and dicts.
+    It gives a function that puts all of it back, to be called in between.
+    """
+    back: list[Callable[[], None]] = []
+    _keep_random_states(model, back)
+    seen: dict[int, Any] = {}
+    for own in (*model.parameters(), *model.buffers(), *model.modules()):
+        _keep(own, back, seen)
+
+    def restore() -> None:
+        for put in back:
+            put()
+
+    try:
+        yield restore
+    finally:
+        _whatever_comes(restore)
+
+
+def _whatever_comes(restore: Callable[[], None]) -> None:
+    """Restore to the end: after Ctrl-C from the beginning, and raise it then."""
+    stopped: KeyboardInterrupt | None = None
+    while True:
+        try:
+            restore()
+        except KeyboardInterrupt as stop:
+            stopped = stop
+        else:
+            break
+    if stopped is not None:
+        raise stopped
+
+
+def _keep(value: Any, back: list[Callable[[], None]], seen: dict[int, Any]) -> None:
+    """Append what puts back a value, and what it holds."""
+    if id(value) in seen:
+        return
+    seen[id(value)] = value  # held, so that no other gets its id
+    inside: list[Any] = []
+    if isinstance(value, Tensor):
+        back.append(_tensor(value))
+    elif isinstance(value, nn.Module):
+        inside = [value.__dict__]
+    elif isinstance(value, dict):
+        back.append(_items(value, dict(value), value.update))
+        inside = list(value.values())
+    elif isinstance(value, list | deque):
+        back.append(_items(value, list(value), value.extend))
+        inside = list(value)
+    elif isinstance(value, set):
+        back.append(_items(value, set(value), value.update))
+    elif isinstance(value, tuple):
+        inside = list(value)
+    elif isinstance(value, np.ndarray) and value.flags.writeable:
+        back.append(_call(np.copyto, value, value.copy()))
+    elif isinstance(value, torch.Generator):
+        back.append(_call(value.set_state, value.get_state()))
+    elif isinstance(value, random.Random):
+        back.append(_call(value.setstate, value.getstate()))
+    elif isinstance(value, np.random.Generator):
+        back.append(_call(setattr, value.bit_generator, "state", value.bit_generator.state))
+    for part in inside if len(inside) <= LONG else ():
+        _keep(part, back, seen)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
+    return lambda: function(*arguments)
+
+
+def _items(container: Any, items: Any, fill: Callable[[Any], Any]) -> Callable[[], None]:
+    """Return what gives a dict, list or set its items back, if they have changed."""
+
+    def put() -> None:
+        now = list(container.items() if isinstance(container, dict) else container)
+        then = list(items.items() if isinstance(items, dict) else items)
+        if len(now) != len(then) or any(
+            (a[0] is not b[0] or a[1] is not b[1]) if isinstance(container, dict) else a is not b
+            for a, b in zip(now, then, strict=True)
+        ):
+            container.clear()
+            fill(items)
+
+    return put
+
+
+def _tensor(tensor: Tensor) -> Callable[[], None]:
+    """Return what puts a tensor back to its place in memory, with its numbers and its gradient.
+
+    Its version stays as it is: a graph that holds it from before can still be walked.
+    """
+    if not tensor.is_leaf:
+        return lambda: None  # a result of an earlier call, which nobody changes in place
+    asked, gradient, data = tensor.requires_grad, tensor.grad, tensor.data
+    try:
+        numbers = data.clone() if writable(tensor) else None
+    except (NotImplementedError, RuntimeError):
+        numbers = None  # a format that nobody can write to either
+
+    def put() -> None:
+        if _place(tensor.data) != _place(data):
+            tensor.data = data
+        if numbers is not None:
+            data.copy_(numbers)
+        if tensor.requires_grad != asked:
+            tensor.requires_grad_(asked)
+        tensor.grad = gradient
+
+    return put
+
+
+def _place(tensor: Tensor) -> tuple[int, torch.Size, torch.dtype]:
+    """Return what tells a place in memory from another; of several parts, the shape."""
+    try:
+        return tensor.data_ptr(), tensor.shape, tensor.dtype
+    except (NotImplementedError, RuntimeError):
+        return 0, tensor.shape, tensor.dtype
+
+
+def writable(tensor: Tensor) -> bool:
+    """Whether each number of a tensor has a place in memory of its own."""
+    return tensor.layout is not torch.strided or not any(
+        size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+
+
+def _keep_random_states(model: nn.Module, back: list[Callable[[], None]]) -> None:
+    """Keep the states of Python, NumPy and PyTorch, the last on all devices of the model too."""
+    back.append(_call(random.setstate, random.getstate()))
+    back.append(_call(np.random.set_state, np.random.get_state()))  # noqa: NPY002, others use it
+    back.append(_call(torch.set_rng_state, torch.get_rng_state()))
+    for device in {t.device for t in (*model.parameters(), *model.buffers())}:
+        if device.type not in ("cpu", "meta"):
+            of = torch.get_device_module(device)
+            back.append(_call(of.set_rng_state, of.get_rng_state(device), device))

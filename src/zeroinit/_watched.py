@@ -1,0 +1,239 @@
+"""A parameter under watch, seen as units: what its gradients say, and the verdict in the end."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from zeroinit._equal_rows import Alike, alike_rows, distinct_rows, split_groups
+from zeroinit._graph import Uses
+from zeroinit._kept import writable
+from zeroinit.report import Finding
+
+#: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
+LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+
+#: Weights, and gradients beside the loss, outside of these sizes are worth a line.
+SMALLEST, LARGEST = 1e-8, 1e6
+
+
+class Watched:
+    """A parameter on its way through the steps, seen as units: one for each output."""
+
+    def __init__(self, names: Sequence[str], module: nn.Module, own: str, uses: Uses) -> None:
+        self.name, self.names, self.module, self.own = names[0], tuple(names), module, own
+        self.parameter: Tensor = module._parameters[own]  # type: ignore[assignment]
+        self.trained = self.parameter.requires_grad
+        key = id(self.parameter)
+        self.layer = isinstance(module, LAYERS)
+        self.turned = key in uses.turned and not self.layer
+        self.table = key in uses.tables
+        self.output, self.gated = key in uses.outputs, key in uses.gated
+        self.writable = writable(self.parameter)
+        self.weight: Watched | None = None  # of a bias, the weights of the same units
+        rows = self.rows(self.parameter)
+        self.alike: Alike = alike_rows(rows)
+        self.units = len(rows)
+        self.zero = ~rows[self.alike.rows].any(1)  # of the units to watch, as what follows
+        self.moved = torch.zeros_like(self.zero)
+        self.group = self.alike.group
+        self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1)
+        self.reached = torch.zeros(self.units, dtype=torch.bool, device=rows.device)
+        self.wakes: int | None = None
+        self.used = False
+        self.missed = False  # whether the first step's graph had no place for it
+        self.rounding: int | None = None  # its first step with a gradient that is rounding
+        self.noise = 0.0  # as large a gradient can be made of rounding
+        self.steepest = 0.0  # of its first gradient
+        self.left_out = False
+        self.cause = self.remedy = ""
+
+    def rows(self, t: Tensor) -> Tensor:
+        """Return a matrix with a row for each unit."""
+        t = t.detach()
+        if t.is_complex():
+            t = torch.view_as_real(t)
+        if not t.is_floating_point() or t.element_size() == 1:
+            t = t.float()  # the numbers of a frozen, quantized weight
+        if t.ndim > 1 and isinstance(self.module, _ConvTransposeNd):
+            t = t.unflatten(0, (self.module.groups, -1)).transpose(1, 2).flatten(0, 1)
+        elif t.ndim in (2, 3) and self.turned:
+            t = t.transpose(-1, -2)
+        if t.ndim > 2 and not self.layer:
+            t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
+        return t.reshape(len(t), math.prod(t.shape[1:])) if t.ndim else t.reshape(1, 1)
+
+    def join(self, weight: "Watched") -> None:
+        """Join a bias to the weights of its units: twins are equal in both."""
+        self.weight = weight
+        if len(weight.alike.rows):
+            mine = self.rows(self.parameter)[weight.alike.rows]
+            pairs = torch.stack([weight.group, alike_rows(mine).of_all], 1)
+            weight.group = pairs.unique(dim=0, return_inverse=True)[1]
+
+    def look(self, gradient: Tensor) -> "Slope":
+        """Return a gradient as rows, with the largest number of each."""
+        if gradient.is_sparse:
+            gradient = gradient.coalesce()
+            values = gradient.values()
+            rows = values.reshape(len(values), -1)
+            return Slope(gradient, rows, gradient.indices()[0])
+        return Slope(gradient, self.rows(gradient), None)
+
+    @torch.no_grad()
+    def learn(self, slope: "Slope", step: int) -> None:
+        """Take in what a gradient says, and move against it.
+
+        The steepest number moves by a hundredth of the parameter's root mean square at most; as no
+        step is as long as another, none undoes another.
+        """
+        if not slope.steepest:
+            return
+        if self.wakes is None:
+            self.wakes, self.steepest = step, slope.steepest
+        touched = slope.heights > 0
+        if slope.at is None:
+            self.reached |= touched
+        else:
+            self.reached[slope.at[touched]] = True
+        self.split(slope)
+        if self.writable:
+            slope.step(self.parameter.data, 0.01 * (self.size or 1.0) * step / (step + 1))
+
+    def split(self, slope: "Slope") -> None:
+        """Part the units whose gradients differ."""
+        if not len(self.alike.rows):
+            return
+        if slope.at is None:
+            which = (slope.heights[self.alike.rows] > 0).nonzero().flatten()
+            places = self.alike.rows[which]
+        else:
+            place = torch.full((self.units,), -1, device=slope.at.device)
+            place[slope.at] = torch.arange(len(slope.at), device=slope.at.device)
+            places = place[self.alike.rows]
+            which = (places >= 0).nonzero().flatten()
+            places = places[which]
+        if len(which):
+            self.moved[which] = True
+            parted = split_groups(self.group[which], slope.rows, places)
+            self.group[which] = parted + self.group.max() + 1
+
+    def act_as(self) -> int:
+        """Return as how many units the units learn."""
+        if self.weight is not None:
+            return self.weight.act_as()
+        if self.output or self.gated or self.table or self.parameter.ndim < 2:
+            return self.units  # the batch tells them apart; one number is too little to go by
+        if not len(self.group):
+            return self.units
+        members = self.group[self.moved]
+        return self.units - len(members) + len(members.unique())
+
+    def may_be_twins(self) -> bool:
+        """Whether some of its units have been equal so far."""
+        return self.weight is None and len(self.group) > 1 and self.act_as() < self.units
+
+    def asleep(self) -> int:
+        """Return how many units of weight zero no step has given a gradient."""
+        if self.parameter.ndim < 2 or self.table or not (self.turned or self.layer):
+            return 0  # a token or a position may be missing, a bias may be out of reach
+        if self.output and self.wakes:
+            return 0  # the loss asks nothing more of these outputs
+        return int((self.zero & ~self.moved).sum()) if len(self.zero) else 0
+
+    def seems_dead(self) -> bool:
+        """Whether it is, so far, dead in part or whole."""
+        if not (self.trained and self.used and self.parameter.numel()):
+            return False
+        return bool(self.asleep()) or (self.wakes is None and self.rounding is None)
+
+    def kind(self, moving: bool) -> str:
+        """Return the kind of finding, in a network of which something moves, or nothing."""
+        if not self.trained:
+            return "frozen"
+        if not self.writable:
+            return "shared memory"
+        if not self.used:
+            return "not used by this loss"
+        if not self.parameter.numel():
+            return "fine"
+        if self.asleep() or (self.wakes is None and not (self.rounding and moving)):
+            return "dead"
+        if self.act_as() < self.units:
+            return "twins"
+        if self.wakes is None:
+            return "not used by this loss"  # such as the bias of a key, or one before a BatchNorm
+        if self.wakes > 1 and (self.missed or self.left_out):
+            return "left out"
+        all_zero = len(self.zero) == self.units and bool(self.zero.all())
+        if self.wakes > 1 or (all_zero and "bias" not in self.own):
+            return "zero on purpose"
+        return self._fine()
+
+    def _fine(self) -> str:
+        too_small = self.parameter.ndim > 1 and 0 < self.size < SMALLEST
+        if too_small or self.size > LARGEST or self.steepest > LARGEST:
+            return "out of scale"
+        return "unreached" if self.unreached() and not self.embeds() else "fine"
+
+    def embeds(self) -> bool:
+        """Whether its rows are for tokens, of which every batch lacks some."""
+        return isinstance(self.module, nn.Embedding | nn.EmbeddingBag)
+
+    def unreached(self) -> int:
+        """Return how many units, beside those that are dead, no step gave a gradient."""
+        if self.wakes is None or self.parameter.ndim < 2:
+            return 0
+        return int((~self.reached).sum()) - self.asleep()
+
+    def finding(self, moving: bool) -> Finding:
+        """Say what was seen, in a network of which something moves, or nothing."""
+        return Finding(
+            name=self.name,
+            names=self.names,
+            shape=tuple(self.parameter.shape),
+            wakes=self.wakes,
+            units=self.units,
+            distinct=self.alike.distinct,
+            distinct_after=self._distinct_after(),
+            act_as=self.act_as(),
+            dead=self.units if self.wakes is None else self.asleep(),
+            unreached=self.unreached(),
+            kind=self.kind(moving),
+            cause=self.cause,
+            remedy=self.remedy,
+        )
+
+    def _distinct_after(self) -> int:
+        """Count the different units now; those that no step gave a gradient are as they were."""
+        if self.wakes is None:
+            return self.alike.distinct
+        rows = self.rows(self.parameter)
+        if self.reached.all():
+            return distinct_rows(rows)
+        return len(self.alike.of_all[~self.reached].unique()) + distinct_rows(rows[self.reached])
+
+
+class Slope:
+    """A gradient as rows: all of them, or those at some places."""
+
+    def __init__(self, gradient: Tensor, rows: Tensor, at: Tensor | None) -> None:
+        self.gradient, self.rows, self.at = gradient, rows, at
+        self.heights = rows.new_zeros(len(rows))
+        self.steepest = 0.0
+        if rows.numel():
+            self.heights = torch.linalg.vector_norm(rows, math.inf, dim=1)
+            self.steepest = float(self.heights.max())
+
+    def step(self, numbers: Tensor, length: float) -> None:
+        """Move numbers against the gradient, the steepest one by a length."""
+        gradient = self.gradient if self.at is None else self.gradient.values()
+        steepest = self.steepest
+        while steepest < 1e-4:  # so that no factor below is too large for half precision
+            gradient, steepest = gradient * 2.0**12, steepest * 2.0**12
+        if self.at is None:
+            numbers.add_(gradient, alpha=-length / steepest)
+        else:
+            numbers.index_add_(0, self.at, gradient, alpha=-length / steepest)

@@ -232,7 +232,7 @@ class Audit:
         --------
         >>> from zeroinit import MLP, audit, half_plane
         >>> import torch.nn.functional as F
-        >>> data, model = half_plane(), MLP([2, 16, 2])
+        >>> data, model = half_plane(), MLP([2, 16, 2], "tanh")
         >>> found = audit(model, lambda m: F.cross_entropy(m(data.x), data.y)).to_dict()
         >>> found["schema"], found["steps"], found["findings"][0]["verdict"]
         (1, 3, 'fine')
@@ -305,7 +305,8 @@ class Audit:
         >>> [label.get_text() for label in ax.get_yticklabels()][2:]
         ['layers.1.weight: dead', 'layers.1.bias']
         """
-        from zeroinit import _tables, plots  # plots needs matplotlib, an extra
+        from zeroinit import _tables
+        from zeroinit.figures import tiles  # it needs matplotlib, an extra
 
         rows = _tables.tiles(self)
         if ax is None:
@@ -313,7 +314,7 @@ class Audit:
 
             _, ax = subplots(figsize=(6.4, 0.9 + 0.27 * len(rows)), layout="constrained")
         steps = {str(row): step for row, (_, step) in enumerate(rows)}
-        plots.wakes(ax, {"step of the first gradient": steps})
+        tiles.wakes(ax, {"step of the first gradient": steps})
         ax.set_yticklabels([label for label, _ in rows])
         return ax
 

@@ -20,7 +20,7 @@ class Kind(NamedTuple):
     Examples
     --------
     >>> [name for name, kind in KINDS.items() if kind.fault]
-    ['dead', 'twins']
+    ['dead', 'twins', 'shared memory']
     """
 
     fault: bool  #: whether it must be mended

@@ -1,10 +1,13 @@
 """Every seed has a dot, in the row of its label."""
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 import torch
 from drawn import legend, numbers, points
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color
+from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 from zeroinit.figures.dots import lineup, spread
@@ -22,6 +25,14 @@ def test_every_seed_has_a_dot_and_every_row_a_bar_at_its_median(ax: Axes) -> Non
     assert [text.get_text() for text in ax.get_yticklabels()] == ["zeros", "random"]
     bottom, top = ax.get_ylim()
     assert bottom > top
+
+
+@pytest.mark.parametrize("style", ["default", "zeroinit.book"])
+def test_rows_have_no_grid_lines(style: str) -> None:
+    with plt.style.context(style):
+        ax = Figure().subplots()
+        spread(ax, {"zeros": numbers(9)}, xlabel="loss (nats)")
+        assert not any(line.get_visible() for line in ax.get_ygridlines())
 
 
 def test_lineup_has_a_colour_for_each_group_and_a_cross_for_each_zero(ax: Axes) -> None:

@@ -44,9 +44,11 @@ def reached(text: str) -> set[str]:
 
 
 def named(text: str) -> set[str]:
-    """Return the modules that the import statements of a program name."""
-    found = set()
-    for node in ast.parse(text).body:
+    """Return the modules that a program imports itself, some by ``zeroinit.name``."""
+    tree = ast.parse(text)
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    found = {home for name, home in homes().items() if f"zeroinit.{name}" in used}
+    for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zeroinit"):
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"

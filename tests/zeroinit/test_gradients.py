@@ -29,7 +29,7 @@ from zeroinit import (
 )
 from zeroinit.backprop import forward, gradients, gradients_at_zero
 from zeroinit.escape import hessian_eigenvalues
-from zeroinit.networks import ACTIVATIONS, FAMILIES
+from zeroinit.networks import ACTIVATIONS, FAMILIES, Activation
 
 #: Every choice of zeroed layers for three and for four layers.
 SUBSETS = [
@@ -785,6 +785,7 @@ def test_points_that_do_not_fit_are_refused() -> None:
         ([2, 3, 2], "swish", [0.5, 0.5], "unknown activation 'swish': choose one of relu, leaky"),
         ([2, 3, 2], "relu", [1.0], r"each of the 2 outputs, got shape \(1,\)"),
         ([2, 3, 2], "relu", [60.0, 68.0], "sum to 1, got .*: give data.frequencies"),
+        ([2, 3, 2], "relu", [0.5, 0.6], "sum to 1"),
         ([2, 3, 2], "relu", [-0.5, 1.5], "at least 0"),
     ],
 )
@@ -812,6 +813,45 @@ def test_what_is_no_frequency_is_refused(frequencies: Tensor, says: str) -> None
         gradients_at_zero([2, 4, 2], "sigmoid", frequencies)
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 0, 2], [1, 1, 2, 3]])
+def test_a_class_without_a_sample_has_an_output_and_the_share_0(labels: list[int]) -> None:
+    """The network has outputs for the classes 0 to 3; the last or the first has no sample."""
+    x, y = torch.arange(8.0, dtype=torch.float64).view(4, 2), torch.tensor(labels)
+    model = MLP([2, 3, 4], "sigmoid", dtype=torch.float64)
+    torch.testing.assert_close(gradients(model, Data(x, y)), autograd(model, Data(x, y)))
+    shares = torch.bincount(y, minlength=4).double() / 4
+    found = gradients_at_zero(model.widths, "sigmoid", shares)
+    torch.testing.assert_close(found, autograd(zeros_(model), Data(x, y)))
+
+
+@pytest.mark.parametrize("without", [0, 1, 2])
+def test_one_layer_may_go_without_a_bias(without: int) -> None:
+    model, data = MLP([2, 5, 3, 2], "tanh", dtype=torch.float64), half_plane(dtype=torch.float64)
+    linear_layers(model)[without].register_parameter("bias", None)
+    torch.testing.assert_close(gradients(model, data), autograd(model, data))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_formula_goes_in_bfloat16(activation: str) -> None:
+    """Of eight bits, rounding takes its part of the derivative; that is no reason to refuse it."""
+    model, data = MLP([2, 5, 2], activation, dtype=torch.bfloat16), half_plane(dtype=torch.bfloat16)
+    found = gradients(model, data)
+    assert {g.dtype for g in found.values()} == {torch.bfloat16}
+    torch.testing.assert_close(found, autograd(model, data), rtol=0.05, atol=0.005)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_network_that_holds_nan_has_the_gradient_nan(activation: str) -> None:
+    model, data = (
+        MLP([2, 5, 3, 2], activation, dtype=torch.float64),
+        half_plane(dtype=torch.float64),
+    )
+    nn.init.constant_(linear_layers(model)[0].weight, torch.nan)
+    expected = autograd(model, data)
+    assert all(g.isnan().any() for g in expected.values())
+    torch.testing.assert_close(gradients(model, data), expected, equal_nan=True)
+
+
 def test_a_function_that_is_replaced_needs_its_derivative() -> None:
     """Training goes on with the function alone; the formula needs both, and says so."""
     data, model = half_plane(), MLP([2, 5, 2], "tanh")
@@ -822,3 +862,32 @@ def test_a_function_that_is_replaced_needs_its_derivative() -> None:
     model.sigma = model.sigma._replace(derivative=torch.cos)
     for name, g in gradients(model, data).items():
         torch.testing.assert_close(g, model.get_parameter(name).grad)
+
+
+@pytest.mark.parametrize("biases", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
+@pytest.mark.parametrize(
+    ("function", "derivative", "wrong"),
+    [
+        (lambda z: torch.tanh(3 * z) / 3, lambda z: 1 - torch.tanh(z) ** 2, 1),
+        (lambda z: 3 * torch.tanh(z), lambda z: 1 - torch.tanh(z) ** 2, 0),
+        (torch.abs, lambda z: z / z.abs(), 0),
+        (torch.sign, torch.zeros_like, None),
+    ],
+    ids=["a factor left out inside", "a factor left out", "not a number at the kink", "a step"],
+)
+def test_the_derivative_is_that_of_the_function_at_all_points_of_the_hidden_layers(
+    function: Callable[[Tensor], Tensor],
+    derivative: Callable[[Tensor], Tensor],
+    wrong: int | None,
+    biases: tuple[int, ...],
+) -> None:
+    """With weights of zero, layer l holds its bias for every sample; the last has no activation."""
+    model, data = zeros_(MLP([2, 4, 3, 2])), half_plane()
+    model.sigma = Activation(function, derivative)
+    for layer, bias in zip(linear_layers(model), biases, strict=True):
+        nn.init.constant_(layer.bias, bias)
+    if wrong in biases[:-1]:
+        with pytest.raises(ValueError, match=r"derivative is not that of model\.sigma\.function"):
+            gradients(model, data)
+    else:
+        torch.testing.assert_close(gradients(model, data), autograd(model, data))

@@ -54,10 +54,16 @@ def distinct_units(weight: Tensor) -> int:
         raise ValueError(f"weight must have at least one unit, got shape {tuple(weight.shape)}")
     if weight.shape[1] == 0:
         return 1
-    rows = torch.view_as_real(weight).flatten(1) if weight.is_complex() else weight
-    if rows.is_floating_point():
-        rows = (rows + 0.0).contiguous().view(BITS[rows.element_size()])  # −0 + 0 is 0
-    return len(torch.unique(rows, dim=0))
+    return len(torch.unique(_bits(weight), dim=0))
+
+
+def _bits(weight: Tensor) -> Tensor:
+    """Return integers that are equal where the numbers are equal to the last bit, or 0 and −0."""
+    numbers = torch.view_as_real(weight) if weight.is_complex() else weight
+    if not numbers.is_floating_point():
+        return numbers
+    # Double precision holds the numbers of every other, and −0 + 0 is 0.
+    return (numbers.cpu().double() + 0).view(torch.int64)
 
 
 def gap(weight: Tensor) -> float:
@@ -119,7 +125,8 @@ def units(model: nn.Module, layer: int) -> Tensor:
     Raises
     ------
     ValueError
-        If there is no such hidden layer.
+        If there is no such hidden layer, or the linear layer behind it takes more or fewer numbers
+        than it gives.
 
     Examples
     --------
@@ -132,6 +139,7 @@ def units(model: nn.Module, layer: int) -> Tensor:
     return torch.cat([here.weight, bias[:, None], after.weight.T], dim=1).detach()
 
 
+@torch.no_grad()
 def twins(model: nn.Module, layer: int) -> list[list[int]]:
     """Return the groups of twins of a hidden layer: units equal in all three pieces.
 
@@ -144,7 +152,13 @@ def twins(model: nn.Module, layer: int) -> list[list[int]]:
     -------
     list of list of int
         Indices of the units of each group, counted from 0; a unit without a twin is in no group.
-        Equal means equal to the last bit.
+        Equal means equal to the last bit, as for :func:`distinct_units`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such hidden layer, or its units are told apart by more than their three
+        pieces: :func:`permute` refuses the same networks.
 
     Examples
     --------
@@ -161,9 +175,15 @@ def twins(model: nn.Module, layer: int) -> list[list[int]]:
     >>> twins(model, 1)
     [[0, 2]]
     """
-    _, group = torch.unique(units(model, layer), dim=0, return_inverse=True)
-    members = [(group == g).nonzero().flatten().tolist() for g in range(int(group.max()) + 1)]
-    return sorted(m for m in members if len(m) > 1)
+    rows = units(model, layer)
+    every = torch.arange(len(rows))
+    # Every order of the units comes of these two.
+    for order in (every.roll(1), torch.cat([every[:2].flip(0), every[2:]])):
+        _check_same(model, layer, order, 1)
+    groups: dict[int, list[int]] = {}
+    for unit, group in enumerate(torch.unique(_bits(rows), dim=0, return_inverse=True)[1].tolist()):
+        groups.setdefault(group, []).append(unit)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 @torch.no_grad()
@@ -189,7 +209,8 @@ def permute(model: M, layer: int, permutation: Sequence[int] | Tensor) -> M:
         If there is no such hidden layer, or ``permutation`` names a unit that is not there, or one
         twice, or leaves one out; or if, with random parameters, the network would not compute the
         same function. So it is if a norm with parameters stands between the two linear layers, if
-        one of them is used twice, or if they are registered in another order than they are called.
+        something else reads the units, if one of the layers is used twice, or if they are
+        registered in another order than they are called.
 
     Examples
     --------
@@ -209,8 +230,9 @@ def permute(model: M, layer: int, permutation: Sequence[int] | Tensor) -> M:
         raise ValueError(
             f"permutation must hold each of the units 0 to {width - 1} once, got {order}"
         )
-    _check_same(model, layer, torch.arange(width).roll(1), 1)
-    return _rebuilt(model, layer, torch.tensor(order), 1)
+    keep = torch.tensor(order)
+    _check_same(model, layer, keep, 1)
+    return _rebuilt(model, layer, keep, 1)
 
 
 @torch.no_grad()
@@ -257,9 +279,9 @@ def collapse(model: M, layer: int) -> M:
         raise ValueError(
             f"layer {layer} holds {distinct} distinct units: only twins can collapse to one"
         )
-    width = _hidden(model, layer)[0].out_features
-    _check_same(model, layer, torch.tensor([0]), width)
-    return _rebuilt(model, layer, torch.tensor([0]), width)
+    width, keep = _hidden(model, layer)[0].out_features, torch.tensor([0])
+    _check_same(model, layer, keep, width)
+    return _rebuilt(model, layer, keep, width)
 
 
 def _rebuilt(model: M, layer: int, keep: Tensor, gain: int) -> M:
@@ -279,22 +301,9 @@ def _like(old: Tensor, numbers: Tensor) -> nn.Parameter:
 
 
 def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
-    """Refuse a network if ``_rebuilt`` changes the function that it computes.
-
-    Both are compared at random parameters, where units that are treated differently give different
-    outputs.
-    """
+    """Refuse a network if ``_rebuilt`` changes the function that it computes."""
     probe = deepcopy(model).eval()
     generator = torch.Generator().manual_seed(0)
-    for t in (*probe.parameters(), *probe.buffers()):
-        if t.is_floating_point():
-            t.copy_(torch.rand(t.shape, generator=generator, dtype=torch.float64) + 0.1)
-    for p in probe.parameters():
-        p.mul_(torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p))
-    here, after = _hidden(probe, layer)
-    if gain > 1:
-        for t in (here.weight, after.weight.T, *([] if here.bias is None else [here.bias])):
-            t.copy_(t[:1].clone().expand_as(t))
     calls: list[str] = []
     for name, module in probe.named_modules():
         if not next(module.children(), None):
@@ -302,19 +311,18 @@ def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
             module.register_forward_pre_hook(lambda *_, called=called: calls.append(called))
     why = "it takes no points, one a row"
     for fan_in in dict.fromkeys(linear.in_features for linear in linear_layers(probe)):
-        points = torch.randn(16, fan_in, generator=generator, dtype=torch.float64)
+        points = torch.randn(16, fan_in, generator=generator).to(_hidden(probe, layer)[0].weight)
         calls.clear()
         try:
-            expected = probe(points.to(here.weight))
+            output = probe(points)
         except Exception:  # a network may raise anything for points that it cannot take
             continue
+        if not isinstance(output, Tensor):
+            why = f"it gives a {type(output).__name__}, and not a tensor"
+            continue
         why = f"it calls, in this order, {', '.join(calls)}"
-        try:
-            found = _rebuilt(probe, layer, keep, gain)(points.to(here.weight))
-        except Exception:
-            break
-        bound = torch.finfo(expected.dtype).eps ** 0.5 * expected.abs().max()
-        if found.shape == expected.shape and (found - expected).abs().max() <= bound:
+        # More than once, because at some parameters the output is 0 everywhere, as behind a ReLU.
+        if all(_same(probe, layer, keep, gain, points, generator) for _ in range(8)):
             return
     raise ValueError(
         f"hidden layer {layer} cannot be rebuilt without changing what the network computes: {why}."
@@ -323,10 +331,51 @@ def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
     )
 
 
+def _same(
+    probe: nn.Module,
+    layer: int,
+    keep: Tensor,
+    gain: int,
+    points: Tensor,
+    generator: torch.Generator,
+) -> bool:
+    """Return whether ``_rebuilt`` makes the same function, at random parameters.
+
+    They are random so that nothing which treats the units unlike each other goes unseen.
+    """
+    for p in probe.parameters():
+        p.copy_(torch.randn(p.shape, generator=generator))
+    for b in probe.buffers():
+        if b.is_floating_point():
+            b.copy_(torch.rand(b.shape, generator=generator))  # a variance is not below 0
+    here, after = _hidden(probe, layer)
+    if gain > 1:
+        for t in (here.weight, after.weight.T, *([] if here.bias is None else [here.bias])):
+            t.copy_(t[:1].clone().expand_as(t))
+    expected = probe(points)
+    try:
+        found = _rebuilt(probe, layer, keep, gain)(points)
+    except Exception:  # what a layer says of units that are no longer there
+        return False
+    bound = torch.finfo(points.dtype).eps ** 0.5 * expected.abs().max()
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= bound)
+
+
 def _hidden(model: nn.Module, layer: int) -> tuple[nn.Linear, nn.Linear]:
     """Return hidden layer ``layer`` and the one after it."""
     layers = linear_layers(model)
     if not 1 <= layer < len(layers):
-        known = f"1 to {len(layers) - 1}" if len(layers) > 1 else "none: the network has one layer"
-        raise ValueError(f"there is no hidden layer {layer}; the hidden layers are {known}")
-    return layers[layer - 1], layers[layer]
+        raise ValueError(
+            f"there is no hidden layer {layer}; the hidden layers are 1 to {len(layers) - 1}"
+            if len(layers) > 1
+            else f"there is no hidden layer {layer}: the network has one nn.Linear, and a hidden "
+            "layer stands between two"
+        )
+    here, after = layers[layer - 1 : layer + 1]
+    if here.out_features != after.in_features:
+        raise ValueError(
+            f"linear layer {layer} gives {here.out_features} numbers and the one registered behind "
+            f"it takes {after.in_features}: register the layers in the order in which they are "
+            "called"
+        )
+    return here, after

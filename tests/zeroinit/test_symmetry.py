@@ -375,6 +375,9 @@ def test_twins_names_every_group() -> None:
         linear_layers(model)[0].bias.copy_(torch.tensor([2.0, 1.0, 2.0, 0.0, 1.0]))
     assert twins(model, 1) == [[0, 2], [1, 4]]
     assert twins(MLP([2, 5, 1]), 1) == []
+    with torch.no_grad():
+        linear_layers(model)[0].bias.copy_(torch.tensor([torch.nan, 0.0, torch.nan, -0.0, 1.0]))
+    assert twins(model, 1) == [[0, 2], [1, 3]]  # as distinct_units has it
 
 
 def test_equal_means_equal_to_the_last_bit() -> None:
@@ -387,12 +390,14 @@ def test_equal_means_equal_to_the_last_bit() -> None:
 @pytest.mark.parametrize("layer", [-1, 0, 2, 7])
 @pytest.mark.parametrize("ask", [units, twins, collapse, partial(permute, permutation=[0, 1, 2])])
 def test_a_layer_that_is_not_there_is_refused(
-    ask: Callable[[MLP, int], object], layer: int
+    ask: Callable[[nn.Module, int], object], layer: int
 ) -> None:
     with pytest.raises(ValueError, match=f"no hidden layer {layer}; the hidden layers are 1 to 1"):
         ask(MLP([2, 3, 2]), layer)
-    with pytest.raises(ValueError, match="none: the network has one layer"):
-        ask(MLP([2, 2]), 1)
+    convolutional = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Linear(8, 3))
+    for model in (MLP([2, 2]), convolutional):
+        with pytest.raises(ValueError, match=f"{layer}: the network has one nn.Linear, and a hid"):
+            ask(model, layer)
 
 
 @pytest.mark.parametrize("order", [[0, 1, 3], [0, 1, -1], [0, 1, 1], [0, 1], [0, 1, 2, 3], []])
@@ -435,17 +440,17 @@ def test_the_gap_is_of_a_matrix(shape: tuple[int, ...]) -> None:
 class Net(nn.Module):
     """Two or three linear layers and a way through them."""
 
-    def __init__(self, way: Callable[[Any, Tensor], Tensor], **layers: nn.Module) -> None:
+    def __init__(self, way: Callable[[Any, Tensor], Any], **layers: nn.Module) -> None:
         super().__init__()
         self.way = way
         for name, layer in layers.items():
             self.add_module(name, layer)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.way(self, x)
 
 
-def stack(*between: nn.Module) -> nn.Module:
+def stack(*between: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(2, 6), *between, nn.Linear(6, 3))
 
 
@@ -457,8 +462,15 @@ def served() -> dict[str, nn.Module]:
         "norm behind": nn.Sequential(
             nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 2)
         ),
+        "BatchNorm behind": nn.Sequential(
+            nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Linear(9, 2)
+        ),
         "residual about both": Net(
             lambda m, x: x + m.b(torch.tanh(m.a(x))), a=nn.Linear(2, 6), b=nn.Linear(6, 2)
+        ),
+        "ReLU behind": nn.Sequential(*stack(nn.ReLU()), nn.Linear(3, 1), nn.ReLU()),
+        "wide": nn.Sequential(
+            nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 256), nn.ReLU(), nn.Linear(256, 256)
         ),
     }
 
@@ -468,7 +480,16 @@ def refused() -> dict[str, nn.Module]:
     return {
         "LayerNorm": stack(nn.LayerNorm(6), nn.ReLU()),
         "BatchNorm": stack(nn.BatchNorm1d(6), nn.ReLU()),
+        "BatchNorm without parameters": stack(nn.BatchNorm1d(6, affine=False), nn.ReLU()),
         "PReLU of each unit": stack(nn.PReLU(6)),
+        "LayerNorm, ReLU behind": nn.Sequential(
+            *stack(nn.LayerNorm(6), nn.ReLU()), nn.Linear(3, 1), nn.ReLU()
+        ),
+        "neighbours in a ring": stack(
+            nn.Unflatten(1, (1, 6)),
+            nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"),
+            nn.Flatten(),
+        ),
         "pairs": stack(nn.Unflatten(1, (2, 3)), nn.Softmax(2), nn.Flatten()),
         "residual": Net(lambda m, x: m.b(m.a(x) + m.c(m.a(x))), a=a(), c=c(), b=b()),
         "skip": Net(
@@ -476,6 +497,7 @@ def refused() -> dict[str, nn.Module]:
         ),
         "two heads": Net(lambda m, x: m.b(m.a(x).tanh()) + m.c(m.a(x).tanh()), a=a(), b=b(), c=b()),
         "used twice": Net(lambda m, x: m.b(m.c(m.c(m.a(x)).relu())), a=a(), c=c(), b=b()),
+        "encoder layer": nn.TransformerEncoderLayer(6, 2, 8),
         "reversed": Net(lambda m, x: m.b(m.a(x).relu()), b=nn.Linear(6, 2), a=a()),
         "square, reversed": Net(lambda m, x: m.b(m.a(x).relu()), b=c(), a=c()),
         "convolution first": nn.Sequential(
@@ -498,6 +520,8 @@ def test_permute_and_collapse_keep_the_function_or_the_frozen(name: str) -> None
             t.copy_(t[:1].clone().expand_as(t))
     one = collapse(model, 1)
     torch.testing.assert_close(one(x), model(x))
+    assert permute(one, 1, [0]).state_dict().keys() == model.state_dict().keys()
+    assert twins(model, 1) == [list(range(6))]
     frozen = {name: p.requires_grad for name, p in model.named_parameters()}
     assert sum(frozen.values()) == len(frozen) - 2
     for other in (shuffled, one):
@@ -506,19 +530,49 @@ def test_permute_and_collapse_keep_the_function_or_the_frozen(name: str) -> None
 
 @pytest.mark.parametrize("zeroed", [False, True])
 @pytest.mark.parametrize("name", refused())
-def test_permute_refuses_what_would_be_another_function(name: str, zeroed: bool) -> None:
+def test_permute_and_twins_refuse_what_would_be_another_function(name: str, zeroed: bool) -> None:
     """Also where all parameters are zero, and the function is the same for the moment."""
     model = zeros_(refused()[name]) if zeroed else refused()[name]
-    order = list(range(len(units(model, 1)) if name != "reversed" else 2))[::-1]
-    with pytest.raises(ValueError, match=r"it (calls, in this order, .*|takes no points)"):
-        permute(model, 1, order)
+    order = [5, 3, 0, 4, 1, 2] if name != "reversed" else [1, 0]
+    for ask in (partial(permute, permutation=order), twins):
+        with pytest.raises(ValueError, match=r"computes: it (calls, in this order, |takes no po)"):
+            ask(model, 1)
 
 
 # One unit is added to six as each of six twins would be: the residual networks stay what they are.
+# Equal neighbours give equal sums.
 @pytest.mark.parametrize("name", sorted({*refused()} - {"reversed", "residual", "skip"}))
 def test_collapse_refuses_what_would_be_another_function(name: str) -> None:
     with pytest.raises(ValueError, match="without changing what the network computes"):
         collapse(zeros_(refused()[name]), 1)
+
+
+def test_no_layer_but_the_next_may_read_the_units_of_a_collapsed_one() -> None:
+    """Each unit is an output too: there were six, and would be one."""
+    model = zeros_(
+        Net(lambda m, x: m.a(x) + m.b(m.a(x).tanh()), a=nn.Linear(2, 6), b=nn.Linear(6, 1))
+    )
+    with pytest.raises(ValueError, match="without changing what the network computes"):
+        collapse(model, 1)
+
+
+def test_one_layer_of_a_network_can_be_right_where_another_is_not() -> None:
+    """The two layers behind an encoder's attention, and two that follow a head."""
+    encoder, x = nn.TransformerEncoderLayer(6, 2, 8).eval(), torch.randn(20, 6)
+    order = [7, 3, 0, 6, 4, 1, 2, 5]
+    torch.testing.assert_close(permute(encoder, 2, order)(x), encoder(x))
+    a, b, head = nn.Linear(2, 6), nn.Linear(6, 3), nn.Linear(3, 4)
+    model, x = Net(lambda m, x: m.head(m.b(m.a(x).relu())), head=head, a=a, b=b), x[:, :2]
+    torch.testing.assert_close(permute(model, 2, [5, 3, 0, 4, 1, 2])(x), model(x))
+    says = "linear layer 1 gives 4 numbers and the one registered behind it takes 2: register"
+    with pytest.raises(ValueError, match=says):
+        permute(model, 1, [1, 0, 2, 3])
+
+
+def test_a_network_that_gives_no_tensor_is_refused() -> None:
+    model = Net(lambda m, x: (m.b(m.a(x)), x), a=nn.Linear(2, 6), b=nn.Linear(6, 3))
+    with pytest.raises(ValueError, match="computes: it gives a tuple, and not a tensor"):
+        permute(model, 1, [5, 3, 0, 4, 1, 2])
 
 
 def test_a_refusal_says_what_is_called() -> None:
@@ -545,6 +599,8 @@ def test_distinct_units_and_gap_at_their_edges() -> None:
     assert distinct_units(torch.tensor([[0.0], [-0.0]])) == 1
     assert distinct_units(torch.tensor([[1 + 2j], [1 + 2j], [1 + 3j]])) == 2
     assert distinct_units(torch.tensor([[1.0, nan], [1.0, nan]], dtype=torch.float64)) == 1
+    assert distinct_units(torch.tensor([[0.0], [1e-30], [2e-30]])) == 3
+    assert distinct_units(torch.tensor([[2**53], [2**53 + 1]])) == 2
     with pytest.raises(ValueError, match=r"at least one unit, got shape \(0, 3\)"):
         distinct_units(torch.zeros(0, 3))
     inf = float("inf")
@@ -553,6 +609,15 @@ def test_distinct_units_and_gap_at_their_edges() -> None:
     assert gap(torch.tensor([[-inf], [-inf]])) == 0
     with pytest.raises(ValueError, match="holds NaN"):
         gap(torch.tensor([[nan], [nan]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
+def test_distinct_units_of_few_bits(dtype: torch.dtype) -> None:
+    """1.45 and 1.5 are one number there, and NaN is one with itself."""
+    rows = torch.tensor([[1.45, 0.0], [1.5, -0.0], [1.5, 1.0], [torch.nan, 1.0], [torch.nan, 1.0]])
+    found = distinct_units(rows.to(dtype))
+    assert found == len({str(row) for row in (rows.to(dtype).float() + 0).tolist()})
+    assert found == (4 if dtype == torch.bfloat16 else 3)
 
 
 def test_dropout_in_training_does_not_stand_in_the_way() -> None:

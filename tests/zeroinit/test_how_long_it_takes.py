@@ -799,3 +799,15 @@ def test_the_dead_eigenvalue_in_every_precision(dtype: torch.dtype) -> None:
 def test_true_is_no_number_of_twins() -> None:
     with pytest.raises(TypeError, match="n must be an int, got True"):
         twins_at_rest(half_plane(), True, lr=0.1, steps=1)
+
+
+def test_twins_at_rest_start_from_seed_0_and_do_not_decay_unless_told() -> None:
+    at_rest = partial(twins_at_rest, CROSS, 2, lr=0.5, steps=3)
+    plain, said, other = at_rest(), at_rest(weight_decay=0.0, seed=0), at_rest(seed=1)
+    torch.testing.assert_close(plain.state_dict(), said.state_dict(), rtol=0, atol=0)
+    assert not torch.allclose(units(plain, 1), units(other, 1), atol=0.01)
+
+
+def test_labels_that_have_no_output_have_no_hessian() -> None:
+    with pytest.raises(ValueError, match="labels go up to 1 and the network has 1 outputs"):
+        hessian_eigenvalues(MLP([2, 1]), half_plane())

@@ -509,3 +509,32 @@ def test_many_seeds_at_once_refuse_what_draws_or_keeps_state() -> None:
             many()
         model.eval()
         assert many().losses.shape == (3, 3)
+
+
+def test_many_train_on_soft_labels_as_one_does() -> None:
+    """The targets of cross-entropy may be the probabilities of the classes."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(20, 2, generator=draw), torch.rand(20, 3, generator=draw)
+    data = Data(x, y / y.sum(1, keepdim=True))
+    many = train_many(MLP([2, 4, 3]), data, start="default", seeds=[0, 5], lr=0.5, steps=10)
+    one = train(MLP([2, 4, 3], seed=5), data, lr=0.5, steps=10)
+    torch.testing.assert_close(many.losses[:, 1], one.losses)
+
+
+def test_more_outputs_than_one_for_each_class_are_refused_for_many_as_for_one() -> None:
+    """The network gives three classes by two places, and the labels are of one place."""
+    model, data = nn.Sequential(nn.Linear(2, 6), nn.Unflatten(1, (3, 2))), half_plane()
+    with pytest.raises((RuntimeError, ValueError), match="xpected target"):
+        train(model, data, lr=0.1, steps=1)
+    with pytest.raises((RuntimeError, ValueError), match="xpected target"):
+        train_many(model, data, start="default", seeds=[0], lr=0.1, steps=1)
+
+
+def test_a_run_whose_first_loss_is_nan_holds_its_start_alone() -> None:
+    model = MLP([2, 3, 2])
+    nn.init.constant_(next(model.parameters()), torch.nan)
+    says = r"not finite at step 0; the run keeps what was measured\. Try a smaller lr\."
+    with pytest.warns(RuntimeWarning, match=says):
+        run = train(model, half_plane(), lr=0.1, steps=5)
+    assert run.steps.tolist() == [0]
+    assert run.losses.isnan().tolist() == [True]

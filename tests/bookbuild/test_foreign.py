@@ -77,6 +77,8 @@ def test_another_book_takes_one_extension_or_both(tmp_path: Path) -> None:
     shutil.copytree(EXECUTION, tmp_path / "extensions/borrowed/execution")
     (tmp_path / "extensions/borrowed/tools").mkdir()
     shutil.copy(EXECUTION.parent / "tools/store.py", tmp_path / "extensions/borrowed/tools")
+    copied = [file for file in (tmp_path / "extensions").rglob("*.*") if file.suffix != ".pyc"]
+    assert not [file for file in copied if "bookbuild" in file.read_text("utf-8")]
     client = tmp_path / "extensions/borrowed/execution/cache.py"
     text = client.read_text("utf-8")
     assert "\nKEPT = 10  #" in text

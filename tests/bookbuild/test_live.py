@@ -72,6 +72,7 @@ def test_edits_are_shown_until_it_is_stopped(
         assert any("Built in" in line for line in said)  # so that no edit falls into a build
         wait_until(lambda: shown in book.text("_build/serve/page.html"))
 
+    book.write("conf.py", book.text("conf.py") + "\nassert Path(__file__).is_absolute()\n")
     book.write("book/page.md", PAGE)
     book.write("book/other.md", "# Other\n")
     other = book.folder / "_build/serve/other.html"

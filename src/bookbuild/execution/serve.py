@@ -56,7 +56,7 @@ def forget_own_modules() -> None:
 
 def warm_up() -> None:
     """Start the server of kernels as conf.py has it, and one kernel that makes it import."""
-    settings = runpy.run_path("conf.py")
+    settings = runpy.run_path(str(Path("conf.py").absolute()))  # as Sphinx names it
     if modules := settings.get("warm_modules"):
         warm.start(modules, settings.get("warm_reseed", warm.RESEED))
         warm.offer_kernel()

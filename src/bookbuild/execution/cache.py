@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import myst_nb.core.execute
 from jupyter_cache.executors.utils import single_nb_execution  # type: ignore[import-untyped]
-from jupyter_client.kernelspec import KernelSpec, get_kernel_spec
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, get_kernel_spec
 from myst_nb.core.execute.base import ExecutionError, NotebookClientBase
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode, from_dict
@@ -54,7 +54,8 @@ class CachedClient(NotebookClientBase):  # type: ignore[misc]
         """Give every cell its outputs."""
         if not self.code:
             return
-        kernel = get_kernel_spec(self.notebook.metadata.kernelspec.name)
+        named = self.notebook.metadata.get("kernelspec", {}).get("name")
+        kernel = get_kernel_spec(named or NATIVE_KERNEL_NAME)  # as nbclient chooses
         key = self.key(kernel)
         folder = Path(self.nb_config.execution_cache_path, quote(self.env.docname, safe=""))
         records = Store(folder, most=KEPT)

@@ -1,4 +1,4 @@
-"""What the outputs of a page came from: files below a folder, and packages with their versions.
+"""The sources of a page's outputs: files below a folder, and packages with their versions.
 
 A kernel logs what it opens (``access_log.py``). A package that was imported before the page began
 is known from the import statements of the page and of its files, with all that it needs itself.
@@ -21,7 +21,7 @@ from .access_log import digest
 
 
 class Sources(TypedDict):
-    """What outputs came from: files by their path from the root, packages by their name."""
+    """The digests of files by their path from the root, and the versions of packages by name."""
 
     files: dict[str, str | None]
     packages: dict[str, str | None]
@@ -35,7 +35,7 @@ def fresh(root: Path, sources: Sources) -> bool:
 
 
 def trace(root: Path, lines: list[dict[str, Any]], cells: list[str]) -> Sources:
-    """Return what a page used, from the log of its kernel and its import statements."""
+    """Return a page's sources, from the log of its kernel and the import statements."""
     files = {os.path.relpath(at["file"], root): at["digest"] for at in lines if "file" in at}
     texts = [
         (root / file).read_text("utf-8")

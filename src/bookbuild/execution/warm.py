@@ -336,7 +336,7 @@ if __name__ == "__main__":
         case ["serve", modules, reseed]:
             server = Server(json.loads(modules), json.loads(reseed))
             print(f"{server.folder}/socket", flush=True)
-            os.dup2(2, 1)  # the starter reads that line, and what imports print is for people
+            os.dup2(2, 1)  # the starter reads that line only; imports print to the terminal
             if (arguments := server.run()) is not None:
                 launch(arguments)
         case arguments:

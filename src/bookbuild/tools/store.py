@@ -58,28 +58,28 @@ def remove(path: Path) -> None:
 
 
 class Store:
-    """A folder that keeps the newest things made, each under a name of what it was made from."""
+    """A folder that keeps bytes under the name of their source, the newest ones only."""
 
     def __init__(self, folder: Path, most: int = 500) -> None:
         self.folder, self.most = folder, most
 
     def get(self, source: object) -> bytes | None:
-        """Return what was made from a source, which JSON can hold, or None if it is not kept."""
+        """Return the bytes made from a source, which JSON can hold, or None if there are none."""
         return whole(self.folder / name(source))
 
     def put(self, source: object, made: bytes) -> None:
-        """Keep what was made from a source, and remove the oldest if there are too many."""
+        """Keep the bytes made from a source, and remove the oldest file if there are too many."""
         with draft(self.folder / name(source)) as file:
             file.write_bytes(sha256(made).hexdigest().encode() + made)
         for old in self.files()[self.most :]:
             old.unlink(missing_ok=True)
 
     def all(self) -> Iterator[bytes]:
-        """Yield all that is kept, the newest first."""
+        """Yield the bytes of all sources, the newest first."""
         yield from (made for file in self.files() if (made := whole(file)) is not None)
 
     def files(self) -> list[Path]:
-        """Return the files of all that is kept, the newest first."""
+        """Return the files of the folder but drafts, the newest first."""
         ages: dict[Path, int] = {}
         for file in self.folder.glob("*"):
             with suppress(FileNotFoundError):  # another build has removed it
@@ -89,7 +89,7 @@ class Store:
 
 
 def whole(file: Path) -> bytes | None:
-    """Return what a file of a store keeps, or None if it is not there or is damaged."""
+    """Return the bytes that a file keeps, or None if it is not there or is damaged."""
     try:
         content = file.read_bytes()
     except OSError:

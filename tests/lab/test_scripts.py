@@ -41,26 +41,12 @@ def states(count: int) -> list[str]:
     """Return states of the lab, most of them with something at or beyond a limit."""
     draw = random.Random(0)
     limits = [
-        limit
+        float(limit)
         for field in (*CONTROLS.numbers.values(), *CONTROLS.sizes.values())
         for limit in (field["min"], field["max"])
     ]
-    numbers = [
-        *limits,
-        "0",
-        "1",
-        "1.5",
-        "-1",
-        "3",
-        "-3",
-        "3.01",
-        ".5",
-        "5.",
-        "1e2",
-        "1e-2",
-        "x",
-        "",
-    ]
+    numbers = [f"{factor * limit:g}" for limit in limits for factor in (0.9, 1, 1.1)]
+    numbers += ["0", "1", "1.5", "-1", "3", "-3", "3.01", ".5", "5.", "1e2", "1e-2", "x", ""]
     names = [*CONTROLS.defaults, "points", "colour"]
 
     def point() -> str:

@@ -1,10 +1,10 @@
-"""What the audit finds in networks of other people: a table of architecture × fault.
+"""Audit networks of other libraries, each with one fault after another: architecture × fault.
 
 ``python -m benchmarks.audit`` builds each network from its configuration, small and with random
-weights, audits it as it is, then with one fault after another, and writes what was expected and
-what was found to ``audit.json``, and as a table to ``audit.md``. What is expected follows from the
-mathematics: a product with two zero factors has gradient zero in both, and what is equal and
-treated alike stays equal.
+weights. It audits the network without a fault, then with each fault, and writes the expected and
+the found verdicts to ``audit.json``, and a table to ``audit.md``. The expected verdicts follow from
+the mathematics: a product with two zero factors has gradient zero in both, and equal units that
+are treated alike stay equal.
 """
 
 import json
@@ -34,7 +34,7 @@ FAULTS = (
     "two identical heads",
 )
 DEAD = "dead"
-#: What an attention layer has of each of its three maps, with biases and without.
+#: The parameters of each of the three maps of an attention layer, with biases and without.
 BIASED: dict[str, Sequence[str]] = {x: ("weight", "bias") for x in "qkv"}
 PLAIN: dict[str, Sequence[str]] = {x: ("weight",) for x in "qkv"}
 #: The parameters of a Mamba mixer that hold a number for every channel.
@@ -64,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network of somebody else: how to build it, a loss, and where its faults go."""
+    """A network of another library: how to build it, its loss, and the places of its faults."""
 
     name: str
     build: Callable[..., nn.Module]
@@ -126,23 +126,23 @@ def under(prefix: str, *names: str) -> list[str]:
 def configured(
     network: Callable[[Any], nn.Module], config: Callable[..., Any], **settings: Any
 ) -> Callable[..., nn.Module]:
-    """Return what builds a network from its configuration, some of it changed."""
+    """Return a function that builds a network from its configuration with some changes."""
     return lambda **changes: network(config(**(settings | changes)))
 
 
 def dead(names: Sequence[str], *followers: str, **config: Any) -> Fault:
-    """Zero the names; they never move, nor do the followers, which hear of nothing else."""
+    """Zero the parameters: they stay zero, and the followers get no gradient from elsewhere."""
     return Fault(partial(fill, names, 0.0), dict.fromkeys([*names, *followers], DEAD), config)
 
 
 def constant(into: Sequence[str], out: Sequence[str], verdict: str) -> Fault:
-    """Give every unit of a hidden layer the same weights, in and out; no dropout parts them."""
+    """Give every unit of a hidden layer the same weights, in and out; without dropout."""
     inject = partial(fill, [*into, *out], 0.1)
     return Fault(inject, dict.fromkeys(into, verdict), training=False)
 
 
 def twin_heads(into: Sequence[str], out: Sequence[str], *, parts: int = 1, axis: int = 0) -> Fault:
-    """Make two heads of 8 units equal; dropout, which would part them, is off."""
+    """Make two heads of 8 units equal; dropout, which would make them differ, is off."""
     places = [(name, parts, 0 if name.endswith("bias") else axis) for name in into]
     places += [(name, 1, 1 - axis) for name in out]
     verdict = f"twins ({16 * parts} units act as {8 * parts})"
@@ -157,7 +157,7 @@ def feed_forward(
     before: Sequence[str] = (),
     **config: str,
 ) -> dict[str, Fault]:
-    """Return the faults of a branch: its two layers, the norm, and what may stand before them.
+    """Return the faults of a branch: its two layers, the norm, and parameters before the branch.
 
     A branch whose last layers are dead sends no gradient back to its first.
     """
@@ -253,7 +253,7 @@ def architectures() -> Iterator[Architecture]:
         24,
         [],
     )
-    del faults[FAULTS[4]]  # its norms feed the residual sum too, which wakes them
+    del faults[FAULTS[4]]  # its norms get a gradient through the residual sum, too
     yield Architecture(
         "BERT",
         configured(tf.BertForSequenceClassification, tf.BertConfig, **text, num_labels=3),
@@ -324,10 +324,10 @@ def architectures() -> Iterator[Architecture]:
         read,
         {
             FAULTS[0]: dead(experts, router, *norm),
-            # an expert's 24 units of the gate are twins, and so are its 24 of what it gates
+            # an expert's 24 units of the gate are twins, and so are its 24 gated units
             FAULTS[1]: constant(experts[:1], experts[1:], "twins (192 units act as 8)"),
             FAULTS[4]: dead(norm, router, *experts),
-            FAULTS[5]: Fault(  # all four answer, so that no tie parts them
+            FAULTS[5]: Fault(  # all four experts answer: no tie can make them differ
                 partial(repeat_expert, [router, *experts]),
                 {
                     router: "twins (4 units act as 3)",
@@ -343,7 +343,7 @@ def architectures() -> Iterator[Architecture]:
     at = partial(under, "resnet.encoder.stages.0.layers.0.layer")
     inner, outer = at("0.convolution.weight", "1.convolution.weight")
     norm = at("0.normalization.weight", "0.normalization.bias")
-    after = at("1.normalization.weight")  # it scales what is zero once its mean is taken away
+    after = at("1.normalization.weight")  # it scales activations that are zero without their mean
     yield Architecture(
         "ResNet",
         configured(

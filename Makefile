@@ -69,7 +69,7 @@ $(KATEX): package-lock.json | $(READY)
 	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
-# What the lab's page loads. The program makes it again if it is out of date.
+# The archive of the files that the lab's page loads. The program makes it again if it is out of date.
 lab: $(READY) $(KATEX)
 	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.lab.archive _build/lab.zip node_modules $(JOBS); \
 	  else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi

@@ -1,1 +1,1 @@
-"""What it costs to build this book and to train its networks: ``make bench``."""
+"""Measure the costs of building this book and of training its networks: ``make bench``."""

@@ -106,7 +106,7 @@ def repeat_expert(names: Sequence[str], model: nn.Module) -> None:
 
 @torch.no_grad()
 def repeat_channel(name: str, model: nn.Module) -> None:
-    """Give every channel of a Mamba mixer what the first has."""
+    """Give every channel of a Mamba mixer the numbers of the first."""
     mixer = model.get_submodule(name)
     for half in mixer.get_parameter("in_proj.weight").chunk(2):
         half.copy_(half[:1].clone())
@@ -511,7 +511,7 @@ def alarms(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> dict[str, s
 
 
 def examine(architecture: Architecture) -> dict[str, Any]:
-    """Return the row of an architecture: its alarms as it is, and with each fault."""
+    """Return the row of an architecture: its alarms without a fault, and with each fault."""
     torch.manual_seed(0)
     healthy = architecture.build()
     faults: dict[str, Any] = dict.fromkeys(FAULTS)
@@ -535,7 +535,7 @@ def examine(architecture: Architecture) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write what was found, and the table of it."""
+    """Write the verdicts, and the table of them."""
     rows = [examine(architecture) for architecture in architectures()]
     written = json.dumps({"architectures": rows}, indent=1, ensure_ascii=False)
     TABLE.write_text(written + "\n", "utf-8")

@@ -33,7 +33,7 @@ ours = ("editions", "execution.cache", "execution.warm", "site")
 of_myst_nb = {"myst_nb", *(f"bookbuild.{e}" for e in ours)}
 extensions = ["myst_parser", "nbsphinx", *(e for e in extensions if e not in of_myst_nb)]
 """
-# jupyter-book's program, and what it reads in place of conf.py.
+# jupyter-book's program, and the files that it reads in place of conf.py.
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 CONFIG = """\
 title: Why not start at zero?
@@ -94,7 +94,7 @@ def prepare_nbsphinx(folder: Path) -> None:
 
 
 def prepare_jupyter_book(folder: Path) -> None:
-    """Write what jupyter-book reads."""
+    """Write the files that jupyter-book reads."""
     (folder / "book/_config.yml").write_text(CONFIG, "utf-8")
     (folder / "book/_toc.yml").write_text(TOC, "utf-8")
 

@@ -1,4 +1,4 @@
-"""What the lab's page loads is made once, and is there whole or not at all."""
+"""The archive for the lab is made once, and is there whole or not at all."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ Files = list[tuple[str, bytes]]
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """Return a folder in which npm has installed what the lab needs."""
+    """Return a folder in which npm has installed the lab's packages."""
     for name in archive.NPM:
         file = tmp_path / "node_modules" / name / "package.json"
         file.parent.mkdir(parents=True)
@@ -30,7 +30,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def held(target: Path) -> Files:
-    """Return what is in the file."""
+    """Return the files in the archive."""
     with ZipFile(target) as made:
         return [(name, made.read(name)) for name in made.namelist()]
 

@@ -1,4 +1,4 @@
-"""What the lab's page loads computes what PyTorch computes."""
+"""The files that the lab's page loads compute the numbers of PyTorch."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def run(graph: bytes, inputs: Arrays) -> Arrays:
 
 
 def mid_run(activation: str, depth: int, width: int, optimizer: str) -> tuple[Arrays, Arrays]:
-    """Return inputs in the midst of a run, and what torch.optim makes of them."""
+    """Return inputs in the midst of a run, and the outputs that torch.optim computes from them."""
     model = lab.start_(lab.network(activation, depth, width), "kaiming", seed=1)
     data = lab.DATA["moons"]()
     update = NAMED[optimizer](model.parameters(), lr=0.03)
@@ -136,7 +136,7 @@ def test_another_process_compiles_the_same_bytes() -> None:
 @needs_npm
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_zeros_are_exact(activation: str) -> None:
-    """At the all-zero start what theorem *dead-start* says is zero is zero to the last bit."""
+    """At the all-zero start every zero of theorem *dead-start* is exact."""
     model = lab.start_(lab.network(activation, 3, 8), "zeros")
     state = functional.initial_state(dict(model.named_parameters()))
     data = lab.DATA["half-plane"]()

@@ -1,4 +1,4 @@
-"""The lab stands on its page of the site, with what it loads; without npm a sentence does."""
+"""The lab is on its page of the site, with the files it loads; without npm there is a sentence."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

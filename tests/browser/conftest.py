@@ -53,7 +53,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def tab(browser: Browser) -> Page:
-    """The tab of a reader, who keeps what was sent before."""
+    """The tab of a reader, with a cache."""
     context = browser.new_context(reduced_motion="reduce")
     context.set_default_timeout(5000)
     return context.new_page()

@@ -1,4 +1,4 @@
-"""What a reader copies is what they want: code without prompts, the address of a heading."""
+"""Copying gives code without prompts, and the address of a heading."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The lab does in a browser what PyTorch does, says what is true of it, and fails well.
+"""In a browser the lab computes as PyTorch does, says what is true, and explains a failure.
 
 Runs start from the lab's own links. Where rounding decides what a run becomes, each of its steps is
 compared, from PyTorch's own state.
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
     not (SITE / "_static/lab/lab.json").exists(), reason="the book was built without the lab"
 )
 
-# What a careful host lets a page do; the hashes are of the scripts within the page.
+# The policy of a strict host; the hashes are those of the scripts within the page.
 POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; script-src 'self' 'wasm-unsafe-eval' {hashes}"
@@ -40,7 +40,7 @@ STEPS = 500
 
 
 class Setting(NamedTuple):
-    """What the lab's controls say; names are those of its links."""
+    """A setting of the lab's controls; names are those of its links."""
 
     activation: str = "tanh"
     start: str = "zeros"
@@ -96,7 +96,7 @@ def guard(route: Route) -> None:
 
 @contextmanager
 def lab_page(site: Site, browser: Browser) -> Iterator[tuple[Page, list[str]]]:
-    """Open the lab, and note what goes wrong and who else is asked."""
+    """Open the lab, and collect errors and requests to other hosts."""
     with browser.new_context(reduced_motion="reduce") as context:
         tab = context.new_page()
         tab.set_default_timeout(30_000)
@@ -126,7 +126,7 @@ def tab(site: Site, browser: Browser) -> Iterator[Page]:
 
 
 def until(tab: Page, true: str, arg: object = None) -> None:
-    """Wait until JavaScript says true; Playwright's own wait needs what the policy forbids."""
+    """Wait until a script returns true; the policy forbids Playwright's own way to wait."""
     end = monotonic() + 30
     while not tab.evaluate(true, arg):
         assert monotonic() < end, f"waited in vain for {true} {arg}"
@@ -144,7 +144,7 @@ def parameters(tab: Page) -> list[list[float]]:
 
 
 def train(tab: Page, link: str, steps: int = STEPS) -> dict[str, Any]:
-    """Open a link of the lab, train to the end, and return what the lab shows."""
+    """Open a link of the lab, train to the end, and return the lab's state."""
     tab.evaluate("link => { location.hash = link }", link)
     tab.evaluate("() => new Promise(requestAnimationFrame)")
     tab.click(".lab-train")

@@ -1,4 +1,4 @@
-"""Nothing leaves the window or is cut, from a phone to a desk: what is wide scrolls in itself."""
+"""Nothing leaves the window or is cut, on a phone or a desktop: wide parts scroll in themselves."""
 
 from collections.abc import Callable
 

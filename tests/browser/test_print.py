@@ -37,7 +37,7 @@ PAPER = """
 
 # A page hears of another medium a moment later; this listener is the last that does.
 LISTEN = "matchMedia('print').addEventListener('change', it => window.printed = it.matches)"
-# What stands in paragraphs beside formulas.
+# Text of paragraphs beside formulas.
 WORDS = "all => all.flatMap(p => [...p.childNodes].map(n => n.nodeType == 3 ? n.data : ''))"
 
 

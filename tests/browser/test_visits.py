@@ -1,7 +1,7 @@
-"""A visit takes little, and takes it from the site alone.
+"""A page takes few bytes, and all of them from the site.
 
-``weights.json`` holds the bytes that each page takes, of who comes to the site by it and of who has
-read the first page before. The tests measure them and write them to ``_build/weights.json``, too.
+``weights.json`` holds the bytes of each page: ``first`` without a cache, ``next`` after a visit of
+the first page. The tests measure them and write them to ``_build/weights.json``, too.
 """
 
 import json
@@ -14,13 +14,13 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, R
 
 from tests.browser.serving import PAGES, ROOT, WRITTEN, Site, serving
 
-FIRST, NEXT = 220_000, 60_000  # what a page of the book may take
+FIRST, NEXT = 220_000, 60_000  # the most bytes of a page of the book
 TABLE = ROOT / "tests/browser/weights.json"
 MEASURED = ROOT / "_build/weights.json"
 
 
 class Visit(NamedTuple):
-    """What a page takes, as bytes by path, and what goes wrong while it loads."""
+    """The bytes that a page takes, by path, and the errors while it loads."""
 
     sent: dict[str, int]
     wrong: list[str]

@@ -1,4 +1,4 @@
-// What the tests here need of Python: pytest runs them, and hands over the controls of lab.html.
+// The inputs of the tests here: pytest runs them, and passes the controls of lab.html.
 
 import { readFileSync } from "node:fs";
 

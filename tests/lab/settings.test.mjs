@@ -1,4 +1,4 @@
-// A link sets the lab, what is wrong in it is said and left out, and a state has its link.
+// A link sets the lab, its wrong parts are named and left out, and a state has its link.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -26,7 +26,7 @@ for (const state of links.bad) {
   test(`${state} is not taken in full`, () => {
     const { notes, settings } = read(state, controls);
     assert.notEqual(notes.length, 0);
-    // What is taken instead is a good state.
+    // The state that is taken instead is a good one.
     assert.deepEqual(read(link(settings, [], controls).slice(1), controls), { settings, notes: [] });
   });
 }

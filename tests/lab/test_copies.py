@@ -1,4 +1,4 @@
-"""What the lab's markup and style sheet repeat of the package is the same there."""
+"""The choices in the lab's markup and the colours in its style sheet are those of the package."""
 
 import re
 from pathlib import Path

@@ -84,7 +84,7 @@ class Numbered(SphinxDirective):
     node_class: ClassVar[type[theorem | exercise]]
 
     def run(self) -> list[nodes.Node]:
-        """Return the block, with what the subclass adds at its end."""
+        """Return the block, with the additions of the subclass at its end."""
         if "name" not in self.options:
             raise self.error(f"{self.name} {self.arguments[0]!r} needs a :name: to be referred to")
         name = self.options["name"]

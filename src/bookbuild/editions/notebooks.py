@@ -112,7 +112,7 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
             raise nodes.SkipNode
 
     def visit_dropdown_main(self, node: nodes.Element) -> None:
-        """Fold what the page folds."""
+        """Fold a part that the page folds."""
         self.add("<details>", 2, 1)
 
     def depart_dropdown_main(self, node: nodes.Element) -> None:
@@ -197,7 +197,7 @@ def code(cell: Any) -> Any:
 
 
 def opening(app: Sphinx, page: str, codes: list[Any]) -> str:
-    """Return the first cell of a notebook: where it is from, and what to install."""
+    """Return the first cell of a notebook: its origin, and the packages to install."""
     config = app.config
     title, site = f"*{app.env.titles[page].astext()}*", config.html_baseurl
     if site:

@@ -139,7 +139,7 @@ def mended(math: re.Match[str]) -> str:
 
 
 def characters(html: str, style: str, families: set[str]) -> dict[str, str]:
-    """Return what each family of fonts shows of formulas; a special one, its own classes' text."""
+    """Return the characters that each font family needs: all, or those of its own classes."""
     everything = set(unescape(TAG.sub("", html)))
     parts = set(re.findall(r'<span class="([^"]*)"[^>]*>([^<]+)', html))
     found = {}

@@ -1,4 +1,4 @@
-"""Keep in one file what the lab's page loads, and make it again if its sources have changed.
+"""Keep the files that the lab's page loads in one archive, made again if its sources have changed.
 
 ``python -m bookbuild.lab.archive _build/lab.zip node_modules 2`` makes it, with two processes. A
 build that has opened the file reads it to its end, even if another build replaces it meanwhile.
@@ -21,21 +21,21 @@ NPM = "onnxruntime-web", "uplot"
 
 
 def sources(packages: Path) -> list[Path]:
-    """Return the files that decide what is made."""
+    """Return the files from which the archive is made."""
     own = [PACKAGE / f"{module}.py" for module in MODULES]
     own += [FOLDER / name for name in ("build.py", "onnx_export.py", "LICENSE.onnxruntime")]
     return [*own, Path(__file__), *(packages / name / "package.json" for name in NPM)]
 
 
 def digest(packages: Path) -> bytes:
-    """Return a digest of the sources, and of the versions of what compiles them."""
+    """Return a digest of the sources, and of the versions of the compilers."""
     parts = [file.read_bytes() for file in sources(packages)]
     parts += [version(package).encode() for package in COMPILERS]
     return sha256(b"\0".join(parts)).hexdigest().encode()
 
 
 def make(target: Path, packages: Path, jobs: int) -> None:
-    """Make the file if it is not there or was made from other sources."""
+    """Make the archive if it is not there or was made from other sources."""
     made_from = digest(packages)
     if target.exists():
         with ZipFile(target) as archive:

@@ -87,7 +87,7 @@ def choices() -> bytes:
 
 
 def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the names of the files and what they hold; ``jobs`` processes compile."""
+    """Yield the name and the content of each file; ``jobs`` processes compile."""
     with ProcessPoolExecutor(jobs) as pool:
         for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
             yield f"graphs/{depth}.onnx", graph

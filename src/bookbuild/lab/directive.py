@@ -1,8 +1,8 @@
 """A Sphinx extension: the directive ``{lab}`` puts the lab on a page of the site.
 
-Its markup is ``lab.html``; its scripts and its style sheet are in ``static``. What the scripts load
-is in the file ``_build/lab.zip``, which ``bookbuild.lab.archive`` makes before the build; without
-that file a sentence stands in the lab's place.
+Its markup is ``lab.html``; its scripts and its style sheet are in ``static``. The files that the
+scripts load are in ``_build/lab.zip``, which ``bookbuild.lab.archive`` makes before the build.
+Without that archive a sentence stands in the lab's place.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ MISSING = (
 
 
 def made(app: Sphinx) -> Path:
-    """Return the file with what the scripts load."""
+    """Return the archive of the files that the scripts load."""
     return Path(app.confdir, "_build/lab.zip")
 
 
@@ -70,7 +70,7 @@ load_script = page_script.where('class="lab"', "lab.js")
 
 
 def copy_files(app: Sphinx) -> None:
-    """Put what the scripts load beside them."""
+    """Unpack the files that the scripts load beside the scripts."""
     if made(app).exists():
         with ZipFile(made(app)) as archive:
             archive.extractall(Path(app.outdir, "_static/lab"))

@@ -32,7 +32,7 @@ NUMBER = re.compile(r" *[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? *", re.ASCII | re.IGN
 
 
 class Controls(NamedTuple):
-    """What the form in ``lab.html`` offers, as texts; ``settings.js`` explains each field."""
+    """The choices of the form in ``lab.html``, as texts; ``settings.js`` explains each field."""
 
     menus: dict[str, list[str]]
     numbers: dict[str, dict[str, str]]
@@ -43,7 +43,7 @@ class Controls(NamedTuple):
 
 @cache  # every link asks
 def controls(markup: str) -> Controls:
-    """Return what the controls of the lab offer."""
+    """Return the choices that the controls of the lab offer."""
     form = BeautifulSoup(markup, "html.parser")
     fields = form.select("select[name], input[type=number][name]")
     (own,) = form.select("option[data-reach]")

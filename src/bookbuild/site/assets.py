@@ -33,7 +33,7 @@ THEME_STYLES = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
 THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"
 FETCHES = ("_static/mathjax/", "_static/lab/")  # scripts load these files
-MODULES = "_static/lab/*.js"  # what lab.js imports: they use classes and custom properties, too
+MODULES = "_static/lab/*.js"  # imported by lab.js; they use classes and custom properties, too
 NEEDED_FOR = {  # a page needs the script if its HTML holds the text
     "_static/design-tabs.js": "data-sync-id",
     "_static/clipboard.min.js": "<pre",
@@ -109,7 +109,7 @@ def finish(app: Sphinx) -> None:
 
 
 def in_page(text: str) -> dict[str, list[str]]:
-    """Return the elements, classes and ids of a page, and what it links below ``_static``."""
+    """Return the elements, classes and ids of a page, and its links below ``_static``."""
     words = {w for tag, value in WORDS.findall(text) for w in (tag, *value.split())}
     links = {link for link in LINKS.findall(text) if "_static/" in link}
     return {"words": sorted(words), "links": sorted(links)}

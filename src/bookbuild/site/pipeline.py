@@ -64,8 +64,8 @@ FINISH: tuple[LastStep, ...] = (
     metadata.write,  # when only pages are left
 )
 
-# Sphinx calls what is connected in the order of these numbers. It has 500 for the theme, and for
-# extensions that say nothing.
+# Sphinx calls the functions connected to an event in the order of these numbers. The theme has 500,
+# and so do extensions that give no number.
 FIRST, THEME, LAST = 0, 500, 999
 
 

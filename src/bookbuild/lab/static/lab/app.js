@@ -38,7 +38,7 @@ const tableRow = (tag, texts) => {
   return row;
 };
 
-// Start the lab in its element. `explain` turns an error into a sentence on what did not load.
+// Start the lab in its element. `explain` turns an error into a sentence for the reader.
 export const open = (lab, explain) => {
   const part = (name) => lab.querySelector(`.lab-${name}`);
   const form = lab.querySelector("form");

@@ -55,7 +55,7 @@ const parsePoints = (text, { reach, most }) => {
   return { own, notes };
 };
 
-// Read a link, without its #: the settings, notes on what is left out, and the reader's own points
+// Read a link, without its #: the settings, notes on the parts left out, and the reader's own points
 // (undefined if the link has none).
 export const read = (link, controls) => {
   const pairs = [...new URLSearchParams(link)];

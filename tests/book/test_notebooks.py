@@ -72,6 +72,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("JUPYTER_PATH", str(folder))
         patch.setenv("PYTHONPATH", str(folder / "packages"))
         patch.setenv(warm.ADDRESS, "")
+        patch.setattr(NotebookClient.shutdown_kernel, "default_value", "immediate")
         warm.start(["torch", "matplotlib.pyplot"])
         yield folder / "empty"
 

@@ -36,7 +36,7 @@ epub: $(READY) $(KATEX) ## Build the book as an EPUB
 	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
 
 test: html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
-	@$(BIN)/python -m pytest -q -n $(JOBS) tests src book README.md
+	@$(BIN)/python -m pytest -q -n $(JOBS) --durations=20 tests src book README.md
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format --check -q . && $(BIN)/mypy --no-error-summary

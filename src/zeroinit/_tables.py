@@ -66,11 +66,16 @@ def fault_lines(found: Audit) -> Iterator[str]:
             shared = _shared(group)
             own = ["" if shared == f.verdict else f.verdict.removeprefix(f.kind) for f in group]
             label = f"   {shared}: "
-            yield label + _listed(group, own, WIDTH - len(label))
+            yield label + listed(group, own, WIDTH - len(label))
         for remedy in cause.remedies:
             yield from _filled("   remedy: ", remedy)
         if cause.pages:
             yield from _filled("   see: ", ", ".join(map(address, cause.pages)))
+
+
+def failure(found: Audit) -> str:
+    """Return the causes of faults alone."""
+    return "\n".join(fault_lines(found))
 
 
 def text(found: Audit) -> str:
@@ -81,7 +86,7 @@ def text(found: Audit) -> str:
     digits = max((len(str(len(group))) for group in rows.values()), default=0)
     for verdict, group in rows.items():
         start = f"{verdict:{width}}  {len(group):{digits}}"
-        lines.append(f"{start}  {_listed(group, [''] * len(group), WIDTH - len(start) - 2)}")
+        lines.append(f"{start}  {listed(group, [''] * len(group), WIDTH - len(start) - 2)}")
     for name in dict.fromkeys(group[0].kind for group in rows.values()):
         kind = KINDS[name]
         if kind.page:
@@ -113,6 +118,17 @@ def html(found: Audit) -> str:
         + (f"<dl>{''.join(rest)}</dl>" if rest else "")
         + f"{''.join(folded)}</div>"
     )
+
+
+def listed(group: Sequence[Finding], own: Sequence[str], width: int) -> str:
+    """Return as many names as fit, one at least, and the count of the others."""
+    items = [f.name + more for f, more in zip(group, own, strict=True)]
+    for shown in range(min(len(items), width), 0, -1):
+        rest = f" and {len(items) - shown} more" if shown < len(items) else ""
+        line = ", ".join(items[:shown]) + rest
+        if len(line) <= width:
+            return line
+    return _shortened(group[0].name, width - len(own[0] + rest)) + own[0] + rest
 
 
 @cache
@@ -177,17 +193,6 @@ def _filled(label: str, words: str, indent: int = 6) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _listed(group: Sequence[Finding], own: Sequence[str], width: int) -> str:
-    """Return as many names as fit, one at least, and the count of the others."""
-    items = [f.name + more for f, more in zip(group, own, strict=True)]
-    for shown in range(min(len(items), width), 0, -1):
-        rest = f" and {len(items) - shown} more" if shown < len(items) else ""
-        line = ", ".join(items[:shown]) + rest
-        if len(line) <= width:
-            return line
-    return _shortened(group[0].name, width - len(own[0] + rest)) + own[0] + rest
 
 
 def _shortened(name: str, width: int) -> str:

@@ -1,0 +1,1 @@
+"""Audits inside other people's training loops; each module needs its library, and only that."""

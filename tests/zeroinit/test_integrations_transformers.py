@@ -1,0 +1,219 @@
+"""The callback of ``transformers``: it sees what dies, and leaves the training as it is."""
+
+import builtins
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
+
+from zeroinit.integrations.transformers import AuditCallback
+
+HIDDEN = ["first.weight", "first.bias", "last.weight"]
+
+
+class Net(nn.Module):
+    """Two layers with dropout, so that a drawn number too many would change all that follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.config = PretrainedConfig()  # label smoothing asks for it
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        logits = self.last(F.dropout(F.relu(self.first(x)), 0.2, self.training))
+        found = {"logits": logits}
+        return found if labels is None else {"loss": F.cross_entropy(logits, labels)} | found
+
+
+class Accident(TrainerCallback):  # type: ignore[misc]
+    """All-zero after two steps, and random again after four."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        for layer in (model.first, model.last):
+            if state.global_step == 2:
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+            if state.global_step == 4:
+                layer.reset_parameters()
+
+
+def rows() -> list[dict[str, Any]]:
+    draw = torch.Generator().manual_seed(0)
+    return [
+        {"x": torch.randn(4, generator=draw), "labels": int(torch.randint(3, (), generator=draw))}
+        for _ in range(48)
+    ]
+
+
+def trainer(folder: Path, **more: Any) -> Trainer:
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=6,
+        per_device_train_batch_size=4,
+        logging_steps=1,
+        report_to="none",
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+        learning_rate=0.01,
+        seed=1,
+        **more,
+    )
+    return Trainer(Net(), arguments, train_dataset=rows())
+
+
+def losses(run: Trainer) -> list[float]:
+    return [row["loss"] for row in run.state.log_history if "loss" in row]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"gradient_accumulation_steps": 2},
+        {"label_smoothing_factor": 0.1},
+        {"bf16": True},
+        {"optim": "sgd", "lr_scheduler_type": "cosine"},
+    ],
+    ids=str,
+)
+def test_training_is_the_same_bit_for_bit_with_the_callback(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = trainer(tmp_path, **more)
+    alone.train()
+    after = torch.get_rng_state()
+    watched = trainer(tmp_path, **more)  # which sets the seed
+    callback = AuditCallback(watched, every=2)
+    watched.add_callback(callback)
+    watched.train()
+    assert sorted(callback.audits) == [0, 2, 4]
+    assert losses(watched) == losses(alone)
+    assert len(losses(alone)) == 6
+    assert torch.equal(torch.get_rng_state(), after)
+    for mine, its in zip(alone.model.parameters(), watched.model.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert "training_step" not in vars(watched)
+
+
+def test_what_died_and_what_woke_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = trainer(tmp_path)
+    callback = AuditCallback(run, every=2, steps=2)
+    run.add_callback(callback)
+    run.add_callback(Accident())
+    with caplog.at_level(logging.INFO, "zeroinit"):
+        run.train()
+    assert [callback.audits[step].steps for step in (0, 2, 4)] == [2, 2, 2]
+    assert [[f.name for f in found.faults] for found in callback.audits.values()] == [
+        [],
+        HIDDEN,
+        [],
+    ]
+    said = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "zeroinit"]
+    assert [level for level, _ in said] == ["INFO", "WARNING", "INFO"]
+    assert said[0][1] == "step 0: No faults in 4 parameters:"
+    assert said[1][1] == (
+        "step 2: died since step 0: first.weight: dead, first.bias: dead, last.weight: dead"
+    )
+    assert said[2][1] == (
+        "step 4: woke since step 2: first.weight: fine, first.bias: fine, last.weight: fine"
+    )
+    counts = [row["audit/faults"] for row in run.state.log_history if "audit/faults" in row]
+    assert counts == [0.0, 3.0, 0.0]
+
+
+def test_faults_of_the_start_are_a_warning_that_says_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = trainer(tmp_path)
+    for parameter in run.model.parameters():
+        nn.init.zeros_(parameter)
+    run.add_callback(AuditCallback(run))
+    run.train()
+    (record,) = [r for r in caplog.records if r.name == "zeroinit"]
+    assert record.levelname == "WARNING"
+    assert "dead: first.weight, first.bias, last.weight" in record.getMessage()
+
+
+def test_the_batch_is_the_one_that_is_trained_on(tmp_path: Path) -> None:
+    seen: list[tuple[bool, Tensor]] = []
+
+    class Own(Trainer):  # type: ignore[misc]
+        def compute_loss(self, model: Any, inputs: Any, *rest: Any, **more: Any) -> Any:
+            seen.append((model.training, inputs["x"].clone()))
+            return super().compute_loss(model, inputs, *rest, **more)
+
+    plain = trainer(tmp_path)
+    run = Own(plain.model, plain.args, train_dataset=rows())
+    run.add_callback(AuditCallback(run, every=6, steps=3))
+    run.train()
+    assert len(seen) == 6 + 3
+    assert all(training for training, _ in seen)
+    assert all(torch.equal(x, seen[0][1]) for _, x in seen[:4])
+    assert not torch.equal(seen[3][1], seen[4][1])
+
+
+def test_an_audit_that_stops_does_not_stop_the_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = trainer(tmp_path)
+    callback = AuditCallback(run, every=4, steps=0)
+    run.add_callback(callback)
+    run.train()
+    assert run.state.global_step == 6
+    assert callback.audits == {}
+    said = [r.getMessage() for r in caplog.records if r.name == "zeroinit"]
+    assert len(said) == 2
+    assert said[0].startswith("step 0: the audit stopped: ValueError: steps must be at least 1")
+
+
+def test_a_second_run_begins_anew_and_another_patch_of_the_step_stays(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    callback = AuditCallback(run)
+    run.add_callback(callback)
+    called = []
+    original = run.training_step
+
+    def counted(*arguments: Any, **more: Any) -> Tensor:
+        called.append(1)
+        loss: Tensor = original(*arguments, **more)
+        return loss
+
+    run.training_step = counted
+    run.train()
+    first = callback.audits[0]
+    run.train()
+    assert callback.audits[0] is not first
+    assert len(called) == 12
+    assert run.training_step is counted
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.0, True, "often"])
+def test_every_must_be_a_number_of_steps(every: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="every must be an int of at least 1, got "):
+        AuditCallback(trainer(tmp_path), every=every)
+
+
+def test_without_the_library_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == "transformers":
+            raise ImportError(name)
+        return there(name, *rest)
+
+    monkeypatch.delitem(sys.modules, "zeroinit.integrations.transformers")
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install zeroinit\[transformers\]"):
+        import zeroinit.integrations.transformers  # noqa: F401

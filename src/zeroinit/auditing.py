@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.parameter import is_lazy
 
+from zeroinit import _tables
 from zeroinit._graph import disturbed, leaves, uses, walk, with_other_targets
 from zeroinit._kept import kept
 from zeroinit._watched import Slope, Watched
@@ -426,7 +427,7 @@ def assert_trainable(model: nn.Module, loss: Loss, *, steps: int = 3) -> None:
     Raises
     ------
     AssertionError
-        With the table of what was found.
+        With the causes of the faults.
     TypeError, ValueError
         As :func:`audit`.
 
@@ -445,9 +446,7 @@ def assert_trainable(model: nn.Module, loss: Loss, *, steps: int = 3) -> None:
     AssertionError: 3 of 4 parameters cannot train as they should:
     ...
     """
+    __tracebackhide__ = True  # pytest then shows the line of the test
     found = audit(model, loss, steps=steps)
     if found.faults:
-        raise AssertionError(
-            f"{len(found.faults)} of {len(found.findings)} parameters cannot train as they should:"
-            f"\n{found}"
-        )
+        raise AssertionError(_tables.failure(found))

@@ -19,8 +19,8 @@ class Kind(NamedTuple):
 
     Examples
     --------
-    >>> [name for name, kind in KINDS.items() if kind.fault]
-    ['dead', 'twins', 'shared memory']
+    >>> KINDS["dead"].fault, KINDS["fine"].fault
+    (True, False)
     """
 
     fault: bool  #: whether it must be mended

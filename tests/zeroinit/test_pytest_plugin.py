@@ -1,6 +1,7 @@
 """The fixture for test suites: a failure shows the causes and the line of the test, no more."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,10 @@ def test_all_zero(assert_trainable):
     from zeroinit import MLP, zeros_
     assert_trainable(zeros_(MLP([2, 4, 2])), loss)
 
+def test_function():
+    from zeroinit import MLP, assert_trainable, zeros_
+    assert_trainable(zeros_(MLP([2, 4, 2])), loss)
+
 def test_own_error(assert_trainable):
     from zeroinit import MLP
     assert_trainable(MLP([2, 4, 2]), lambda model: 1 / 0)
@@ -48,13 +53,15 @@ def test_a_failure_shows_the_causes_and_nothing_of_ours(tmp_path: Path) -> None:
         timeout=120,
     )
     shown = done.stdout
-    assert "2 failed, 2 passed" in shown, shown
+    assert "3 failed, 2 passed" in shown, shown
     assert "PASSED test_suite.py::test_torch_waits_for_the_fixture" in shown
     assert "PASSED test_suite.py::test_healthy" in shown
-    fault, own = shown.split("_ test_all_zero _")[1].split("_ test_own_error _")
-    assert ">       assert_trainable(zeros_(MLP([2, 4, 2])), loss)\nE " in fault
-    assert "3 of 4 parameters cannot train as they should:" in fault
-    assert "dead: layers.0.weight, layers.0.bias, layers.1.weight" in fault
-    assert "pytest_plugin.py" not in fault
-    assert "auditing.py" not in fault
+    *faults, own = re.split("_ test_(?:all_zero|function|own_error) _", shown)[1:]
+    for fault in faults:
+        assert ">       assert_trainable(zeros_(MLP([2, 4, 2])), loss)\nE " in fault
+        assert "3 of 4 parameters cannot train as they should:" in fault
+        assert "dead: layers.0.weight, layers.0.bias, layers.1.weight" in fault
+        assert "fine" not in fault
+        assert "pytest_plugin.py" not in fault
+        assert "auditing.py" not in fault
     assert "ZeroDivisionError" in own

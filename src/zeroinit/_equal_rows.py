@@ -142,4 +142,5 @@ def _differ(rows: Tensor, places: Tensor, scale: float, near: float) -> Tensor:
     """Return whether each row, from the second on, differs from the one before it."""
     some = rows[places].to(torch.promote_types(rows.dtype, torch.float32)) * scale
     norm = some.norm(dim=1)
-    return (some[1:] - some[:-1]).norm(dim=1) > near * torch.maximum(norm[1:], norm[:-1])
+    apart: Tensor = (some[1:] - some[:-1]).norm(dim=1) > near * torch.maximum(norm[1:], norm[:-1])
+    return apart

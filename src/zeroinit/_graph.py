@@ -175,25 +175,32 @@ def gradients_again(
     return [g.to_dense() if g is not None and g.is_sparse else g for g in found]
 
 
-def disturbed(
+def rounding(
     loss: Tensor, nodes: Sequence[Node], parameters: Sequence[Tensor]
 ) -> Sequence[Tensor | None]:
-    """Return the gradients that come of changing every number of the backward pass a little.
+    """Return how much of each gradient may be what rounding leaves of terms that cancel.
 
-    Those of one operation are changed more in one direction than in the other, as rounding changes
-    them: the changes of many terms must not cancel.
+    Every number of the backward pass is changed by up to a half of it, which changes a gradient by
+    about the sum of its terms without their signs. Rounding changes the last of its digits: here a
+    third of them is taken for lost, as sums of many terms lose more than one. The numbers of one
+    operation are changed more in one direction than in the other, as rounding changes them: the
+    changes of many terms must not cancel.
     """
-    change = max(torch.finfo(p.dtype).eps for p in parameters) ** (2 / 3)
+    change = 0.25
     draw = _Noise()
 
     def disturb(seed: int, gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         lean = random.Random(seed).uniform(-1, 2)
-        return tuple(
-            g if not _dense(g) else g + change * g.abs() * (draw(g) - lean) for g in gradients
-        )
+        return _changed(gradients, lambda g: g + change * g.abs() * (draw(g) - lean))
 
+    found = [p.grad for p in parameters]
     hooks = {node: partial(disturb, seed) for seed, node in enumerate(nodes)}
-    return gradients_again(loss, parameters, hooks)
+    return [
+        None
+        if other is None or g is None
+        else (other - g.to_dense()) * (torch.finfo(g.dtype).eps ** (2 / 3) / change)
+        for g, other in zip(found, gradients_again(loss, parameters, hooks), strict=True)
+    ]
 
 
 def with_other_targets(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
@@ -205,9 +212,7 @@ def with_other_targets(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[T
     draw = _Noise()
 
     def change(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        return tuple(
-            g if not _dense(g) else g + (float(g.abs().max()) or 1.0) * draw(g) for g in gradients
-        )
+        return _changed(gradients, lambda g: g + (float(g.abs().max()) or 1.0) * draw(g))
 
     return gradients_again(loss, parameters, dict.fromkeys(_first_of_several_axes(loss), change))
 
@@ -244,5 +249,13 @@ class _Noise:
         return self.drawn[kind]
 
 
-def _dense(g: Tensor | None) -> bool:
-    return g is not None and (g.is_floating_point() or g.is_complex()) and not g.is_sparse
+def _changed(
+    gradients: Iterable[Tensor | None], change: Callable[[Tensor], Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Return gradients of which those that are dense and of numbers with a point are changed."""
+    return tuple(
+        change(g)
+        if g is not None and (g.is_floating_point() or g.is_complex()) and not g.is_sparse
+        else g
+        for g in gradients
+    )

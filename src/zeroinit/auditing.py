@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from torch.autograd.graph import Node
 from torch.nn.parameter import is_lazy
 
 from zeroinit import _tables
-from zeroinit._graph import disturbed, leaves, uses, walk, with_other_targets
+from zeroinit._causes import Calls, Cause, Cuts, causes, joined, listed
+from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
 from zeroinit._kept import kept
+from zeroinit._remedies import Change, changes, fill_rows
 from zeroinit._watched import Slope, Watched
 from zeroinit.report import Audit
 
@@ -69,8 +72,8 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     is more than chance: units with few numbers, or in a coarse dtype, are often equal by chance.
     In single and double precision a parameter's first gradient counts as zero if it is what
     rounding leaves of terms that cancel: if it is below a hundred times the rounding of the loss or
-    of the largest gradient, and a change of the last two thirds of the digits of every number of
-    the backward pass changes it by its own size.
+    of the largest gradient, and below the precision, to the power of two thirds, of the sum of its
+    terms without their signs, which a second backward pass with changed numbers tells.
     Beside the weights and their gradients it needs one copy of the weights, to put them back.
     Nothing that :func:`torch.compile` made is compiled again: the model runs as plain PyTorch. A
     model that was made in inference mode is copied, for nobody may change it.
@@ -101,28 +104,48 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     with torch.inference_mode(False):  # so gradients are on
         if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
             model = deepcopy(model)  # nobody may change what was made in inference mode
-        with _plainly(), kept(model):
-            return _Run(model, loss).audit(steps)
+        with _plainly(), kept(model) as restore:
+            run = _Run(model, loss)
+            run.steps(steps)
+            return run.report(restore)
 
 
 class _Run:
     """The steps of an audit on a model, and what they show of its parameters."""
 
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
-        self.model, self.loss = model, loss
+    def __init__(self, model: nn.Module, loss: Loss, *, why: bool = True) -> None:
+        self.model, self.loss, self.why = model, loss, why
         self.step = 0
         self.watched: list[Watched] = []
         self.random = self.chooses = False
+        self.calls = Calls()
+        self.causes: dict[int, Cause] = {}
 
-    def audit(self, steps: int) -> Audit:
-        """Take the steps, more of them while they bring news, and say what was found."""
+    def steps(self, steps: int) -> None:
+        """Take the steps, and more of them while they bring news."""
         while True:
             self.take(last=self.step + 1 >= steps)
             news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
             if self.step >= steps and not news and not self.doubtful(steps):
                 break
+
+    def report(self, restore: Callable[[], None]) -> Audit:
+        """Say what was found, why, and what helps."""
         moving = any(w.wakes for w in self.watched)
-        return Audit(tuple(w.finding(moving) for w in self.watched), self.step)
+        for w in self.watched:
+            cause = self.causes.get(id(w.parameter))
+            w.left_out = cause is not None and cause.what in ("mask", "choice")
+        found = [w.finding(moving) for w in self.watched]
+        reasons = explain(self, restore, {f.name: f.kind for f in found})
+        return Audit(
+            tuple(
+                replace(f, cause=reasons[f.name][0], remedy=reasons[f.name][1])
+                if f.name in reasons
+                else f
+                for f in found
+            ),
+            self.step,
+        )
 
     def doubtful(self, steps: int) -> bool:
         """Whether another draw, or another choice of a router, may reach what seems dead."""
@@ -147,6 +170,8 @@ class _Run:
             value.backward(retain_graph=asleep or twins)
         slopes = self.slopes(trained)
         self.drop_rounding(value, nodes, slopes)
+        if self.step == 1 and self.why:
+            self.look_for_causes(value, nodes, slopes)
         for w, slope in slopes.items():
             w.learn(slope, self.step)
             w.parameter.grad = None
@@ -171,7 +196,7 @@ class _Run:
             key: Watched(names[key], *owners[key], used) for key in map(id, self.model.parameters())
         }
         for w in watched.values():
-            weight = watched.get(id(getattr(w.module, w.own.replace("bias", "weight"), None)))
+            weight = watched.get(id(_weight_of(w)))
             if weight and weight is not w and weight.units == w.parameter.numel():
                 w.join(weight)
         for one, other in used.biases.items():
@@ -184,7 +209,8 @@ class _Run:
         """Return the loss, or say what is wrong with it."""
         states = _random_states() if self.step == 1 else None
         try:
-            value = self.loss(self.model)
+            with self.calls.watched(self.model) if self.step == 1 and self.why else nullcontext():
+                value = self.loss(self.model)
         except StopIteration as stop:
             raise ValueError(
                 f"the loss ran out of batches at step {self.step}: give the same batch at every "
@@ -216,14 +242,15 @@ class _Run:
             if not found and not _finite(output) and _finite(inputs):
                 found.append(f"{names.get(module) or 'the model'} ({type(module).__name__})")
 
-        hook = nn.modules.module.register_module_forward_hook(look)
+        hooks = [module.register_forward_hook(look) for module in names]
         try:
             with torch.no_grad():
                 self.loss(self.model)
-        except Exception:  # what it says here is said again by the next step
+        except Exception:  # a second call may fail, as of batches at an end
             return ""
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
         return (
             f"{found[0]} is the first module to give a number that is not finite; " if found else ""
         )
@@ -257,16 +284,31 @@ class _Run:
             if w.wakes is None and eps < 1e-6 and w.noise < slope.steepest <= eps * large:
                 asked.append(w)
         if asked:
-            others = disturbed(value, nodes, [w.parameter for w in asked])
-            for w, other in zip(asked, others, strict=True):
-                if other is not None and w.parameter.grad is not None:
-                    difference = w.rows(other) - w.rows(w.parameter.grad.to_dense())
-                    w.noise = Slope(difference, difference, None).steepest
+            lost = rounding(value, nodes, [w.parameter for w in asked])
+            for w, part in zip(asked, lost, strict=True):
+                if part is not None:
+                    w.noise = w.look(part).steepest
         for w, slope in list(slopes.items()):
             if w.wakes is None and 0 < slope.steepest <= w.noise:
                 w.rounding = w.rounding or self.step
                 w.parameter.grad = None
                 del slopes[w]
+
+    def look_for_causes(
+        self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
+    ) -> None:
+        """Find what hides the parameters that the first step gives no gradient."""
+        asleep = [w for w, slope in slopes.items() if not slope.steepest]
+        for w in asleep:
+            w.parameter.grad = None
+            del slopes[w]
+        if asleep:
+            self.causes = causes(
+                self.model, value, nodes, self.calls, [w.parameter for w in asleep]
+            )
+        for w in self.watched:
+            if w.rounding:
+                self.causes[id(w.parameter)] = Cause("cancel")
 
     def ask_for_something_else(self, value: Tensor, asked: Sequence[Watched]) -> None:
         """Part the units that are equal only because this batch asks the same of them."""
@@ -274,6 +316,85 @@ class _Run:
         for w, other in zip(asked, others, strict=True):
             if other is not None:
                 w.split(w.look(other))
+
+
+def explain(
+    run: _Run, restore: Callable[[], None], kinds: dict[str, str]
+) -> dict[str, tuple[str, str]]:
+    """Return the cause and the remedy of what is dead, waits or is not used."""
+    reasons: dict[str, tuple[str, str]] = {}
+    named = {w.name: w for w in run.watched}
+    dead: dict[int, Cause] = {}
+    for name, kind in kinds.items():
+        cause = run.causes.get(id(named[name].parameter))
+        if kind == "dead" and cause is not None:
+            dead[id(named[name].parameter)] = cause
+        elif kind == "zero on purpose" and cause is not None and cause.what == "zero":
+            reasons[name] = f"waits for {listed(sorted(cause.at))}, which is zero", ""
+        elif kind in ("not used by this loss", "left out") and cause is not None:
+            reasons[name] = str(cause), ""
+    groups: dict[Cause, list[str]] = {}
+    for key, cause in joined(dead, {id(w.parameter): w.name for w in run.watched}).items():
+        groups.setdefault(cause, []).append(
+            next(n for n, w in named.items() if id(w.parameter) == key)
+        )
+    for cause, names in groups.items():
+        remedy = _tried(run, restore, changes(run.model, cause, names), names)
+        reasons |= dict.fromkeys(names, (str(cause), remedy))
+    for name, w in named.items():
+        if kinds[name] == "dead" and w.wakes is not None:
+            rows = w.alike.rows[w.zero & ~w.moved]
+            change = fill_rows(w.parameter, rows, turned=w.turned)
+            remedy = _tried(run, restore, [change], [name])
+            if remedy:
+                reasons[name] = "these units and the factors beside them are zero", remedy
+    unused = [w for n, w in named.items() if kinds[n] == "not used by this loss" and not w.used]
+    return reasons | _not_used(run, restore, unused)
+
+
+def _tried(
+    run: _Run, restore: Callable[[], None], several: Iterable[Change], dead: Sequence[str]
+) -> str:
+    """Return the first change with which all that was dead gets a gradient."""
+    for text, change in several:
+        restore()
+        trial = _Run(run.model, run.loss, why=False)
+        try:
+            with change():
+                for _ in range(3):
+                    trial.take(last=False)
+                    left = [w for w in trial.watched if w.name in dead and w.seems_dead()]
+                    if not left:
+                        return text
+        except (RuntimeError, ValueError):
+            continue  # the change does not go with this loss, or its batches are at an end
+        finally:
+            restore()
+    return ""
+
+
+def _not_used(
+    run: _Run, restore: Callable[[], None], unused: Sequence[Watched]
+) -> dict[str, tuple[str, str]]:
+    """Return why parameters have no part in the graph of the loss."""
+    if not unused:
+        return {}
+    cuts = Cuts()
+    if any(w.module in run.calls.called for w in unused):
+        restore()
+        try:
+            with cuts:
+                run.loss(run.model)
+        except (RuntimeError, ValueError, StopIteration):
+            pass  # its batches are at an end
+    names = {module: name for name, module in run.model.named_modules()}
+    reasons: dict[str, tuple[str, str]] = {}
+    for w in unused:
+        why = cuts.found.get(id(w.parameter))
+        if why is None and w.module not in run.calls.called and not list(w.module.children()):
+            why = f"{names[w.module] or type(w.module).__name__} is never called"
+        reasons[w.name] = why or "no way leads from it to the loss", ""
+    return reasons
 
 
 #: What is said of a loss that no parameter has a part in.
@@ -318,6 +439,18 @@ def _random_states() -> tuple[Any, ...]:
         module = torch.get_device_module()
         states += [module.get_rng_state(d).numpy().tobytes() for d in range(module.device_count())]
     return random.getstate(), str(numpy), *states
+
+
+def _weight_of(bias: Watched) -> Tensor | None:
+    """Return the parameter with the weights of a bias's units, also of weights made of others."""
+    name = bias.own.replace("bias", "weight")
+    made = getattr(bias.module, "parametrizations", {})
+    if name in made:
+        own = made[name]._parameters
+        found: Tensor | None = own.get("original1", own.get("original"))
+        return found
+    found = getattr(bias.module, name, None)
+    return found
 
 
 def _graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:

@@ -1,0 +1,292 @@
+"""Say what hides a parameter: walk from it towards the loss, to where the gradient ends."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.overrides import TorchFunctionMode
+
+from zeroinit._graph import GATES, VIEWS, operation, viewed, walk
+
+#: Where autograd keeps the factors of a product, in the order of the inputs of its node.
+FACTORS: Mapping[str, tuple[str | None, ...]] = {
+    "Mul": ("_saved_self", "_saved_other"),
+    "Mm": ("_saved_self", "_saved_mat2"),
+    "Bmm": ("_saved_self", "_saved_mat2"),
+    "Mv": ("_saved_self", "_saved_vec"),
+    "Dot": ("_saved_self", "_saved_tensor"),
+    "Addmm": (None, "_saved_mat1", "_saved_mat2"),
+    "Baddbmm": (None, "_saved_batch1", "_saved_batch2"),
+    "Convolution": ("_saved_input", "_saved_weight"),
+    "NativeLayerNorm": ("_saved_input", "_saved_weight"),
+    "NativeBatchNorm": ("_saved_input", "_saved_weight"),
+    "NativeGroupNorm": ("_saved_input", "_saved_weight"),
+    "FusedRmsNorm": ("_saved_input", "_saved_weight"),
+}
+#: The operations that turn zero into zero.
+KEEP_ZERO = frozenset(
+    {"Relu", "Tanh", "Gelu", "Silu", "Elu", "LeakyRelu", "Neg", "Abs", "Div", "Threshold", "Sin"}
+    | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish", "Softsign", "Cat", "Stack"}
+)
+#: The operations whose slope is zero where they are flat.
+FLAT = {"Sigmoid": "saturated", "Tanh": "saturated", "Softmax": "saturated", "Hardtanh": "off"}
+ROUND = frozenset({"Round", "Floor", "Ceil", "Sign", "Trunc"})
+CHOOSE = frozenset(
+    {"Where", "Index", "IndexSelect", "Gather", "Max", "Topk", "Scatter", "IndexAdd"}
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What takes a gradient away: ``what`` it is, and the names of what it stands at."""
+
+    what: str
+    at: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        names = listed(sorted(self.at))
+        return {
+            "zero": f"{names} {'is' if len(self.at) == 1 else 'are'} zero",
+            "off": f"{names} is off for every sample",
+            "saturated": f"{names} is saturated for every sample",
+            "one logit": f"{names} is a softmax over one logit",
+            "round": f"{names} has a slope of zero everywhere",
+            "mask": "a draw or a mask takes it out",
+            "choice": "no sample chooses it",
+            "data": "what it works on is zero",
+            "cancel": "the terms of its gradient cancel",
+            "other": f"{names} passes on no gradient",
+        }[self.what]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return some names as they stand in a sentence."""
+    if len(names) > 4:
+        return f"{names[0]}, {names[1]} and {len(names) - 2} others"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+@dataclass
+class Calls:
+    """Which modules a loss calls, and which node of the graph each of them ends with."""
+
+    called: set[nn.Module] = field(default_factory=set)
+    ends: dict[Node, nn.Module] = field(default_factory=dict)
+
+    @contextmanager
+    def watched(self, model: nn.Module) -> Iterator[None]:
+        """Take down the calls of a model's modules made in here."""
+
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            self.called.add(module)
+            if isinstance(output, Tensor) and output.grad_fn is not None:
+                self.ends.setdefault(output.grad_fn, module)
+
+        hooks = [module.register_forward_hook(look) for module in model.modules()]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+class _Search:
+    """A backward pass that is watched, and what it shows of the parameters without a gradient."""
+
+    def __init__(self, model: nn.Module, calls: Calls, nodes: Sequence[Node]) -> None:
+        self.names = {id(p): name for name, p in model.named_parameters()}
+        self.modules = {module: name for name, module in model.named_modules()}
+        self.calls, self.nodes = calls, nodes
+        self.came: dict[Node, bool] = {}
+        self.went: dict[Node, tuple[bool, ...]] = {}
+
+    def see(self, node: Node, out: tuple[Any, ...], into: tuple[Any, ...]) -> None:
+        """Take down whether a node got a gradient, and which inputs it gave one to."""
+        self.came[node] = any(g is not None and bool(g.any()) for g in into)
+        self.went[node] = tuple(g is not None and bool(g.any()) for g in out)
+
+    def ends(self) -> dict[Node, dict[tuple[Node, int], None]]:
+        """Return for every node without a gradient where, on the ways to the loss, it ends."""
+        found: dict[Node, dict[tuple[Node, int], None]] = {}
+        parameters = [n for n in self.nodes if hasattr(n, "variable")]
+        order = sorted((n for n in self.nodes if n in self.came), key=lambda n: -n._sequence_nr())
+        for node in order:
+            for place, (source, _) in enumerate(node.next_functions):
+                if source is None:
+                    continue
+                ends = found.setdefault(source, {})
+                if not self.came[node]:
+                    ends.update(found.get(node, {}))
+                elif place < len(self.went[node]) and not self.went[node][place]:
+                    ends[node, place] = None
+        return {n: found.get(n, {}) for n in parameters}
+
+    def name(self, node: Node) -> str:
+        """Return the name of the module that ends with a node, or of the node's operation."""
+        module = self.calls.ends.get(node)
+        if module is not None and self.modules.get(module):
+            return f"{self.modules[module]} ({type(module).__name__})"
+        return f"{operation(node).lower()}()"
+
+    def cause(self, node: Node, place: int) -> Cause:
+        """Return why an operation that got a gradient gives an input none."""
+        name = operation(node)
+        factors = FACTORS.get(name, ())
+        for other in range(len(factors)):
+            if other != place and self.is_zero(node, other):
+                return self.zero(node.next_functions[other][0], name)
+        if factors and name not in ("NativeLayerNorm", "NativeBatchNorm", "NativeGroupNorm"):
+            return Cause("cancel")
+        if name in ROUND:
+            return Cause("round", frozenset({self.name(node)}))
+        if name == "Softmax" and _one_logit(node):
+            return Cause("one logit", frozenset({self.name(node)}))
+        if name in CHOOSE:
+            return Cause("choice")
+        if name in GATES or name in FLAT:
+            source = self.zero(node.next_functions[0][0], name)
+            if source.what == "zero":
+                return source
+            return Cause(FLAT.get(name, "off"), frozenset({self.name(node)}))
+        return Cause("other", frozenset({self.name(node)}))
+
+    def is_zero(self, node: Node, place: int) -> bool:
+        """Whether a factor of a product is known to be zero."""
+        where = FACTORS[operation(node)][place]
+        if place >= len(node.next_functions):
+            return False  # a number, which is no tensor
+        parameter, _ = viewed(node.next_functions[place][0]) if where else (None, 0)
+        value = parameter if parameter is not None else _saved(node, where or "")
+        return value is not None and not value.any()
+
+    def zero(self, node: Node | None, user: str, depth: int = 0) -> Cause:
+        """Return why a factor is zero."""
+        parameter, _ = viewed(node)
+        if parameter is not None:
+            if id(parameter) in self.names and not parameter.any():
+                return Cause("zero", frozenset({self.names[id(parameter)]}))
+            return Cause("data")
+        if node is None or depth > 50:
+            return Cause("mask" if user in ("Mul", "Div") else "data")
+        name = operation(node)
+        zeros = [n for n in range(len(FACTORS.get(name, ()))) if self.is_zero(node, n)]
+        for place in sorted(zeros, key=lambda n: viewed(node.next_functions[n][0])[0] is None):
+            return self.zero(node.next_functions[place][0], name, depth + 1)
+        if name in GATES and name not in ("Where", "Maximum", "Minimum"):
+            below = self.zero(node.next_functions[0][0], name, depth + 1)
+            return below if below.what == "zero" else Cause("off", frozenset({self.name(node)}))
+        if name in VIEWS or name in KEEP_ZERO:
+            return self.zero(node.next_functions[0][0], name, depth + 1)
+        if name in ("Add", "Sub"):
+            for below in (self.zero(n, name, depth + 1) for n, _ in node.next_functions):
+                if below.what == "zero":
+                    return below
+        return Cause("data")
+
+
+def _saved(node: Node, where: str) -> Tensor | None:
+    try:
+        value = getattr(node, where, None)
+    except RuntimeError:
+        return None  # changed in place since
+    return value if isinstance(value, Tensor) else None
+
+
+def _one_logit(node: Node) -> bool:
+    result = _saved(node, "_saved_result")
+    dim = getattr(node, "_saved_dim", -1)
+    dim = dim - 2**64 if dim > 2**63 else dim
+    return result is not None and result.ndim > 0 and result.shape[dim] == 1
+
+
+def causes(
+    model: nn.Module, loss: Tensor, nodes: Sequence[Node], calls: Calls, asked: Sequence[Tensor]
+) -> dict[int, Cause]:
+    """Return, by the ids of parameters without a gradient, what hides them."""
+    search = _Search(model, calls, nodes)
+    hooks = [node.register_hook(partial(search.see, node)) for node in nodes
+             if not hasattr(node, "variable")]  # fmt: skip
+    try:
+        torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if "heckpoint" not in str(error):
+            raise
+        return {}
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found: dict[int, Cause] = {}
+    wanted = set(map(id, asked))
+    judged: dict[tuple[Node, int], Cause] = {}
+    for node, ends in search.ends().items():
+        if id(node.variable) in wanted and ends:  # type: ignore[attr-defined]
+            for end in ends:
+                if end not in judged:
+                    judged[end] = search.cause(*end)
+            found[id(node.variable)] = _worst([judged[end] for end in ends])  # type: ignore[attr-defined]
+    return found
+
+
+def _worst(several: Sequence[Cause]) -> Cause:
+    """Return the one cause to name where the ways to the loss have several."""
+    order = ("mask", "zero", "round", "one logit", "saturated", "off", "choice", "other", "cancel")
+    what = min((c.what for c in several), key=lambda w: order.index(w) if w in order else 99)
+    return Cause(what, frozenset().union(*(c.at for c in several if c.what == what)))
+
+
+def joined(found: Mapping[int, Cause], names: Mapping[int, str]) -> dict[int, Cause]:
+    """Make one cause of those that hide each other: of two zero factors each hides the other."""
+    keys = {name: key for key, name in names.items()}
+    group = {key: key for key in found}
+
+    def root(key: int) -> int:
+        while group[key] != key:
+            key = group[key]
+        return key
+
+    for key, cause in found.items():
+        for name in cause.at if cause.what == "zero" else ():
+            if keys.get(name) in found and found[keys[name]].what == "zero":
+                group[root(key)] = root(keys[name])
+    at: dict[int, set[str]] = {}
+    for key, cause in found.items():
+        at.setdefault(root(key), set()).update(cause.at)
+    return {
+        key: Cause("zero", frozenset(at[root(key)])) if cause.what == "zero" else cause
+        for key, cause in found.items()
+    }
+
+
+class Cuts(TorchFunctionMode):
+    """Take down which parameters' results lose their graph, and by which function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[int, str] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        given = [t for t in args if isinstance(t, Tensor) and t.requires_grad]
+        tensors = [t for t in (out if isinstance(out, tuple) else (out,)) if isinstance(t, Tensor)]
+        if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
+            name = "data"
+        if given and tensors and not any(t.requires_grad for t in tensors) and name != "__get__":
+            by = f"{name}()" if torch.is_grad_enabled() else "torch.no_grad()"
+            for tensor in given:
+                for leaf in _behind(tensor):
+                    self.found.setdefault(id(leaf), f"cut off by {by}")
+        return out
+
+
+def _behind(tensor: Tensor) -> Iterable[Tensor]:
+    if tensor.grad_fn is None:
+        return [tensor]
+    return [n.variable for n in walk(tensor) if hasattr(n, "variable")]

@@ -1,0 +1,201 @@
+"""Why a parameter is dead, waits or is not used, and the change that wakes it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zeroinit import MLP, zeros_
+from zeroinit.auditing import audit
+
+X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
+
+
+def classify(model: nn.Module) -> Tensor:
+    return F.cross_entropy(model(X), Y)
+
+
+class Made(nn.Module):
+    """A network of some parts, and a function that says how they are used."""
+
+    def __init__(self, forward: Callable[..., Tensor], **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.how = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.how(self, x)
+
+
+@torch.no_grad()
+def set_to(value: float, *parameters: Tensor) -> None:
+    for p in parameters:
+        p.fill_(value)
+
+
+def gated() -> nn.Module:
+    """A zero Linear before a ReLU gate: of four dead parameters one is the cause."""
+    model: Any = Made(
+        lambda s, x: s.head(x + F.relu(s.gate(x)) * s.value(x)),
+        gate=nn.Linear(8, 8), value=nn.Linear(8, 8), head=nn.Linear(8, 3),
+    )  # fmt: skip
+    set_to(0, model.gate.weight, model.gate.bias)
+    return model
+
+
+def off() -> nn.Module:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3), nn.ReLU())
+    set_to(-50, model[2].bias)
+    return model
+
+
+def saturated() -> nn.Module:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 3))
+    set_to(300, model[0].bias)
+    return model
+
+
+def rounded() -> nn.Module:
+    return Made(lambda s, x: s.b(s.a(x).round()), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+
+
+def clamped() -> nn.Module:
+    model: Any = Made(lambda s, x: s.b(s.a(x).clamp(0, 1)), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    set_to(50, model.a.bias)
+    return model
+
+
+def one_logit() -> nn.Module:
+    return Made(
+        lambda s, x: s.b(x) * s.act(s.a(x)), a=nn.Linear(8, 1), b=nn.Linear(8, 3), act=nn.Softmax(1)
+    )
+
+
+def both_zero() -> nn.Module:
+    model: Any = Made(
+        lambda s, x: s.head(x + s.up(s.down(x))),
+        down=nn.Linear(8, 4, bias=False), up=nn.Linear(4, 8, bias=False), head=nn.Linear(8, 3),
+    )  # fmt: skip
+    set_to(0, model.down.weight, model.up.weight)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "dead", "cause", "remedy"),
+    [
+        (gated, 4, "gate.weight is zero", "give gate.weight small random numbers"),
+        (off, 4, r"3 (ReLU) is off for every sample",
+         "put a LeakyReLU in place of 3 (ReLU), or move the bias before it"),
+        (saturated, 2, "1 (Sigmoid) is saturated for every sample",
+         "scale the input of 1 (Sigmoid) down to about 1"),
+        (rounded, 2, "round() has a slope of zero everywhere",
+         "let a gradient pass round(): h + (round(h) - h).detach()"),
+        (clamped, 2, "clamp() is off for every sample",
+         "let a gradient pass clamp(): h + (clamp(h) - h).detach()"),
+        (one_logit, 2, "act (Softmax) is a softmax over one logit",
+         "put a sigmoid in place of act (Softmax)"),
+        (both_zero, 2, "down.weight and up.weight are zero",
+         "give down.weight small random numbers"),
+        (lambda: zeros_(MLP([8, 4, 3])), 3, "layers.0.weight and layers.1.weight are zero",
+         "give layers.0.weight small random numbers"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_its_cause_and_a_change_that_was_seen_to_help(
+    build: Callable[[], nn.Module], dead: int, cause: str, remedy: str
+) -> None:
+    torch.manual_seed(0)
+    model: Any = build()
+    before = [p.detach().clone() for p in model.parameters()]
+    found = audit(model, classify)
+    assert len(found.faults) == dead
+    assert {f.kind for f in found.faults} == {"dead"}
+    assert {(f.cause, f.remedy) for f in found.faults} == {(cause, remedy)}
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_of_many_zero_layers_all_need_numbers(activation: str) -> None:
+    found = audit(zeros_(MLP([8, 4, 4, 4, 3], activation)), classify)
+    assert len({f.cause for f in found.faults}) == 1
+    (remedy,) = {f.remedy for f in found.faults}
+    model: Any = zeros_(MLP([8, 4, 4, 4, 3], activation))
+    for name, p in model.named_parameters():
+        if name in remedy:
+            nn.init.normal_(p)
+    assert remedy.endswith("small random numbers")
+
+
+def test_what_nothing_wakes_has_no_remedy() -> None:
+    model: Any = Made(lambda s, x: s.b(x) + 0 * s.a(x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert {(f.name, f.cause, f.remedy) for f in found.faults} == {
+        (name, "a draw or a mask takes it out", "") for name in ("a.weight", "a.bias")
+    }
+
+
+def test_units_of_weight_zero_are_given_numbers() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.MultiheadAttention(8, 2, batch_first=True)
+    set_to(0, model.in_proj_weight[:16])
+    x = torch.randn(4, 5, 8)
+    found = audit(model, lambda m: m(x, x, x)[0].square().mean())["in_proj_weight"]
+    assert found.verdict == "dead (16 of 24 units)"
+    assert found.remedy == "give its 16 units of weight zero small random numbers"
+    assert not model.in_proj_weight[:16].any()
+
+
+def test_a_zero_on_purpose_moves_or_waits() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    set_to(0, model[2].weight)
+    found = audit(model, classify)
+    assert found["2.weight"].cause == ""
+    assert found["0.weight"].cause == "waits for 2.weight, which is zero"
+
+
+def detached(s: Any, x: Tensor) -> Tensor:
+    out: Tensor = s.b(s.a(x).detach() + x)
+    return out
+
+
+def chosen(s: Any, x: Tensor) -> Tensor:
+    out: Tensor = s.b(x) + s.a(x).argmax(1, keepdim=True)
+    return out
+
+
+def unseen(s: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        h = s.a(x)
+    out: Tensor = s.b(h + x)
+    return out
+
+
+def data(s: Any, x: Tensor) -> Tensor:
+    out: Tensor = s.b(s.a(x).data + x)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        (detached, "cut off by detach()"),
+        (chosen, "cut off by argmax()"),
+        (unseen, "cut off by torch.no_grad()"),
+        (data, "cut off by data()"),
+        (lambda s, x: s.b(x), "a is never called"),
+        (lambda s, x: [s.b(x), s.a(x)][0], "no way leads from it to the loss"),
+    ],
+)
+def test_what_is_not_used_is_told_apart(how: Callable[..., Tensor], cause: str) -> None:
+    torch.manual_seed(0)
+    model: Any = Made(how, a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert found.faults == ()
+    for name in ("a.weight", "a.bias"):
+        assert (found[name].kind, found[name].cause) == ("not used by this loss", cause)

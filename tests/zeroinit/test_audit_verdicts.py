@@ -1,0 +1,496 @@
+"""The verdicts of an audit on the mechanisms of real networks, each imitated in a few lines."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import peft
+import pytest
+import torch
+import torch.nn.functional as F
+import transformers
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune
+from torch.utils.checkpoint import checkpoint
+
+from zeroinit.auditing import audit
+
+X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
+
+
+def classify(model: nn.Module) -> Tensor:
+    return F.cross_entropy(model(X), Y)
+
+
+class Made(nn.Module):
+    """A network of some parts, and a function that says how they are used."""
+
+    def __init__(self, forward: Callable[..., Tensor], **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.how = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.how(self, x)
+
+
+def tied(width: int = 16, out: int = 3) -> nn.Sequential:
+    """Return a network whose hidden units are all equal."""
+    model: Any = nn.Sequential(nn.Linear(8, width), nn.Tanh(), nn.Linear(width, out))
+    with torch.no_grad():
+        model[0].weight.copy_(model[0].weight[:1].clone())
+        model[0].bias.fill_(0.1)
+        model[2].weight.copy_(model[2].weight[:, :1].clone())
+    return model
+
+
+def zero(*parameters: Tensor) -> None:
+    for p in parameters:
+        nn.init.zeros_(p)
+
+
+# In place
+
+
+def test_what_is_inside_a_reentrant_checkpoint_trains() -> None:
+    torch.manual_seed(0)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        h = x.clone().requires_grad_()
+        out: Tensor = s.b(checkpoint(s.a, h, use_reentrant=True))
+        return out
+
+    model: Any = Made(how, a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert {f.verdict for f in found.findings} == {"fine"}
+    model: Any = Made(lambda s, x: checkpoint(s.a, x.clone().requires_grad_(), use_reentrant=True),
+                 a=nn.Linear(8, 3))  # fmt: skip
+    assert {f.verdict for f in audit(model, classify).findings} == {"fine"}
+
+
+def test_an_embedding_before_a_reentrant_checkpoint() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.b(checkpoint(s.a, s.e(x), use_reentrant=True)).mean(1),
+        e=nn.Embedding(9, 8), a=nn.Linear(8, 8), b=nn.Linear(8, 3),
+    )  # fmt: skip
+    words = torch.arange(64).view(32, 2) % 9
+    found = audit(model, lambda m: F.cross_entropy(m(words), Y))
+    assert {f.verdict for f in found.findings} == {"fine"}
+
+
+def test_a_lambda_that_holds_the_module_itself() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.b(s.act(x)), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    model.act = lambda h: F.relu(model.a(h))
+    assert {f.verdict for f in audit(model, classify).findings} == {"fine"}
+
+
+def test_a_hook_on_a_parameter_counts() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    zero(model[0].weight)
+    keep = torch.tensor([1.0] * 6 + [0.0] * 2)
+    model[0].weight.register_hook(lambda g: g * keep[:, None])
+    found = audit(model, classify)
+    assert found["0.weight"].verdict == "dead (2 of 8 units)"
+    assert found["0.weight"].wakes == 1
+
+
+def old_weight_norm() -> nn.Module:
+    with pytest.warns(FutureWarning):
+        return nn.utils.weight_norm(nn.Linear(8, 3))
+
+
+def pruned() -> nn.Module:
+    return prune.l1_unstructured(nn.Linear(8, 3), "weight", 0.5)
+
+
+def keeping() -> nn.Module:
+    """A model that keeps a feature from its last call, with its graph, and a lock."""
+    import threading
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        s.kept = s.a(x)
+        kept: Tensor = s.kept
+        return kept
+
+    model: Any = Made(how, a=nn.Linear(8, 3))
+    model.lock = threading.Lock()
+    model(X)
+    return model
+
+
+def caching() -> nn.Module:
+    """A model that caches what it computes of its weights, as some attentions do in eval mode."""
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        if "bias" not in s.cache:
+            s.cache["bias"] = s.a.weight.sum(1)
+        out: Tensor = s.a(x) + s.cache["bias"]
+        return out
+
+    return Made(how, a=nn.Linear(8, 3), cache={})
+
+
+@pytest.mark.parametrize("build", [old_weight_norm, pruned, keeping, caching])
+def test_what_cannot_be_copied_is_audited(build: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model: Any = build()
+    with torch.no_grad():
+        before = [p.clone() for p in model.parameters()]
+    held = {k: id(v) for k, v in model.__dict__.items()}
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert {k: id(v) for k, v in model.__dict__.items()} == held
+    assert not isinstance(model, Made) or model.__dict__.get("cache", {}) == {}
+
+
+def test_frozen_float8_weights_are_left_alone() -> None:
+    torch.manual_seed(0)
+    coarse = nn.Parameter(torch.randn(8, 8).to(torch.float8_e4m3fn), requires_grad=False)
+    model: Any = Made(lambda s, x: s.b(x @ s.w.float()), b=nn.Linear(8, 3))
+    model.w = coarse
+    found = audit(model, classify)
+    assert found["w"].verdict == "frozen"
+    assert {f.verdict for f in found.findings} == {"frozen", "fine"}
+
+
+# No twins: the batch does not tell them apart
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("bag", [False, True])
+def test_tokens_that_a_batch_holds_together_are_no_twins(bag: bool, sparse: bool) -> None:
+    torch.manual_seed(0)
+    words = torch.randint(1000, (32, 10))
+    table = (nn.EmbeddingBag if bag else nn.Embedding)(1000, 8, sparse=sparse)
+    zero(table.weight)
+    model: Any = Made(
+        lambda s, w: s.b(s.e(w) if bag else s.e(w).mean(1)), e=table, b=nn.Linear(8, 3)
+    )
+    found = audit(model, lambda m: F.cross_entropy(m(words), Y))
+    assert found.faults == ()
+    assert found["e.weight"].act_as == 1000
+    assert found["e.weight"].verdict == "zero on purpose (wakes at step 1)"
+
+
+def test_classes_that_a_batch_lacks_are_no_twins_behind_a_transition_matrix() -> None:
+    torch.manual_seed(0)
+    y = torch.randint(100, (32,))
+    model: Any = Made(
+        lambda s, x: (s.head(x).softmax(1) @ s.t.softmax(1)).log(),
+        head=nn.Linear(8, 100), t=nn.Parameter(5 * torch.eye(100)),
+    )  # fmt: skip
+    zero(model.head.weight, model.head.bias)
+    found = audit(model, lambda m: F.nll_loss(m(X), y))
+    assert found.faults == ()
+
+
+def test_outputs_at_their_optimum_are_not_dead() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(32, 64)
+    x[:, :20] = 0
+    model: Any = nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 64))
+    zero(model[2].weight, model[2].bias)
+    found = audit(model, lambda m: F.mse_loss(m(x), x))
+    assert found.faults == ()
+    assert found["2.weight"].unreached == 20
+
+
+# Twins
+
+
+@pytest.mark.parametrize("how", ["plain", "frozen", "weight_norm", "spectral_norm", "fake quant",
+                                 "computed", "kernel"])  # fmt: skip
+def test_twins_are_seen_through_every_kind_of_weight(how: str) -> None:
+    torch.manual_seed(0)
+    model: Any = tied()
+    if how == "frozen":
+        model[2].requires_grad_(False)
+    elif how == "weight_norm":
+        for layer in (0, 2):
+            parametrizations.weight_norm(model[layer])
+    elif how == "spectral_norm":
+        parametrizations.spectral_norm(model[2])
+    elif how == "fake quant":
+
+        class Round(nn.Module):
+            def forward(self, w: Tensor) -> Tensor:
+                return w + ((w * 64).round() / 64 - w).detach()
+
+        for layer in (0, 2):
+            nn.utils.parametrize.register_parametrization(model[layer], "weight", Round())
+    elif how == "computed":
+        old = model
+        model: Any = Made(
+            lambda s, x: torch.tanh(F.linear(x, s.w.exp(), s.b)) @ s.v.exp(),
+            w=nn.Parameter(old[0].weight.detach()), b=nn.Parameter(old[0].bias.detach()),
+            v=nn.Parameter(old[2].weight.detach().T.contiguous()),
+        )  # fmt: skip
+    elif how == "kernel":
+        old = model
+        model: Any = Made(lambda s, x: (x @ s.p["k"] + s.p["b"]).tanh() @ s.q["k"] + s.q["b"])
+        model.p = nn.ParameterDict({"k": old[0].weight.detach().T, "b": old[0].bias.detach()})
+        model.q = nn.ParameterDict({"k": old[2].weight.detach().T, "b": old[2].bias.detach()})
+    found = audit(model, classify)
+    twins = [f for f in found.faults if f.kind == "twins" and f.act_as == 1]
+    assert len(twins) >= 2, str(found)
+    assert all(f.units == 16 for f in twins)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft, about transformers
+def test_the_zero_rows_of_a_prefix_are_twins() -> None:
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        n_layer=1,
+        n_embd=16,
+        n_head=2,
+        n_positions=16,
+        vocab_size=32,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    base = transformers.GPT2LMHeadModel(config)
+    prefix = peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
+    model: Any = peft.get_peft_model(base, prefix).eval()  # dropout parts twins
+    words = torch.randint(3, 32, (4, 8))
+
+    def loss(m: nn.Module) -> Tensor:
+        value: Tensor = m(input_ids=words, labels=words).loss
+        return value
+
+    name = "prompt_encoder.default.embedding.weight"
+    assert audit(model, loss)[name].act_as == 4
+    zero(model.get_parameter(name))
+    assert audit(model, loss)[name].act_as == 1
+
+
+# Rounding is no gradient
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_router_that_renormalizes_its_one_choice_never_trains(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        p = s.router(x).softmax(1)
+        top, chosen = p.topk(1, dim=1)
+        top = top / top.sum(1, keepdim=True)
+        every = torch.stack([e(x) for e in s.experts], 1)
+        mixed: Tensor = x + (
+            top[..., None] * every.gather(1, chosen[..., None].expand(-1, -1, 8))
+        ).sum(1)
+        return s.head(mixed)
+
+    experts = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(4)])
+    model: Any = Made(how, router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)).to(dtype)
+    found = audit(model, lambda m: F.cross_entropy(m(X.to(dtype)), Y))
+    assert found["router.weight"].wakes is None
+    assert found["router.weight"].kind == "not used by this loss"
+    assert found.faults == ()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_upcycled_router_wakes_at_step_2(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        p = s.router(x).softmax(1)
+        top, chosen = p.topk(2, dim=1)
+        top = top / top.sum(1, keepdim=True)
+        every = torch.stack([e(x) for e in s.experts], 1)
+        mixed = x + (top[..., None] * every.gather(1, chosen[..., None].expand(-1, -1, 8))).sum(1)
+        out: Tensor = s.head(mixed)
+        return out
+
+    expert = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
+    experts = nn.ModuleList([copy.deepcopy(expert) for _ in range(4)])
+    model: Any = Made(how, router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)).to(dtype)
+    found = audit(model, lambda m: F.cross_entropy(m(X.to(dtype)), Y))
+    assert found["router.weight"].wakes == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scores_of_equal_values_are_not_used(dtype: torch.dtype) -> None:
+    """As in the first layer of a DETR's decoder, and as the biases of all keys."""
+    torch.manual_seed(0)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        place = s.place[None].expand(len(x), -1, -1)
+        q, k = s.q(place), s.k(place)
+        v = s.v(torch.zeros_like(place))
+        mixed = (q @ k.transpose(1, 2) / 3).softmax(-1) @ v
+        cross = (s.q2(mixed + place) @ s.k2(x[:, None] * s.place).transpose(1, 2)).softmax(-1)
+        out: Tensor = s.head(s.o(mixed) + cross @ (x[:, None] + s.place)).mean(1)
+        return out
+
+    parts = {name: nn.Linear(8, 8) for name in ("q", "k", "v", "o", "q2", "k2")}
+    model: Any = Made(how, place=nn.Parameter(torch.randn(5, 8)), head=nn.Linear(8, 3), **parts)
+    found = audit(model.to(dtype), lambda m: F.cross_entropy(m(X.to(dtype)), Y))
+    assert [f.name for f in found.faults] == ["v.weight"]  # its input is zero
+    for name in ("q.weight", "q.bias", "k.weight", "k.bias", "k2.bias"):
+        assert found[name].verdict == "not used by this loss", name
+    assert found["q2.weight"].verdict == found["k2.weight"].verdict == "fine"
+
+
+@pytest.mark.parametrize("width", [4, 16])
+@pytest.mark.parametrize("depth", [16, 24, 28, 30, 32])
+def test_gradients_below_the_normal_numbers_do_not_stop_an_audit(width: int, depth: int) -> None:
+    from zeroinit import MLP, half_plane, zeros_
+
+    data = half_plane()
+    found = audit(
+        zeros_(MLP([2] + [width] * depth + [2], "sigmoid")),
+        lambda m: F.cross_entropy(m(data.x), data.y),
+    )
+    assert found.steps >= depth
+
+
+def test_small_gradients_in_half_precision_do_not_stop_an_audit() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 3)).half()
+    audit(model, lambda m: m(X.half()).float().square().mean() * 3e-7)
+
+
+# One draw is no fault
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_block_that_is_dropped_by_a_draw_is_not_dead(seed: int) -> None:
+    torch.manual_seed(seed)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        kept = torch.bernoulli(torch.tensor(0.5)) / 0.5
+        out: Tensor = s.head(x + kept * s.block(x))
+        return out
+
+    block = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
+    model: Any = Made(how, block=block, head=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert found.faults == ()
+    for f in found.findings:
+        assert f.kind == ("fine" if f.wakes == 1 else "left out")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_layer_that_is_dropped_by_a_draw_is_said_to_be_left_out(seed: int) -> None:
+    torch.manual_seed(seed)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        out: Tensor = s.head(x if torch.rand(()) < 0.5 else s.block(x))
+        return out
+
+    model: Any = Made(how, block=nn.Linear(8, 8), head=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert found.faults == ()
+    for f in found.findings:
+        assert f.kind in ("fine" if f.wakes == 1 else "left out", "not used by this loss")
+
+
+# Units that nothing reaches
+
+
+def test_units_that_are_off_for_the_whole_batch_are_counted() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    with torch.no_grad():
+        model[0].bias[4:] = -50
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found["0.weight"].verdict == "unreached (12 of 16 units)"
+    assert found["0.weight"].unreached == 12
+
+
+def test_the_codes_that_no_sample_draws_are_counted() -> None:
+    torch.manual_seed(0)
+    for started in (torch.zeros(16, 8), torch.randn(16, 8)):
+        model: Any = Made(lambda s, x: s.head(x + s.codes[Y + 1]), codes=nn.Parameter(started),
+                     head=nn.Linear(8, 3))  # fmt: skip
+        found = audit(model, classify)
+        assert found.faults == ()
+        assert found["codes"].unreached == 13
+
+
+def test_numbers_that_share_one_place_in_memory_are_a_fault() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(x) @ s.w[:3, :].T, head=nn.Linear(8, 2),
+                 w=nn.Parameter(torch.ones(1).expand(16, 2)))  # fmt: skip
+    found = audit(model, classify)
+    assert [f.name for f in found.faults] == ["w"]
+    assert found["w"].verdict == "shared memory"
+    classify(model).backward()
+    with pytest.raises(RuntimeError, match="single memory location"):
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+
+
+def test_sizes_far_from_any_use_are_said() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    nn.init.normal_(model[0].weight, std=1e-10)
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found["0.weight"].kind == "out of scale"
+    model: Any = Made(lambda s, x: s.head(F.layer_norm(s.q, (8,), eps=1e-30) + x),
+                 q=nn.Parameter(torch.randn(8) * 1e-9), head=nn.Linear(8, 3))  # fmt: skip
+    assert audit(model, classify)["q"].kind == "out of scale"
+
+
+# One sentence for bad input
+
+
+def ends(batches: Any) -> Callable[[nn.Module], Tensor]:
+    return lambda m: F.cross_entropy(m(next(batches)), Y)
+
+
+def walks(model: nn.Module) -> Tensor:
+    value = classify(model)
+    value.backward()
+    return value
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (lambda m: {"loss": classify(m)}, "got dict with 'loss': return the entry"),
+        (lambda m: (classify(m), 1), r"got tuple of 2: return the entry that is the loss"),
+        (lambda m: classify(m).item(), r"got float: return the tensor itself, without .item\(\)"),
+        (lambda m: transformers.modeling_outputs.CausalLMOutput(loss=classify(m)),
+         "got CausalLMOutput: return its .loss"),
+        (ends(iter([X, X])), "ran out of batches at step 3: .* itertools.cycle"),
+        (walks, r"the loss calls backward\(\): return its value"),
+    ],
+)  # fmt: skip
+def test_what_is_no_loss_is_named_with_what_to_write(loss: Any, says: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=says):
+        audit(nn.Linear(8, 3), loss)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((classify, nn.Linear(8, 3)), r"the model comes first, then the loss"),
+        ((nn.Linear(8, 3), torch.tensor(1.0)), "got its value: write `lambda model"),
+        ((nn.Linear(8, 3), 1.0), "must be a function, got float: write `lambda model"),
+        ((nn.Linear(8, 3), nn.CrossEntropyLoss()), "got CrossEntropyLoss: write `lambda model"),
+        ((nn.Linear(8, 3), lambda: 0), "called with the model alone .*: write `lambda model"),
+        (([nn.Linear(8, 3)], classify), "must be an nn.Module, got list"),
+    ],
+)
+def test_arguments_that_are_no_model_and_no_loss_are_named(arguments: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        audit(*arguments)
+
+
+def test_the_first_module_that_gives_nan_is_named() -> None:
+    torch.manual_seed(0)
+    inner = parametrizations.weight_norm(nn.Linear(8, 8))
+    zero(inner.parametrizations.weight.original1)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Sequential(inner, nn.Tanh()), nn.Linear(8, 3))
+    says = r"the loss is nan at step 1: 1\.0\.?\S* \(\S+\) is the first module to give"
+    with pytest.raises(ValueError, match=says):
+        audit(model, classify)

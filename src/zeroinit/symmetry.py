@@ -12,7 +12,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from zeroinit._equal_rows import BITS
 from zeroinit.networks import linear_layers
 
 M = TypeVar("M", bound=nn.Module)

@@ -33,7 +33,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.typing import ExtensionMetadata
 
 from ..tools.store import Store, name
-from . import access_log
+from . import access_log, failures
 from .access_log import digest
 from .dependencies import fresh, providers, trace
 
@@ -98,22 +98,27 @@ class CachedClient(NotebookClientBase):  # type: ignore[misc]
         with TemporaryDirectory() as folder:
             log = Path(folder, "log")
             Thread(target=providers).start()  # it takes a while, and a kernel leaves time for it
-            dead = False
+            failure: str | None
             try:
-                self.execute(
+                failure = self.execute(
                     WATCH.format(file=access_log.__file__, log=str(log), root=str(self.root))
                 )
             except DeadKernelError:
-                dead = True
-            if not log.exists():
+                failure = failures.DIED
+            except RuntimeError as error:  # of nbclient: the kernel did not start
+                failure = f"{error}: the machine may be busy, so build again"
+            if failure:
+                log.touch()
+            elif not log.exists():
                 raise ExtensionError(
                     f"{self.path}: the kernel does not log what it reads, and so its outputs cannot"
                     f" be kept: let the page name a kernel of IPython, or remove {__name__} from"
                     " the extensions in conf.py"
                 )
             lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-        if dead:
-            self.tell_death([line["cell"] for line in lines if "cell" in line])
+        if failure:
+            failures.tell(self.env, self, sum("cell" in line for line in lines), failure)
+            self.note_run(None, failure)
         told = self.notebook.metadata.keys() & {"language_info", "widgets"}
         return {
             "sources": trace(self.root, lines, [cell.source for cell in self.code]),
@@ -122,8 +127,8 @@ class CachedClient(NotebookClientBase):  # type: ignore[misc]
             "run": self.exec_metadata,
         }
 
-    def execute(self, first: str) -> None:
-        """Run a line of code, and then the cells, as MyST-NB's own clients do."""
+    def execute(self, first: str) -> str | None:
+        """Run a line of code, and then the cells; return the error of a cell that failed."""
         config = self.nb_config
         here = nullcontext(self.path.parent)
         with TemporaryDirectory() if config.execution_in_temp else here as folder:
@@ -133,36 +138,26 @@ class CachedClient(NotebookClientBase):  # type: ignore[misc]
                 timeout=config.execution_timeout,
                 allow_errors=config.execution_allow_errors,
                 extra_arguments=[f"--IPKernelApp.exec_lines={first}"],
+                startup_timeout=600,  # imports take long where much else runs
                 shutdown_kernel="immediate",  # a kernel has nothing to save
             )
-        if result.err is None:
-            self.logger.info(f"Executed notebook in {result.time:.2f} seconds")
-        elif config.execution_raise_on_error:
-            raise ExecutionError(str(self.path)) from result.err
-        else:
-            said = f"Executing notebook failed: {type(result.err).__name__}"
-            if config.execution_show_tb:
-                said += f"\n{result.exc_string}"
-            self.logger.warning(said, subtype="exec")
-        self.note_run(result.time, type(result.err).__name__, result.exc_string)
+        if result.err is not None:
+            if config.execution_raise_on_error:
+                raise ExecutionError(str(self.path)) from result.err
+            return str(result.exc_string)
+        self.logger.info(f"Executed notebook in {result.time:.2f} seconds")
+        self.note_run(result.time, None)
+        return None
 
-    def tell_death(self, started: list[str]) -> None:
-        """Say in which cell the kernel's process ended."""
-        said = "The kernel's process was killed, crashed or ran out of memory in this cell:"
-        said += f"\n{started[-1]}"
-        index = [cell.source for cell in self.notebook.cells].index(started[-1])
-        self.logger.warning(said, subtype="exec", line=self.cell_line(index))
-        self.note_run(None, "DeadKernelError", said)
-
-    def note_run(self, seconds: float | None, error: str, traceback: str | None) -> None:
-        """Have MyST-NB know how the run ended; without a traceback it succeeded."""
+    def note_run(self, seconds: float | None, error: str | None) -> None:
+        """Have MyST-NB know how the run ended. It would write a traceback into the site."""
         self.exec_metadata = {
             "mtime": datetime.now().timestamp(),
             "runtime": seconds,
             "method": self.nb_config.execution_mode,
-            "succeeded": traceback is None,
-            "error": error if traceback else None,
-            "traceback": traceback,
+            "succeeded": error is None,
+            "error": error,
+            "traceback": None,
         }
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # a client starts for every page, and imports little
 
 ADDRESS = "WARM_KERNELS"  # the environment variable with the address of the server
 KERNEL = "warm"  # in kernels/
+SLOW = 30  # seconds of imports, after which people are told
 KERNEL_MODULES = (  # all that a kernel imports before its first cell, except matplotlib_inline:
     "ipykernel.kernelapp",  # that must find IPython already running
     "ipykernel.debugger",
@@ -217,13 +218,18 @@ def import_all(modules: list[str], request: SpawnRequest) -> dict[str, str]:
     """Import the modules as the first kernel would; return what that adds to the environment."""
     import gc
     from importlib import import_module
+    from threading import Timer
 
+    patience = Timer(SLOW, print, [f"Imports take more than {SLOW} seconds; pages wait for them."])
+    patience.start()
     os.environ.clear()
     os.environ.update(request["environment"])
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel
     sys.path[:] = request["path"]
     for module in (*KERNEL_MODULES, *modules):
         import_module(module)
+    patience.cancel()
+    patience.join()  # a fork is to have one thread
     gc.collect()
     gc.freeze()  # the collector then writes to no shared page of memory, which would copy it
     return {k: v for k, v in os.environ.items() if k not in request["environment"]}

@@ -5,7 +5,6 @@ ROUNDS ?= 3
 BIN := .venv/bin
 READY := .venv/ready
 KATEX := node_modules/.package-lock.json
-WHOLE := _build/whole
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Let npm use the system's certificate store, as pip does. (A comment behind the value would add blanks to it.)
@@ -17,15 +16,13 @@ export NODE_USE_SYSTEM_CA := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-# Sphinx warns about a page only when it reads it. The file WHOLE exists if the last build read every page without a
-# warning. If it does not, -E makes Sphinx read all pages again, so a wrong page fails until it is corrected.
+# Sphinx ends with 1 where it has written the book and warned of it; its last words then say where to begin.
 html: $(READY) $(KATEX) lab ## Build the book into _build/html
-	@fresh=$$(test -e $(WHOLE) || echo -E); rm -f $(WHOLE); \
-	$(SPHINX) $$fresh -b html book _build/html || { \
-	  echo "The book was not built: the first warning or error above names the page and the line." >&2; \
+	@$(SPHINX) -b html book _build/html || { \
+	  test $$? = 1 -a -e _build/doctrees/mistakes || \
+	    echo "The book was not built, for the reason above: what is in _build/html is older, or not whole." >&2; \
 	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
 	  exit 1; }
-	@touch $(WHOLE)
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 pdf: html ## Print the book into one PDF; needs Chromium

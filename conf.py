@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "bookbuild.checks",
     "bookbuild.content",
     "bookbuild.editions",
     "bookbuild.execution.cache",

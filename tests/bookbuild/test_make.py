@@ -106,12 +106,48 @@ def test_a_full_disk_is_named_when_the_book_is_not_built(book: "Book") -> None:
     assert "make room" in done.stderr
 
 
+UNLISTED = """\
+---
+file_format: mystnb
+kernelspec:
+  name: python3
+---
+
+# A page that no toctree names
+
+```{code-cell}
+:mystnb:
+:  figure:
+:    name: fig_a
+:    caption: A drawing.
+:  image:
+:    alt: Nothing.
+from IPython.display import SVG
+SVG('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>')
+```
+
+See {numref}`fig_a`.
+"""
+
+
 def test_what_is_not_there_fails_the_build(book: "Book") -> None:
     roles = ("doc", "ref", "numref", "cite:p", "glue:text", "py:func")
     missing = [f"{{{role}}}`none{k}`" for k, role in enumerate(roles)]
     missing += ["{unknown}`x`", "[](#none-page)", "![](none.png)"]
     book.write("book/page.md", "\n".join(["# Page", *missing]))
+    book.write("book/index.md", "# Index\n\n```{toctree}\npage\n```\n")
+    book.write("book/unlisted.md", UNLISTED)
+    book.write("conf.py", book.text("conf.py") + "\nwarm_modules = []\n")
     done = book.html()
     assert done.returncode != 0
     for name in (*(f"none{k}" for k in range(len(roles))), "unknown", "none-page", "none.png"):
         assert name in done.stderr
+    of_the_other = [line for line in done.stderr.splitlines() if "unlisted.md" in line]
+    assert len(of_the_other) == 1
+    assert (
+        "document isn't included in any toctree: name it in that of book/index" in of_the_other[0]
+    )
+    assert "Traceback" not in done.stderr
+    assert "\nThe pages are written to _build/html, and what is wrong with them" in done.stderr
+    assert "The book was not built" not in done.stderr
+    assert "A page that no toctree names" in book.text("_build/html/unlisted.html")

@@ -28,7 +28,8 @@ listed = [*before, *pipeline.PAGE, *after]
 assert [step for step in pages if step in listed] == listed, pages
 assert pages[: len(before)] == [*before], pages
 assert pages[-len(after) :] == [*after], pages
-assert last[-len(pipeline.FINISH) :] == [*pipeline.FINISH], last
+ended = [*pipeline.FINISH, *pipeline.CONCLUDE]
+assert last[-len(ended) :] == ended, last
 assert {*pipeline.BEFORE_INDEX} <= {*connected("html-collect-pages")}
 """
 

@@ -82,10 +82,13 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
             self.mark(index)
 
     def number(self, node: nodes.Element) -> str:
-        """Return the kind and number of a figure or another numbered block."""
+        """Return the kind and number of a figure or another numbered block.
+
+        A page that no toctree names has no numbers.
+        """
         kind = self.builder.env.domains.standard_domain.get_enumerable_node_type(node) or ""
-        number = ".".join(map(str, self.builder.fignumbers[kind][node["ids"][0]]))
-        return cast(str, self.config.numfig_format[kind] % number)
+        number = self.builder.fignumbers.get(kind, {}).get(node["ids"][0], ())
+        return str(self.config.numfig_format[kind] % ".".join(map(str, number))).strip()
 
     def visit_theorem(self, node: nodes.Element) -> None:
         """Begin a numbered block with its number and title."""

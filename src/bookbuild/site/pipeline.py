@@ -13,6 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.checks import warnings
 from bookbuild.content import films
 from bookbuild.editions import epub, notebooks, offer
 from bookbuild.formulas import render
@@ -63,6 +64,7 @@ FINISH: tuple[LastStep, ...] = (
     assets.finish,  # after all that copy files
     metadata.write,  # when only pages are left
 )
+CONCLUDE = (warnings.conclude,)  # at the end of any build, and last
 
 # Sphinx calls the functions connected to an event in the order of these numbers. The theme has 500,
 # and so do extensions that give no number.
@@ -99,7 +101,7 @@ def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the steps to Sphinx, and the extensions that they need."""
-    for folder in ("content", "editions", "formulas", "lab"):
+    for folder in ("checks", "content", "editions", "formulas", "lab"):
         app.setup_extension(f"bookbuild.{folder}")
     for module in (assets, dark_figures, source_pages, template_cache):
         app.setup_extension(module.__name__)
@@ -115,4 +117,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         app.connect("html-collect-pages", restore)
     for last in FINISH:
         app.connect("build-finished", at_the_end(last), priority=LAST)
+    for conclude in CONCLUDE:
+        app.connect("build-finished", conclude, priority=LAST)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,11 +1,14 @@
-"""What two tests of the book share: pytest's own answer to what it would run."""
+"""What tests of the book share: its lessons, and pytest's own answer to what it would run."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+INDEX = (ROOT / "book/index.md").read_text("utf-8")
+LESSONS = re.findall(r"^[\w-]+$", INDEX.split(":numbered:")[1].split("```")[0], re.M)
 
 
 class Collector:

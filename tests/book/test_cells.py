@@ -13,6 +13,8 @@ from types import CodeType
 import pytest
 from myst_nb.core.read import read_myst_markdown_notebook
 
+from tests.book.conftest import LESSONS
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(ROOT.glob("book/*.md"))
 LEFT_OUT = {"remove-cell", "remove-input"}
@@ -57,6 +59,13 @@ def called_later(code: CodeType) -> Iterator[dis.Instruction]:
 def test_each_name_is_made_in_a_cell_that_is_shown(page: Path) -> None:
     found = list(unmade(shown(page.read_text("utf-8"))))
     assert not found, "a reader who copies the cells has no\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("page", LESSONS)
+def test_a_lesson_opens_with_a_cell_that_is_left_out(page: str) -> None:
+    cells = read_myst_markdown_notebook((ROOT / f"book/{page}.md").read_text("utf-8")).cells
+    first = next(cell for cell in cells if cell.cell_type == "code")
+    assert "remove-cell" in first.metadata.get("tags", []), first.source
 
 
 def test_a_cell_that_is_left_out_makes_no_name() -> None:

@@ -12,12 +12,11 @@ from bs4 import BeautifulSoup, Tag
 
 from bookbuild.lab.links import wrong
 from tests.book import mathml
+from tests.book.conftest import LESSONS
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
 WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, search, ...
-INDEX = (ROOT / "book/index.md").read_text("utf-8")
-LESSONS = re.findall(r"^[\w-]+$", INDEX.split(":numbered:")[1].split("```")[0], re.M)
 # The links in a page's head that a browser does not fetch.
 NOT_FETCHED = {"alternate", "author", "canonical", "index", "license", "next", "prev", "search"}
 # Hosts that a script names and does not load from while a page is read.

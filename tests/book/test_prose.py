@@ -95,7 +95,9 @@ def test_no_number_is_typed(page: Path) -> None:
         f"{page.relative_to(ROOT)}:{line}: {number!r}"
         for line, number in typed_numbers(page.read_text("utf-8"))
     ]
-    assert not found, "glue these numbers, or write a small count as a word:\n" + "\n".join(found)
+    assert not found, (
+        "glue these numbers, settings too, or write a small count as a word:\n" + "\n".join(found)
+    )
 
 
 @pytest.mark.parametrize(

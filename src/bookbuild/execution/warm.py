@@ -324,7 +324,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     from nbclient import NotebookClient
 
     NotebookClient.shutdown_kernel.default_value = "immediate"  # a kernel has nothing to save
-    NotebookClient.startup_timeout.default_value = 600  # imports take long where much else runs
     gc.set_threshold(100_000)  # a build makes many objects, and few of them wait for the collector
     atexit.register(gc.freeze)  # the end of the process frees what is left
     offer_kernel()

@@ -482,15 +482,13 @@ def refused() -> dict[str, nn.Module]:
         "BatchNorm": stack(nn.BatchNorm1d(6), nn.ReLU()),
         "BatchNorm without parameters": stack(nn.BatchNorm1d(6, affine=False), nn.ReLU()),
         "PReLU of each unit": stack(nn.PReLU(6)),
-        "LayerNorm, ReLU behind": nn.Sequential(
-            *stack(nn.LayerNorm(6), nn.ReLU()), nn.Linear(3, 1), nn.ReLU()
-        ),
         "neighbours in a ring": stack(
             nn.Unflatten(1, (1, 6)),
             nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"),
             nn.Flatten(),
         ),
-        "pairs": stack(nn.Unflatten(1, (2, 3)), nn.Softmax(2), nn.Flatten()),
+        "threes": stack(nn.Unflatten(1, (2, 3)), nn.Softmax(2), nn.Flatten()),
+        "pairs": stack(nn.Unflatten(1, (3, 2)), nn.Softmax(2), nn.Flatten()),
         "residual": Net(lambda m, x: m.b(m.a(x) + m.c(m.a(x))), a=a(), c=c(), b=b()),
         "skip": Net(
             lambda m, x: m.b(torch.relu(m.a(x)) + m.c(torch.relu(m.a(x)))), a=a(), c=c(), b=b()
@@ -545,6 +543,14 @@ def test_permute_and_twins_refuse_what_would_be_another_function(name: str, zero
 def test_collapse_refuses_what_would_be_another_function(name: str) -> None:
     with pytest.raises(ValueError, match="without changing what the network computes"):
         collapse(zeros_(refused()[name]), 1)
+
+
+@pytest.mark.parametrize("width", range(2, 10))
+def test_a_norm_is_seen_where_some_parameters_give_0_for_all_points(width: int) -> None:
+    """Behind the last ReLU the output is 0 everywhere as often as not."""
+    layers = [nn.Linear(2, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, 1), nn.ReLU()]
+    with pytest.raises(ValueError, match="without changing what the network computes"):
+        permute(nn.Sequential(*layers), 1, range(width)[::-1])
 
 
 def test_no_layer_but_the_next_may_read_the_units_of_a_collapsed_one() -> None:

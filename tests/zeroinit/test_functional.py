@@ -124,3 +124,18 @@ def test_settings_are_in_single_precision_whatever_the_default_is() -> None:
         assert settings("adam", 0.1).dtype == torch.float32
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_the_table_holds_the_numbers_that_pytorch_takes_if_told_none() -> None:
+    defaults = torch.optim.Adam([torch.zeros(1)]).defaults
+    beta1, beta2 = defaults["betas"]
+    assert OPTIMIZERS["adam"] == (beta1, beta1, beta2, defaults["eps"], 1)
+    defaults = torch.optim.SGD([torch.zeros(1)]).defaults
+    assert OPTIMIZERS["sgd"][:2] == (defaults["momentum"], defaults["dampening"])
+    assert OPTIMIZERS["momentum"][1] == defaults["dampening"]
+
+
+def test_the_norms_are_in_the_precision_of_the_network() -> None:
+    model, data = MLP([2, 4, 2]), half_plane()
+    _, (seen,) = run(model, data, settings("sgd", 0.1), 1)
+    assert seen.norms.dtype == torch.float32

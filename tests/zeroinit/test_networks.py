@@ -188,3 +188,16 @@ def test_points_of_another_number_of_dimensions_are_refused(shape: tuple[int, ..
 def test_true_is_no_width() -> None:
     with pytest.raises(TypeError, match="each width must be an int, got True"):
         MLP([True, 3, 2])
+
+
+def test_the_families_are_those_that_the_table_names() -> None:
+    assert [*FAMILIES] == ["convolution", "RNN", "LSTM", "GRU", "LayerNorm", "BatchNorm"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_network_of_each_family_is_a_nonlinear_function_of_one_point(name: str) -> None:
+    model, x = FAMILIES[name]().eval(), torch.randn(5, 8, generator=Generator().manual_seed(0))
+    alone = torch.cat([model(point) for point in x.split(1)])
+    torch.testing.assert_close(model(x), alone)
+    zero = model(torch.zeros(1, 8))
+    assert not torch.allclose(model(2 * x) - zero, 2 * (model(x) - zero), atol=1e-3)

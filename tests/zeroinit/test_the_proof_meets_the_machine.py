@@ -251,6 +251,7 @@ GOOD: dict[str, Any] = {
         ({"y": [ONE, ONE]}, ValueError, "got 1 points and 2 targets"),
         ({"units": [[ONE, ONE]]}, ValueError, r"got lengths \[2, 3\]"),
         ({"rate": -ONE}, ValueError, "rate must be above 0, got -1"),
+        ({"rate": 0 * ONE}, ValueError, "rate must be above 0, got 0"),
         ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
     ],
 )
@@ -260,3 +261,8 @@ def test_what_does_not_fit_is_refused(
     assert len(descend(**GOOD)) == 2
     with pytest.raises(error, match=message):
         descend(**GOOD | change)
+
+
+def test_a_slope_of_another_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match="all as float, got Fraction, float"):
+        gradients([[ONE, HALF, ONE]], ONE, [[ONE]], [HALF], 0.1)  # type: ignore[type-var]

@@ -190,8 +190,20 @@ def test_true_is_no_width() -> None:
         MLP([True, 3, 2])
 
 
-def test_the_families_are_those_that_the_table_names() -> None:
-    assert [*FAMILIES] == ["convolution", "RNN", "LSTM", "GRU", "LayerNorm", "BatchNorm"]
+def test_a_network_of_each_family_holds_what_it_is_named_after() -> None:
+    kinds = (nn.Conv1d, nn.RNNBase, nn.LayerNorm, nn.BatchNorm1d, nn.ReLU, nn.Tanh)
+    holds = {
+        name: [type(module).__name__ for module in make().modules() if isinstance(module, kinds)]
+        for name, make in FAMILIES.items()
+    }
+    assert holds == {
+        "convolution": ["Conv1d", "ReLU"],
+        "RNN": ["RNN"],
+        "LSTM": ["LSTM"],
+        "GRU": ["GRU"],
+        "LayerNorm": ["LayerNorm", "Tanh"],
+        "BatchNorm": ["BatchNorm1d", "ReLU"],
+    }
 
 
 @pytest.mark.parametrize("name", FAMILIES)

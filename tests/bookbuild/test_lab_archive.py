@@ -5,11 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import pytest
 
 from bookbuild.lab import archive, build
+
+if TYPE_CHECKING:
+    from tests.bookbuild.conftest import Book
 
 Files = list[tuple[str, bytes]]
 
@@ -117,3 +121,10 @@ def test_to_see_that_nothing_has_changed_imports_little() -> None:
     ).stdout.split()
     others = {name.partition(".")[0] for name in shown} - sys.stdlib_module_names - {"__main__"}
     assert others == {"bookbuild"}
+
+
+def test_every_build_of_the_site_asks(book: "Book") -> None:
+    for name in (".venv/ready", "node_modules/.package-lock.json", "_build/lab.zip"):
+        book.write(name, "")
+    for target in ("html", "serve"):
+        assert "bookbuild.lab.archive _build/lab.zip" in book.make("-n", target).stdout

@@ -1,11 +1,13 @@
 """A small book in a temporary folder, built by the real Makefile, conf.py and extensions."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,13 @@ import pytest
 from bookbuild.execution import warm
 
 ROOT = Path(__file__).parents[2]
+WARM_SPHINX = Path(__file__).with_name("warm_sphinx.py")
+IMPORTED = (  # what every build imports, but our own extensions
+    *("sphinx.cmd.build", "sphinx.builders.html", "sphinx_book_theme", "myst_nb.sphinx_ext"),
+    *("sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"),
+    *("sphinx_design.extension", "sphinxcontrib.bibtex", "sphinx_markdown_builder.translator"),
+    *("bs4", "fontTools.subset", "tinycss2"),
+)
 
 
 class Book:
@@ -20,6 +29,7 @@ class Book:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.environment: dict[str, str] = {}
         for name in (
             "Makefile",
             "conf.py",
@@ -56,6 +66,7 @@ class Book:
             cwd=self.folder,
             env=inherited
             | {"PYTHONPATH": f"{self.folder}/src:{self.folder}/site-packages"}
+            | self.environment
             | environment,
             capture_output=True,
             text=True,
@@ -64,8 +75,10 @@ class Book:
     def html(self, *arguments: str, target: str = "html") -> subprocess.CompletedProcess[str]:
         """Run ``make html``, or make another target, in the environment that runs this test."""
         self.write(".venv/ready", "")
+        self.write(".venv/bin/python", f'#!/bin/sh\nexec {sys.executable} {WARM_SPHINX} "$@"\n')
+        Path(self.folder, ".venv/bin/python").chmod(0o755)
         self.write("node_modules/.package-lock.json", "")
-        return self.make(target, f"BIN={Path(sys.executable).parent}", *arguments)
+        return self.make(target, *arguments)
 
 
 @pytest.fixture
@@ -81,6 +94,35 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
     return wait_until
 
 
+@contextmanager
+def serving(*command: str) -> Iterator[str]:
+    """Have Python run a command that makes forks while the block runs; give its address."""
+    with subprocess.Popen(
+        [sys.executable, *command],
+        stdin=subprocess.PIPE,  # it ends when this is closed
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the tests
+    ) as server:
+        assert server.stdout
+        yield server.stdout.readline().strip()
+
+
+@pytest.fixture(scope="session")
+def warm_sphinx() -> Iterator[str]:
+    with serving(str(WARM_SPHINX), "import", *IMPORTED) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def warm_kernels() -> Iterator[str]:
+    """A process whose kernels know what every kernel imports, and nothing of torch."""
+    with serving(warm.__file__, "serve", "[]", json.dumps(warm.RESEED)) as address:
+        yield address
+
+
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
-    return Book(tmp_path)
+def book(tmp_path: Path, warm_sphinx: str) -> Book:
+    book = Book(tmp_path)
+    book.environment["WARM_SPHINX"] = warm_sphinx
+    return book

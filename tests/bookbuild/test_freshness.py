@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bookbuild.execution import warm
 from bookbuild.execution.access_log import reads
 from bookbuild.execution.dependencies import imported
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def book(book: "Book") -> "Book":
-    """A book whose warm process is spared the import of torch."""
-    book.write("conf.py", book.text("conf.py") + "\nwarm_modules = ['json']\n")
+def book(book: "Book", warm_kernels: str) -> "Book":
+    """A book whose pages wait for no import of torch, and not for a process of their own."""
+    book.environment[warm.ADDRESS] = warm_kernels
     return book
 
 

@@ -13,13 +13,13 @@ import pytest
 def assert_trainable() -> Callable[..., None]:
     """Fail the test if a parameter can never move, or if units are twins.
 
-    It is called as :func:`zeroinit.assert_trainable`. The report shows the line of the test and the
-    causes, and nothing of how they were found.
+    It is called as :func:`~zeroinit.auditing.assert_trainable`. The report shows the line of the
+    test and the causes, and nothing of how they were found.
 
     Examples
     --------
-    def test_every_parameter_can_train(assert_trainable):
-        assert_trainable(Net(), lambda model: F.cross_entropy(model(x), y))
+    >>> def test_every_parameter_can_train(assert_trainable):
+    ...     assert_trainable(Net(), lambda model: F.cross_entropy(model(x), y))
     """
     from zeroinit import _tables, audit
 

@@ -192,7 +192,7 @@ class Audit:
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """The findings that must be mended: *dead* and *twins*."""
+        """The findings that must be mended, such as those that say *dead* or *twins*."""
         return tuple(f for f in self.findings if KINDS[f.kind].fault)
 
     def __contains__(self, name: object) -> bool:

@@ -220,6 +220,11 @@ def test_in_a_figure_of_many_parameters_those_that_differ_in_numbers_share_a_row
         "blocks.0.scale and 74 more: zero on purpose": "2",
         "head.weight: twins (16 units act as 8)": "1",
     }
+    pairs = [finding(f"{k}.{own}") for k in range(150) for own in ("weight", "bias")]
+    assert rows(Audit((*pairs,), 3)) == {
+        "0.weight and 149 more": "1",
+        "0.bias and 149 more": "1",
+    }
     letters = [finding("".join(chr(97 + int(d)) for d in str(k))) for k in range(300)]
     assert rows(Audit((*letters, finding("z", "dead", wakes=None, dead=16)), 3)) == {
         "a and 299 more": "1",

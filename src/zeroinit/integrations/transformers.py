@@ -41,11 +41,6 @@ class AuditCallback(TrainerCallback):  # type: ignore[misc]
     **options
         As :func:`~zeroinit.auditing.audit` takes them, such as ``steps``.
 
-    Attributes
-    ----------
-    audits : dict of int to Audit
-        Every audit of the run, by the steps taken before it.
-
     Raises
     ------
     ValueError

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn.parameter import is_lazy
 
-from zeroinit import _tables
 from zeroinit._causes import Calls, Cause, Cuts, causes, joined, listed
 from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
 from zeroinit._kept import kept
@@ -582,4 +581,6 @@ def assert_trainable(model: nn.Module, loss: Loss, *, steps: int = 3) -> None:
     __tracebackhide__ = True  # pytest then shows the line of the test
     found = audit(model, loss, steps=steps)
     if found.faults:
+        from zeroinit import _tables  # here, as few imports of the package need it
+
         raise AssertionError(_tables.failure(found))

@@ -18,25 +18,23 @@ FEW = 8  #: of more names than these, HTML folds the rest
 class Cause(NamedTuple):
     """Faults that one thing brings about."""
 
-    text: str
-    kinds: dict[str, list[Finding]]
+    text: str  #: empty if it is unknown
+    kinds: list[list[Finding]]
     remedies: list[str]
-    pages: list[str]
 
 
 def causes(faults: Sequence[Finding]) -> list[Cause]:
     """Return the causes of faults, that with the most first; without a cause, kind by kind."""
-    groups: dict[str, list[Finding]] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for f in _sorted(faults):
-        groups.setdefault(f.cause or KINDS[f.kind].meaning, []).append(f)
+        groups.setdefault((f.cause, "" if f.cause else f.kind), []).append(f)
     return [
         Cause(
             text,
-            {kind: list(some) for kind, some in groupby(group, lambda f: f.kind)},
+            [list(some) for _, some in groupby(group, lambda f: f.kind)],
             list(dict.fromkeys(f.remedy for f in group if f.remedy)),
-            list(dict.fromkeys(page for f in group if (page := KINDS[f.kind].page))),
         )
-        for text, group in sorted(groups.items(), key=lambda item: -len(item[1]))
+        for (text, _), group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
 
 
@@ -61,21 +59,30 @@ def fault_lines(found: Audit) -> Iterator[str]:
     """Give the headline, and for each cause its lines."""
     yield headline(found)
     for number, cause in enumerate(causes(found.faults), start=1):
-        yield from _filled(f"{number}. ", cause.text, 3)
-        for group in cause.kinds.values():
+        start = f"{number}. "
+        if cause.text:
+            yield from _filled(start, cause.text, 3)
+            start = "   "
+        for group in cause.kinds:
             shared = _shared(group)
             own = ["" if shared == f.verdict else f.verdict.removeprefix(f.kind) for f in group]
-            label = f"   {shared}: "
+            label = f"{start}{shared}: "
             yield label + listed(group, own, WIDTH - len(label))
         for remedy in cause.remedies:
             yield from _filled("   remedy: ", remedy)
-        if cause.pages:
-            yield from _filled("   see: ", ", ".join(map(address, cause.pages)))
+
+
+def meanings(findings: Iterable[Finding]) -> Iterator[str]:
+    """Give a line for each kind that a page of the book explains."""
+    for name in dict.fromkeys(f.kind for f in _sorted(findings)):
+        kind = KINDS[name]
+        if kind.page:
+            yield from _filled(f"{name}: ", f"{kind.meaning} ({address(kind.page)})", 2)
 
 
 def failure(found: Audit) -> str:
     """Return the causes of faults alone."""
-    return "\n".join(fault_lines(found))
+    return "\n".join([*fault_lines(found), *meanings(found.faults)])
 
 
 def text(found: Audit) -> str:
@@ -87,31 +94,28 @@ def text(found: Audit) -> str:
     for verdict, group in rows.items():
         start = f"{verdict:{width}}  {len(group):{digits}}"
         lines.append(f"{start}  {listed(group, [''] * len(group), WIDTH - len(start) - 2)}")
-    for name in dict.fromkeys(group[0].kind for group in rows.values()):
-        kind = KINDS[name]
-        if kind.page:
-            lines += _filled(f"{name}: ", f"{kind.meaning} ({address(kind.page)})", 2)
-    return "\n".join(lines)
+        reasons = list(dict.fromkeys(f.cause for f in group if f.cause))
+        if reasons:
+            more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
+            lines += _filled("   ", "; ".join(reasons[:2]) + more, 3)
+    return "\n".join([*lines, *meanings(found)])
 
 
 def html(found: Audit) -> str:
     """Return the same as HTML: whatever is long is folded, and all colours are the page's."""
     faults = []
     for cause in causes(found.faults):
-        parts = [_term(_shared(group), _names(group)) for group in cause.kinds.values()]
+        parts = [_term(_shared(group), _names(group)) for group in cause.kinds]
         parts += [_term("remedy", escape(remedy)) for remedy in cause.remedies]
-        if cause.pages:
-            parts.append(_term("see", ", ".join(map(_link, cause.pages))))
         faults.append(f"<li>{escape(cause.text)}<dl>{''.join(parts)}</dl></li>")
-    rest, folded = [], []
+    rest = [_term(kind, _meaning(kind)) for kind in dict.fromkeys(f.kind for f in found.faults)]
+    folded = []
     for verdict, group in others(found).items():
-        kind = KINDS[group[0].kind]
-        if kind.folded:
+        if KINDS[group[0].kind].folded:
             summary = f"{escape(verdict)}: {_count(len(group))}"
             folded.append(f"<details><summary>{summary}</summary>{_items(group)}</details>")
         else:
-            more = f" ({_link(kind.page)})" if kind.page else ""
-            rest.append(_term(verdict, f"{escape(kind.meaning)}{more}{_names(group)}"))
+            rest.append(_term(verdict, _meaning(group[0].kind) + _names(group)))
     return (
         f'<div style="overflow-wrap:anywhere"><p><strong>{headline(found)}</strong></p>'
         + (f"<ol>{''.join(faults)}</ol>" if faults else "")
@@ -146,6 +150,11 @@ def _term(term: str, words: str) -> str:
     return f"<dt>{escape(term)}</dt><dd>{words}</dd>"
 
 
+def _meaning(name: str) -> str:
+    kind = KINDS[name]
+    return escape(kind.meaning) + (f" ({_link(kind.page)})" if kind.page else "")
+
+
 def _link(page: str) -> str:
     found = address(page)
     return f'<a href="{escape(found)}">{escape(page)}</a>' if "://" in found else escape(found)
@@ -164,7 +173,8 @@ def _items(group: Sequence[Finding]) -> str:
     own = len({f.verdict for f in group}) > 1
     lines = (
         f"<li><code>{escape(f.name)}</code> {'×'.join(map(str, f.shape))}"
-        f"{escape(f.verdict.removeprefix(f.kind)) if own else ''}</li>"
+        f"{escape(f.verdict.removeprefix(f.kind)) if own else ''}"
+        f"{escape(f': {f.cause}') if f.cause and not KINDS[f.kind].fault else ''}</li>"
         for f in group
     )
     return f'<ul style="margin:0">{"".join(lines)}</ul>'

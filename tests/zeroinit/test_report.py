@@ -69,19 +69,45 @@ def test_faults_come_first_and_those_of_one_cause_are_one_line() -> None:
         f"1. {CAUSE}",
         "   dead: blocks.0.gate.weight, blocks.1.gate.weight and 8 more",
         "   remedy: start gate.weight random",
-        "   see: page gradients",
-        f"2. {KINDS['twins'].meaning}",
-        "   twins (16 units act as 8): head.weight",
-        "   see: page symmetry",
+        "2. twins (16 units act as 8): head.weight",
         "zero on purpose (wakes at step 2)  10  blocks.0.scale, blocks.1.scale and 8 more",
         "frozen                             10  blocks.0.norm.weight and 9 more",
         "fine                               10  blocks.0.mlp.weight and 9 more",
+        "dead: no step gives it a gradient, so it never moves (page gradients)",
+        "twins: units that are equal now and learn alike, so they stay equal (page",
+        "  symmetry)",
         "zero on purpose: it wakes by itself (page zero-on-purpose)",
     ]
 
 
+def test_what_is_no_fault_says_what_it_waits_for() -> None:
+    waits = [
+        finding(f"{k}.weight", "zero on purpose", wakes=2, cause=f"waits for {k}.gain")
+        for k in range(9)
+    ]
+    lines = str(Audit((*waits[:1],), 3)).splitlines()
+    assert lines[1:3] == ["zero on purpose (wakes at step 2)  1  0.weight", "   waits for 0.gain"]
+    lines = str(Audit((*waits,), 3)).splitlines()
+    assert lines[2] == "   waits for 0.gain; waits for 1.gain; and 7 more"
+    page = "".join(ElementTree.fromstring(Audit((*waits,), 3)._repr_html_()).itertext())
+    assert all(f"{k}.weight 16×2: waits for {k}.gain" in page for k in range(9))
+
+
+def test_a_failure_speaks_of_faults_alone() -> None:
+    assert _tables.failure(network(1)).splitlines() == [
+        "2 of 5 parameters cannot train as they should:",
+        f"1. {CAUSE}",
+        "   dead: blocks.0.gate.weight",
+        "   remedy: start gate.weight random",
+        "2. twins (16 units act as 8): head.weight",
+        "dead: no step gives it a gradient, so it never moves (page gradients)",
+        "twins: units that are equal now and learn alike, so they stay equal (page",
+        "  symmetry)",
+    ]
+
+
 def test_a_few_names_are_not_folded() -> None:
-    assert str(network(1)).splitlines()[8:11] == [
+    assert str(network(1)).splitlines()[5:8] == [
         "zero on purpose (wakes at step 2)  1  blocks.0.scale",
         "frozen                             1  blocks.0.norm.weight",
         "fine                               1  blocks.0.mlp.weight",
@@ -160,7 +186,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("published")
 def test_pages_are_linked_where_the_package_knows_their_address() -> None:
     found = network(1)
-    assert "   see: https://example.org/book/gradients.html\n" in str(found)
+    assert "(https://example.org/book/gradients.html)" in str(found)
     assert '<a href="https://example.org/book/gradients.html">gradients</a>' in found._repr_html_()
 
 

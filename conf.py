@@ -60,7 +60,7 @@ notebooks_exclude = ["colophon"]  # it tells of this build
 # the docstrings
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["lightning", "torchmetrics", "transformers"]  # slow, or not installed
+autodoc_mock_imports = ["lightning", "transformers"]  # slow, or not installed
 autodoc_default_options = {"no-value": True}
 napoleon_use_param = False
 napoleon_use_rtype = False

@@ -3,7 +3,7 @@
 import builtins
 import logging
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -26,6 +26,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on worke
 class Net(LightningModule):  # type: ignore[misc]
     """Two layers with dropout and BatchNorm, a loss and a metric that are logged."""
 
+    dtypes: ClassVar[list[torch.dtype]] = []  # of the logits of every forward
+    logged: ClassVar[list[str]] = []
+
+    def log(self, name: str, *rest: Any, **more: Any) -> None:
+        self.logged.append(name)
+        super().log(name, *rest, **more)
+
     def __init__(self, form: str = "tensor") -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -33,7 +40,6 @@ class Net(LightningModule):  # type: ignore[misc]
         self.norm = nn.BatchNorm1d(4)
         self.accuracy = MulticlassAccuracy(3)
         self.form = form
-        self.dtypes: list[torch.dtype] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Any:
         x, y = batch
@@ -138,10 +144,14 @@ def test_training_is_the_same_bit_for_bit_with_the_callback(
     form: str, more: dict[str, Any], audited: list[int]
 ) -> None:
     alone, watched, callback = Net(form), Net(form), AuditCallback(every=2)
+    Net.dtypes.clear()
+    Net.logged.clear()
     _, plain, losses = trained(alone, **more)
+    count, (dtype,) = len(Net.dtypes), {*Net.dtypes}
     after = torch.get_rng_state()
     _, seen, again = trained(watched, callback, **more)
     assert sorted(callback.audits) == audited
+    assert [step for step, row in seen.rows if "audit/faults" in row] == audited
     assert again.losses == losses.losses
     assert len(losses.losses) == 6
     assert metrics(seen) == metrics(plain)
@@ -149,8 +159,9 @@ def test_training_is_the_same_bit_for_bit_with_the_callback(
     assert torch.equal(torch.get_rng_state(), after)
     for mine, its in zip(alone.state_dict().values(), watched.state_dict().values(), strict=True):
         assert torch.equal(mine, its)
-    assert {*watched.dtypes} == {*alone.dtypes}  # the audit's too
-    assert len(watched.dtypes) > len(alone.dtypes)
+    assert Net.logged[: len(Net.logged) // 2] * 2 == Net.logged
+    assert len(Net.dtypes) > 2 * count
+    assert {*Net.dtypes} == {dtype}  # the audit's too
     assert not {"log", "log_dict"} & {*vars(watched)}
 
 

@@ -5,17 +5,15 @@ It needs ``lightning``: ``pip install zeroinit[lightning]``.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from zeroinit.integrations._watch import Watch
 from zeroinit.report import Audit
 
 try:
     from lightning.pytorch import Callback
-    from torchmetrics import Metric
 except ImportError as error:
     raise ImportError(
         "zeroinit.integrations.lightning needs lightning: pip install zeroinit[lightning]"
@@ -49,8 +47,8 @@ class AuditCallback(Callback):  # type: ignore[misc]
 
     Notes
     -----
-    What ``training_step`` logs with ``self.log`` and counts in metrics during an audit is left
-    out. What it writes to a logger by itself is not.
+    What ``training_step`` logs with ``self.log`` during an audit is left out. What it writes to a
+    logger by itself is not.
     An audit that stops with an error does not stop the training: the error is logged.
 
     Examples
@@ -93,8 +91,7 @@ class AuditCallback(Callback):  # type: ignore[misc]
             value: Tensor = out["loss"] if isinstance(out, Mapping) else out
             return value
 
-        with _metrics_kept(pl_module):
-            numbers = self._watch.look(trainer.global_step, pl_module, loss, trainer.is_global_zero)
+        numbers = self._watch.look(trainer.global_step, pl_module, loss, trainer.is_global_zero)
         for logger in trainer.loggers if numbers else ():
             logger.log_metrics(numbers, step=trainer.global_step)
 
@@ -110,17 +107,3 @@ def _unlogged(module: Any) -> Iterator[None]:
     finally:
         del own["log"], own["log_dict"]
         own.update(kept)
-
-
-@contextmanager
-def _metrics_kept(module: nn.Module) -> Iterator[None]:
-    """Leave the counts of metrics as they were."""
-    metrics = [m for m in module.modules() if isinstance(m, Metric)]
-    counts = ("_update_count", "_computed", "_forward_cache")
-    kept = [{name: deepcopy(getattr(m, name)) for name in (*m._defaults, *counts)} for m in metrics]
-    try:
-        yield
-    finally:
-        for metric, values in zip(metrics, kept, strict=True):
-            for name, value in values.items():
-                setattr(metric, name, value)

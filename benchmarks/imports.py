@@ -20,35 +20,38 @@ PROGRAMS = {"torch": "import torch", "zeroinit": "from zeroinit import *"}
 
 
 @cache
-def users(name: str) -> set[str]:
-    """Return the pages that import a module, such as ``zeroinit.figures.tiles``."""
-    return {page for page, modules in pages().items() if name in modules}
+def users(name: str, *, calls: bool = False) -> set[str]:
+    """Return the pages that import a module, such as ``zeroinit.figures.tiles``.
+
+    With ``calls`` also those that may: modules that they import do so in a function.
+    """
+    return {page for page, modules in pages(calls).items() if name in modules}
 
 
 @cache
-def pages() -> dict[str, set[str]]:
+def pages(calls: bool) -> dict[str, set[str]]:
     """Return for each page with cells the modules of the package that it imports in the end."""
     texts = {page.stem: "\n".join(code(book)) for page, book in notebooks(ROOT / "book")}
-    return {page: reached(text) for page, text in texts.items()}
+    return {page: reached(text, calls) for page, text in texts.items()}
 
 
-def reached(text: str) -> set[str]:
+def reached(text: str, calls: bool) -> set[str]:
     """Return the modules that a program imports, with all that these import."""
     found: set[str] = set()
-    rest = named(text)
+    rest = named(text, calls)
     while rest:
         name = rest.pop()
         found.add(name)
-        rest |= named(source(name).read_text("utf-8")) - found
+        rest |= named(source(name).read_text("utf-8"), calls) - found
     return found
 
 
-def named(text: str) -> set[str]:
+def named(text: str, calls: bool) -> set[str]:
     """Return the modules that a program imports itself, some by ``zeroinit.name``."""
     tree = ast.parse(text)
     used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     found = {home for name, home in homes().items() if f"zeroinit.{name}" in used}
-    for node in tree.body:
+    for node in ast.walk(tree) if calls else tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zeroinit"):
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"

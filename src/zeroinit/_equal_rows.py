@@ -75,7 +75,7 @@ def groups_of_equal(rows: Tensor) -> Tensor:
     if not rows.numel():
         return group
     columns = torch.linspace(0, rows.shape[1] - 1, 16, device=rows.device).long()
-    filled = torch.linalg.vector_norm(rows, torch.inf, dim=1).ne(0).nonzero().flatten()
+    filled = heights(rows).nonzero().flatten()
     for some in filled.split(1 + CHUNK // 16):
         group[some] = _fingerprints(rows[some[:, None], columns])
     _, inverse, size = group[filled].unique(return_inverse=True, return_counts=True)
@@ -83,6 +83,11 @@ def groups_of_equal(rows: Tensor) -> Tensor:
     for some in alike.split(1 + CHUNK // rows.shape[1]):
         group[some] = _fingerprints(rows[some])
     return group
+
+
+def heights(rows: Tensor) -> Tensor:
+    """Return the largest number of each row, without its sign; NaN if one is."""
+    return torch.maximum(rows.amax(1), -rows.amin(1))  # five times as fast as the norm
 
 
 def _fingerprints(rows: Tensor) -> Tensor:
@@ -94,11 +99,13 @@ def _fingerprints(rows: Tensor) -> Tensor:
     return (bits * (2 * factors + 1)).sum(1)
 
 
-def split_groups(group: Tensor, rows: Tensor, places: Tensor | None = None) -> Tensor:
+def split_groups(
+    group: Tensor, rows: Tensor, places: Tensor | None = None, largest: float = 1.0
+) -> Tensor:
     """Split groups where the rows of their members differ by more than rounding.
 
-    The rows are those at the places, or all. Along a random direction equal rows are neighbours;
-    neighbours are compared whole.
+    The rows are those at the places, or all; the size of their largest number may be told. Along a
+    random direction equal rows are neighbours; neighbours are compared whole.
     """
     if places is None:
         places = torch.arange(len(rows), device=rows.device)
@@ -111,7 +118,7 @@ def split_groups(group: Tensor, rows: Tensor, places: Tensor | None = None) -> T
     chance = (1e-3 / len(alike) ** 2) ** (1 / width)  # so near are two of them by chance
     if chance < precision:
         return torch.arange(len(group), device=group.device)
-    _, exponent = math.frexp(float(torch.linalg.vector_norm(rows, math.inf)))
+    _, exponent = math.frexp(largest)
     scale = 2.0 ** min(-exponent, 100)  # so that the squares of tiny numbers are no zeros
     order = _along_a_direction(rows, places[alike], scale).argsort()
     order = alike[order[group[alike[order]].argsort(stable=True)]]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from zeroinit._equal_rows import Alike, alike_rows, distinct_rows, split_groups
+from zeroinit._equal_rows import Alike, alike_rows, distinct_rows, heights, split_groups
 from zeroinit._graph import Uses
 from zeroinit._kept import writable
 from zeroinit.report import Finding
@@ -40,6 +40,7 @@ class Watched:
         self.moved = torch.zeros_like(self.zero)
         self.group = self.alike.group
         self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1)
+        self.usual = min(1.0, 64 / (rows.shape[1] or 1))  # so that wide sums stay small
         self.reached = torch.zeros(self.units, dtype=torch.bool, device=rows.device)
         self.wakes: int | None = None
         self.used = False
@@ -98,9 +99,10 @@ class Watched:
             self.reached |= touched
         else:
             self.reached[slope.at[touched]] = True
-        self.split(slope)
+        if step <= 3 or step <= self.wakes + 1:  # those that are left are compared in the end
+            self.split(slope)
         if self.writable:
-            slope.step(self.parameter.data, 0.01 * (self.size or 1.0) * step / (step + 1))
+            slope.step(self.parameter.data, 0.01 * (self.size or self.usual) * step / (step + 1))
 
     def split(self, slope: "Slope") -> None:
         """Part the units whose gradients differ."""
@@ -117,7 +119,7 @@ class Watched:
             places = places[which]
         if len(which):
             self.moved[which] = True
-            parted = split_groups(self.group[which], slope.rows, places)
+            parted = split_groups(self.group[which], slope.rows, places, slope.steepest)
             self.group[which] = parted + self.group.max() + 1
 
     def act_as(self) -> int:
@@ -224,7 +226,7 @@ class Slope:
         self.heights = rows.new_zeros(len(rows))
         self.steepest = 0.0
         if rows.numel():
-            self.heights = torch.linalg.vector_norm(rows, math.inf, dim=1)
+            self.heights = heights(rows)
             self.steepest = float(self.heights.max())
 
     def step(self, numbers: Tensor, length: float) -> None:

@@ -67,8 +67,9 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     Notes
     -----
     A step moves each parameter against its gradient, by a hundredth of its root mean square at most
-    (or of 1, if it is zero). Gradients count as equal if they differ by rounding only, and if that
-    is more than chance: units with few numbers, or in a coarse dtype, are often equal by chance.
+    (or of 1, if it is zero, and less if it is wide). Gradients count as equal if they differ by
+    rounding only, and if that is more than chance: units with few numbers, or in a coarse dtype,
+    are often equal by chance.
     In single and double precision a parameter's first gradient counts as zero if it is what
     rounding leaves of terms that cancel: if it is below a hundred times the rounding of the loss or
     of the largest gradient, and below the precision, to the power of two thirds, of the sum of its
@@ -116,6 +117,7 @@ class _Run:
         self.model, self.loss, self.why = model, loss, why
         self.step = 0
         self.watched: list[Watched] = []
+        self.kept: Tensor | None = None  # the last loss, with its graph, if there may be twins
         self.random = self.chooses = False
         self.calls = Calls()
         self.causes: dict[int, Cause] = {}
@@ -127,6 +129,8 @@ class _Run:
             news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
             if self.step >= steps and not news and not self.doubtful(steps):
                 break
+        if self.kept is not None:
+            self.ask_for_something_else(self.kept)
 
     def report(self, restore: Callable[[], None]) -> Audit:
         """Say what was found, why, and what helps."""
@@ -155,6 +159,7 @@ class _Run:
     def take(self, *, last: bool) -> None:
         """Take a step: the loss, its gradients, and what they say."""
         self.step += 1
+        self.kept = None
         for p in self.model.parameters():
             p.grad = None
         caches = _graphs_held(self.model)
@@ -175,8 +180,7 @@ class _Run:
             w.learn(slope, self.step)
             w.parameter.grad = None
         slopes.clear()
-        if twins:
-            self.ask_for_something_else(value, [w for w in trained if w.may_be_twins()])
+        self.kept = value if twins else None
         _forget(caches)
 
     def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
@@ -309,8 +313,9 @@ class _Run:
             if w.rounding:
                 self.causes[id(w.parameter)] = Cause("cancel")
 
-    def ask_for_something_else(self, value: Tensor, asked: Sequence[Watched]) -> None:
+    def ask_for_something_else(self, value: Tensor) -> None:
         """Part the units that are equal only because this batch asks the same of them."""
+        asked = [w for w in self.watched if w.trained and w.may_be_twins()]
         others = with_other_targets(value, [w.parameter for w in asked])
         for w, other in zip(asked, others, strict=True):
             if other is not None:

@@ -38,7 +38,7 @@ def set_to(value: float, *parameters: Tensor) -> None:
         p.fill_(value)
 
 
-def gated() -> nn.Module:
+def gated() -> Any:
     """A zero Linear before a ReLU gate: of four dead parameters one is the cause."""
     model: Any = Made(
         lambda s, x: s.head(x + F.relu(s.gate(x)) * s.value(x)),
@@ -48,35 +48,35 @@ def gated() -> nn.Module:
     return model
 
 
-def off() -> nn.Module:
+def off() -> Any:
     model: Any = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3), nn.ReLU())
     set_to(-50, model[2].bias)
     return model
 
 
-def saturated() -> nn.Module:
+def saturated() -> Any:
     model: Any = nn.Sequential(nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 3))
     set_to(300, model[0].bias)
     return model
 
 
-def rounded() -> nn.Module:
+def rounded() -> Any:
     return Made(lambda s, x: s.b(s.a(x).round()), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
 
 
-def clamped() -> nn.Module:
+def clamped() -> Any:
     model: Any = Made(lambda s, x: s.b(s.a(x).clamp(0, 1)), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
     set_to(50, model.a.bias)
     return model
 
 
-def one_logit() -> nn.Module:
+def one_logit() -> Any:
     return Made(
         lambda s, x: s.b(x) * s.act(s.a(x)), a=nn.Linear(8, 1), b=nn.Linear(8, 3), act=nn.Softmax(1)
     )
 
 
-def both_zero() -> nn.Module:
+def both_zero() -> Any:
     model: Any = Made(
         lambda s, x: s.head(x + s.up(s.down(x))),
         down=nn.Linear(8, 4, bias=False), up=nn.Linear(4, 8, bias=False), head=nn.Linear(8, 3),

@@ -36,7 +36,7 @@ class Made(nn.Module):
         return self.how(self, x)
 
 
-def tied(width: int = 16, out: int = 3) -> nn.Sequential:
+def tied(width: int = 16, out: int = 3) -> Any:
     """Return a network whose hidden units are all equal."""
     model: Any = nn.Sequential(nn.Linear(8, width), nn.Tanh(), nn.Linear(width, out))
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_what_is_inside_a_reentrant_checkpoint_trains() -> None:
     model: Any = Made(how, a=nn.Linear(8, 8), b=nn.Linear(8, 3))
     found = audit(model, classify)
     assert {f.verdict for f in found.findings} == {"fine"}
-    model: Any = Made(lambda s, x: checkpoint(s.a, x.clone().requires_grad_(), use_reentrant=True),
+    model = Made(lambda s, x: checkpoint(s.a, x.clone().requires_grad_(), use_reentrant=True),
                  a=nn.Linear(8, 3))  # fmt: skip
     assert {f.verdict for f in audit(model, classify).findings} == {"fine"}
 
@@ -99,16 +99,16 @@ def test_a_hook_on_a_parameter_counts() -> None:
     assert found["0.weight"].wakes == 1
 
 
-def old_weight_norm() -> nn.Module:
+def old_weight_norm() -> Any:
     with pytest.warns(FutureWarning):
         return nn.utils.weight_norm(nn.Linear(8, 3))
 
 
-def pruned() -> nn.Module:
+def pruned() -> Any:
     return prune.l1_unstructured(nn.Linear(8, 3), "weight", 0.5)
 
 
-def keeping() -> nn.Module:
+def keeping() -> Any:
     """A model that keeps a feature from its last call, with its graph, and a lock."""
     import threading
 
@@ -123,7 +123,7 @@ def keeping() -> nn.Module:
     return model
 
 
-def caching() -> nn.Module:
+def caching() -> Any:
     """A model that caches what it computes of its weights, as some attentions do in eval mode."""
 
     def how(s: Any, x: Tensor) -> Tensor:
@@ -226,14 +226,14 @@ def test_twins_are_seen_through_every_kind_of_weight(how: str) -> None:
             nn.utils.parametrize.register_parametrization(model[layer], "weight", Round())
     elif how == "computed":
         old = model
-        model: Any = Made(
+        model = Made(
             lambda s, x: torch.tanh(F.linear(x, s.w.exp(), s.b)) @ s.v.exp(),
             w=nn.Parameter(old[0].weight.detach()), b=nn.Parameter(old[0].bias.detach()),
             v=nn.Parameter(old[2].weight.detach().T.contiguous()),
         )  # fmt: skip
     elif how == "kernel":
         old = model
-        model: Any = Made(lambda s, x: (x @ s.p["k"] + s.p["b"]).tanh() @ s.q["k"] + s.q["b"])
+        model = Made(lambda s, x: (x @ s.p["k"] + s.p["b"]).tanh() @ s.q["k"] + s.q["b"])
         model.p = nn.ParameterDict({"k": old[0].weight.detach().T, "b": old[0].bias.detach()})
         model.q = nn.ParameterDict({"k": old[2].weight.detach().T, "b": old[2].bias.detach()})
     found = audit(model, classify)
@@ -284,7 +284,8 @@ def test_a_router_that_renormalizes_its_one_choice_never_trains(dtype: torch.dty
         mixed: Tensor = x + (
             top[..., None] * every.gather(1, chosen[..., None].expand(-1, -1, 8))
         ).sum(1)
-        return s.head(mixed)
+        out: Tensor = s.head(mixed)
+        return out
 
     experts = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(4)])
     model: Any = Made(how, router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)).to(dtype)
@@ -434,7 +435,7 @@ def test_sizes_far_from_any_use_are_said() -> None:
     found = audit(model, classify)
     assert found.faults == ()
     assert found["0.weight"].kind == "out of scale"
-    model: Any = Made(lambda s, x: s.head(F.layer_norm(s.q, (8,), eps=1e-30) + x),
+    model = Made(lambda s, x: s.head(F.layer_norm(s.q, (8,), eps=1e-30) + x),
                  q=nn.Parameter(torch.randn(8) * 1e-9), head=nn.Linear(8, 3))  # fmt: skip
     assert audit(model, classify)["q"].kind == "out of scale"
 

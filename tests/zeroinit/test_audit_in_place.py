@@ -1,0 +1,192 @@
+"""An audit works on the model itself and leaves all of it as it was, whatever happens."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zeroinit import _kept
+from zeroinit.auditing import audit
+
+X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
+
+
+class Restless(nn.Module):
+    """Changes in every call all that a module can hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5))
+        self.head, self.frozen = nn.Linear(8, 3), nn.Linear(8, 8).requires_grad_(False)
+        self.register_buffer("seen", torch.zeros(2), persistent=False)
+        self.register_buffer("other", torch.zeros(2))
+        self.plain = [nn.BatchNorm1d(8)]  # in no list of PyTorch
+        self.count, self.log, self.last = 0, deque([1, 2]), {"x": torch.ones(3)}
+        self.array, self.kinds = np.zeros(3), {1}
+        self.generator = torch.Generator().manual_seed(3)
+        self.draws = random.Random(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.get_buffer("seen").add_(1)
+        self.other = self.get_buffer("other") + 1
+        self.count += 1
+        self.log.append(self.count)
+        self.last["x"].mul_(2)
+        self.last["y"] = x
+        self.array += 1
+        self.kinds.add(self.count)
+        self.frozen.weight.data.mul_(1.5)
+        self.frozen.bias.data = self.frozen.bias.data + 1
+        self.train(not self.training)
+        x = x + torch.rand((), generator=self.generator) + self.draws.random()
+        x = x + random.random() + float(np.random.rand()) + torch.rand(())  # noqa: NPY002
+        out: Tensor = self.head(self.plain[0](self.net(x)) + self.frozen(x))
+        return out
+
+
+def picture(model: Restless) -> list[Any]:
+    """Return the bits of all that must be left."""
+    tensors = [*model.parameters(), *model.buffers(), *model.plain[0].parameters()]
+    tensors += [*model.plain[0].buffers(), model.last["x"], torch.get_rng_state()]
+    gradients = [p.grad for p in model.parameters()]
+    tensors += [model.generator.get_state(), *(g for g in gradients if g is not None)]
+    return [
+        [t.detach().clone().view(-1).view(torch.uint8).tolist() for t in tensors],
+        [t.data_ptr() for t in model.parameters()],
+        [id(g) for g in gradients],
+        [p.requires_grad for p in model.parameters()],
+        [m.training for m in model.modules()],
+        [model.count, list(model.log), list(model.last), model.array.tolist(), set(model.kinds)],
+        [model.draws.getstate(), random.getstate(), str(np.random.get_state())],  # noqa: NPY002
+        [list(m.__dict__) for m in model.modules()],
+        [len(m._forward_hooks) for m in model.modules()],
+    ]
+
+
+def loss(model: nn.Module) -> Tensor:
+    return F.cross_entropy(model(X), Y)
+
+
+def started() -> Restless:
+    torch.manual_seed(0)
+    model = Restless()
+    loss(model).backward()
+    model.head.bias.grad = None
+    return model
+
+
+def test_everything_is_left_as_it_was() -> None:
+    model = started()
+    before = picture(model)
+    audit(model, loss)
+    assert picture(model) == before
+    loss(model)  # the picture sees what a call changes
+    after = picture(model)
+    changed = [a != b for a, b in zip(before, after, strict=True)]
+    assert changed == [True, True, False, False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("stage", ["before", "forward", "after", "backward", "step"])
+def test_an_error_at_any_stage_leaves_it_as_it_was(
+    stage: str, step: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, calls = started(), 0
+
+    def stop(*_: Any) -> None:
+        if calls == step:
+            raise error("stop")
+
+    def broken(m: nn.Module) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if stage == "before":
+            stop()
+        value = loss(m)
+        if stage == "after":
+            stop()
+        if stage == "backward":
+            value.register_hook(stop)
+        return value
+
+    if stage == "forward":
+        model.net[1].register_forward_hook(stop)
+    if stage == "step":
+        monkeypatch.setattr("zeroinit._watched.Slope.step", stop)
+    before = picture(model)
+    with pytest.raises(error, match="stop"):
+        audit(model, broken)
+    assert picture(model) == before
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_while_it_is_put_back(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, left = started(), times
+    before = picture(model)
+    real = _kept._tensor
+
+    def interrupted(tensor: Tensor) -> Callable[[], None]:
+        put = real(tensor)
+
+        def back() -> None:
+            nonlocal left
+            if left and tensor is model.head.weight:
+                left -= 1
+                raise KeyboardInterrupt("while it is put back")
+            put()
+
+        return back
+
+    monkeypatch.setattr(_kept, "_tensor", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="put back"):
+        audit(model, loss)
+    assert picture(model) == before
+
+
+def test_gradients_of_other_tensors_are_left_as_they_were() -> None:
+    torch.manual_seed(0)
+    model, critic = nn.Linear(8, 8), nn.Linear(8, 3)
+    x = X.clone().requires_grad_()
+    loss(nn.Sequential(model, critic)).backward()
+    grads = [p.grad for p in critic.parameters()]
+    before = [g.clone() for g in grads if g is not None]
+    audit(model, lambda m: F.cross_entropy(critic(m(x)), Y))
+    assert x.grad is None
+    assert all(p.grad is g for p, g in zip(critic.parameters(), grads, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, (g for g in grads if g is not None),
+                                                 strict=True))  # fmt: skip
+
+
+def test_a_graph_from_before_can_still_be_walked() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    value = loss(model)
+    expected = torch.autograd.grad(value, list(model.parameters()), retain_graph=True)
+    audit(model, loss)
+    found = torch.autograd.grad(value, list(model.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_hooks_see_the_steps_of_an_audit_as_those_of_training() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    calls: list[str] = []
+    model[0].weight.register_hook(lambda g: calls.append("gradient"))
+    model[2].register_full_backward_hook(lambda *_: calls.append("module"))
+    assert audit(model, loss).steps == 3
+    assert calls.count("gradient") == calls.count("module") == 3
+
+
+def test_a_model_made_in_inference_mode_is_copied() -> None:
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    assert {f.verdict for f in audit(model, loss).findings} == {"fine"}

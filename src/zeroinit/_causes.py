@@ -59,6 +59,7 @@ class Cause:
             "mask": "a draw or a mask takes it out",
             "choice": "no sample chooses it",
             "data": "what it works on is zero",
+            "apart": "it works on zeros wherever the loss sends an error",
             "cancel": "the terms of its gradient cancel",
             "other": f"{names} passes on no gradient",
         }[self.what]
@@ -141,7 +142,7 @@ class _Search:
             if other != place and self.is_zero(node, other):
                 return self.zero(node.next_functions[other][0], name)
         if factors and name not in ("NativeLayerNorm", "NativeBatchNorm", "NativeGroupNorm"):
-            return Cause("cancel")
+            return Cause("apart")
         if name in ROUND:
             return Cause("round", frozenset({self.name(node)}))
         if name == "Softmax" and _one_logit(node):
@@ -234,7 +235,18 @@ def causes(
 
 def _worst(several: Sequence[Cause]) -> Cause:
     """Return the one cause to name where the ways to the loss have several."""
-    order = ("mask", "zero", "round", "one logit", "saturated", "off", "choice", "other", "cancel")
+    order = (
+        "mask",
+        "zero",
+        "round",
+        "one logit",
+        "saturated",
+        "off",
+        "choice",
+        "other",
+        "apart",
+        "cancel",
+    )
     what = min((c.what for c in several), key=lambda w: order.index(w) if w in order else 99)
     return Cause(what, frozenset().union(*(c.at for c in several if c.what == what)))
 

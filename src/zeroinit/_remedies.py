@@ -38,6 +38,11 @@ def changes(model: nn.Module, cause: Cause, dead: Sequence[str]) -> Iterator[Cha
             )
         elif cause.what == "one logit":
             yield f"put a sigmoid in place of {at}", partial(_Instead, "softmax", torch.sigmoid)
+        elif at == "relu()":
+            yield (
+                "put leaky_relu() in place of relu(), or move the bias before it",
+                partial(_Instead, "relu", F.leaky_relu),
+            )
         elif cause.what in ("round", "off") and name.endswith("()"):
             yield (
                 f"let a gradient pass {name}: h + ({name[:-1]}h) - h).detach()",

@@ -36,7 +36,7 @@ class Watched:
         rows = self.rows(self.parameter)
         self.alike: Alike = alike_rows(rows)
         self.units = len(rows)
-        self.zero = ~rows[self.alike.rows].any(1)  # of the units to watch, as what follows
+        self.zero = self._zero(rows)  # of the units to watch, as what follows
         self.moved = torch.zeros_like(self.zero)
         self.group = self.alike.group
         self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1)
@@ -65,6 +65,12 @@ class Watched:
         if t.ndim > 2 and not self.layer:
             t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
         return t.reshape(len(t), math.prod(t.shape[1:])) if t.ndim else t.reshape(1, 1)
+
+    def _zero(self, rows: Tensor) -> Tensor:
+        """Return which of the rows to watch are zero."""
+        if not len(self.alike.rows) or not rows.numel():
+            return torch.ones(len(self.alike.rows), dtype=torch.bool, device=rows.device)
+        return heights(rows)[self.alike.rows] == 0
 
     def join(self, weight: "Watched") -> None:
         """Join a bias to the weights of its units: twins are equal in both."""
@@ -169,16 +175,15 @@ class Watched:
             return "not used by this loss"  # such as the bias of a key, or one before a BatchNorm
         if self.wakes > 1 and (self.missed or self.left_out):
             return "left out"
-        all_zero = len(self.zero) == self.units and bool(self.zero.all())
-        if self.wakes > 1 or (all_zero and "bias" not in self.own):
+        if self.wakes > 1:
             return "zero on purpose"
-        return self._fine()
-
-    def _fine(self) -> str:
         too_small = self.parameter.ndim > 1 and 0 < self.size < SMALLEST
         if too_small or self.size > LARGEST or self.steepest > LARGEST:
             return "out of scale"
-        return "unreached" if self.unreached() and not self.embeds() else "fine"
+        if self.unreached() and not self.embeds():
+            return "unreached"
+        all_zero = len(self.zero) == self.units and bool(self.zero.all())
+        return "zero on purpose" if all_zero and "bias" not in self.own else "fine"
 
     def embeds(self) -> bool:
         """Whether its rows are for tokens, of which every batch lacks some."""
@@ -186,7 +191,7 @@ class Watched:
 
     def unreached(self) -> int:
         """Return how many units, beside those that are dead, no step gave a gradient."""
-        if self.wakes is None or self.parameter.ndim < 2:
+        if self.wakes is None or (self.parameter.ndim < 2 and "bias" in self.own):
             return 0
         return int((~self.reached).sum()) - self.asleep()
 

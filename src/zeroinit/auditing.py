@@ -102,12 +102,14 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
     _check(model)
     with torch.inference_mode(False):  # so gradients are on
+        note = ""
         if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
-            model = deepcopy(model)  # nobody may change what was made in inference mode
+            model = deepcopy(model)
+            note = "on a copy: what was made in inference mode cannot be changed"
         with _plainly(), kept(model) as restore:
             run = _Run(model, loss)
             run.steps(steps)
-            return run.report(restore)
+            return replace(run.report(restore), note=note)
 
 
 class _Run:

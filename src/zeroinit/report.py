@@ -98,11 +98,11 @@ class Finding:
         How many units cannot move: all of a parameter without a gradient; else those of weight zero
         that no step gave a gradient.
     kind : str
-        "fine", "zero on purpose", "dead", "twins", "not used by this loss" or "frozen".
+        A key of ``KINDS``, such as "fine", "zero on purpose", "dead" or "twins".
     names : tuple of str, optional
         All names of a tied parameter; by default its one name.
     unreached : int, default 0
-        How many units of non-zero weight no step gave a gradient.
+        How many units no step gave a gradient, beside those that are dead.
     cause : str, optional
         What hides it; equal for all findings of one cause.
     remedy : str, optional
@@ -162,6 +162,8 @@ class Audit:
         In the order of the model's parameters.
     steps : int
         How many steps were taken.
+    note : str, optional
+        What was unusual of the audit itself, such as that it worked on a copy.
 
     Examples
     --------
@@ -182,6 +184,7 @@ class Audit:
 
     findings: tuple[Finding, ...]
     steps: int
+    note: str = ""
 
     def __getitem__(self, name: str) -> Finding:
         """Return the finding for a parameter, by any of its names."""

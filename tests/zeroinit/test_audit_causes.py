@@ -54,6 +54,12 @@ def off() -> Any:
     return model
 
 
+def function() -> Any:
+    model: Any = Made(lambda s, x: s.b(F.relu(s.a(x))), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    set_to(-50, model.a.bias)
+    return model
+
+
 def saturated() -> Any:
     model: Any = nn.Sequential(nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 3))
     set_to(300, model[0].bias)
@@ -91,6 +97,8 @@ def both_zero() -> Any:
         (gated, 4, "gate.weight is zero", "give gate.weight small random numbers"),
         (off, 4, r"3 (ReLU) is off for every sample",
          "put a LeakyReLU in place of 3 (ReLU), or move the bias before it"),
+        (function, 3, "relu() is off for every sample",
+         "put leaky_relu() in place of relu(), or move the bias before it"),
         (saturated, 2, "1 (Sigmoid) is saturated for every sample",
          "scale the input of 1 (Sigmoid) down to about 1"),
         (rounded, 2, "round() has a slope of zero everywhere",

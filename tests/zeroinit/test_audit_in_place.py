@@ -179,7 +179,7 @@ def test_hooks_see_the_steps_of_an_audit_as_those_of_training() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
     calls: list[str] = []
-    model[0].weight.register_hook(lambda g: calls.append("gradient"))
+    model.get_parameter("0.weight").register_hook(lambda g: calls.append("gradient"))
     model[2].register_full_backward_hook(lambda *_: calls.append("module"))
     assert audit(model, loss).steps == 3
     assert calls.count("gradient") == calls.count("module") == 3
@@ -189,4 +189,7 @@ def test_a_model_made_in_inference_mode_is_copied() -> None:
     torch.manual_seed(0)
     with torch.inference_mode():
         model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
-    assert {f.verdict for f in audit(model, loss).findings} == {"fine"}
+    found = audit(model, loss)
+    assert {f.verdict for f in found.findings} == {"fine"}
+    assert found.note == "on a copy: what was made in inference mode cannot be changed"
+    assert audit(nn.Linear(8, 3), loss).note == ""

@@ -413,7 +413,18 @@ def test_the_codes_that_no_sample_draws_are_counted() -> None:
                      head=nn.Linear(8, 3))  # fmt: skip
         found = audit(model, classify)
         assert found.faults == ()
-        assert found["codes"].unreached == 13
+        assert found["codes"].verdict == "unreached (13 of 16 units)"
+
+
+def test_the_angles_that_stand_where_the_cosine_is_flat_are_counted() -> None:
+    """As in RoAd-4, half of whose angles are zero under a cosine alone."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(x * torch.cat([s.angles[:4].cos(), 1 + s.angles[4:].sin()])),
+        angles=nn.Parameter(torch.zeros(8)),
+        head=nn.Linear(8, 3),
+    )
+    assert audit(model, classify)["angles"].verdict == "unreached (4 of 8 units)"
 
 
 def test_numbers_that_share_one_place_in_memory_are_a_fault() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
+from zeroinit._watched import Slope
 from zeroinit.auditing import audit
 
 X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
@@ -128,7 +129,7 @@ def caching() -> Any:
 
     def how(s: Any, x: Tensor) -> Tensor:
         if "bias" not in s.cache:
-            s.cache["bias"] = s.a.weight.sum(1)
+            s.cache["bias"] = s.a.weight.square().sum(1)
         out: Tensor = s.a(x) + s.cache["bias"]
         return out
 
@@ -349,6 +350,16 @@ def test_gradients_below_the_normal_numbers_do_not_stop_an_audit(width: int, dep
         lambda m: F.cross_entropy(m(data.x), data.y),
     )
     assert found.steps >= depth
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(torch.float32, 1e-42), (torch.float16, 6e-8), (torch.float64, 5e-320)]
+)
+def test_a_step_is_as_long_however_small_the_gradient(dtype: torch.dtype, size: float) -> None:
+    numbers, gradient = torch.zeros(2, 2, dtype=dtype), torch.zeros(2, 2, dtype=dtype)
+    gradient[0, 0] = size
+    Slope(gradient, gradient, None).step(numbers, 0.01)
+    torch.testing.assert_close(numbers, torch.tensor([[-0.01, 0], [0, 0]], dtype=dtype))
 
 
 def test_small_gradients_in_half_precision_do_not_stop_an_audit() -> None:

@@ -76,3 +76,11 @@ def test_rows_of_few_numbers_may_be_equal_by_chance() -> None:
     rows = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)).bfloat16()
     assert len(rows.unique()) < 1000
     assert len(split_groups(torch.zeros(1000, dtype=torch.long), rows).unique()) == 1000
+
+
+def test_rows_of_tiny_numbers_are_told_apart() -> None:
+    """Their squares are zero in single precision."""
+    rows = torch.randn(6, 16, generator=torch.Generator().manual_seed(0)) * 1e-30
+    rows[3] = rows[0]
+    found = split_groups(torch.zeros(6, dtype=torch.long), rows, None, 1e-30)
+    assert together(found) == {(0, 3)}

@@ -178,7 +178,7 @@ class Rounds:
                 quiet()
                 learn(session)
             if os.wait()[1]:
-                sys.exit("A test fails without any change, and make test says which.")
+                raise pytest.UsageError("a test fails without any change: make test says which")
         self.seconds, self.runs = json.loads(LEARNT.read_text())
         outside = [mutant for mutant in self.mutants if not mutant.function]
         self._try(outside, lambda mutant: self._passes_anew(mutant, session))
@@ -311,7 +311,9 @@ def learn(session: pytest.Session) -> NoReturn:
 def main(jobs: int, modules: Sequence[str]) -> str | None:
     """Try every mutant of the modules, print the scores, and return what is wrong with them."""
     rounds = Rounds(jobs, modules or sorted(map(name, PACKAGE.rglob("*.py"))))
-    pytest.main(["-q", "-s", "--tb=no", "-p", "no:cacheprovider", *TESTS], [rounds])
+    options = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider"]
+    if pytest.main([*options, *TESTS], [rounds]) == pytest.ExitCode.USAGE_ERROR:
+        return "No mutant was tried."
     tried = Counter(mutant.module for mutant in rounds.mutants)
     alive = Counter(mutant.module for mutant in rounds.survivors)
     tried["all"], alive["all"] = tried.total(), alive.total()

@@ -696,8 +696,12 @@ def test_bad_input_is_refused_before_anything_is_done(
 def test_the_table_says_it_all() -> None:
     lines = str(audit(zeros_(MLP([2, 4, 2])), on(half_plane()))).splitlines()
     assert lines[0] == "3 of 4 parameters cannot train as they should:"
-    assert lines[1] == "1. dead: layers.0.weight, layers.0.bias, layers.1.weight"
-    assert lines[2] == "fine  1  layers.1.bias"
+    assert lines[1:4] == [
+        "1. layers.0.weight and layers.1.weight are zero",
+        "   dead: layers.0.weight, layers.0.bias, layers.1.weight",
+        "   remedy: give layers.0.weight small random numbers",
+    ]
+    assert lines[4] == "fine  1  layers.1.bias"
 
 
 def test_an_unknown_parameter_is_named() -> None:

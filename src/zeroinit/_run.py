@@ -1,0 +1,277 @@
+"""The steps of an audit on a model, and what they show of its parameters."""
+
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+
+from zeroinit._arguments import NO_PATH, finite, no_number
+from zeroinit._causes import Calls, Cause, causes
+from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
+from zeroinit._watched import Slope, Watched
+
+Loss = Callable[[nn.Module], Tensor]
+
+#: As many more steps are taken, at most, before what may be left out by a draw is called dead.
+MORE = 20
+
+
+class Run:
+    """The steps of an audit on a model, and what they show of its parameters."""
+
+    def __init__(self, model: nn.Module, loss: Loss, *, why: bool = True) -> None:
+        self.model, self.loss, self.why = model, loss, why
+        self.step = 0
+        self.watched: list[Watched] = []
+        self.kept: Tensor | None = None  # the last loss, with its graph, if there may be twins
+        self.random = self.chooses = False
+        self.calls = Calls()
+        self.causes: dict[int, Cause] = {}
+
+    def steps(self, steps: int) -> None:
+        """Take the steps, and more of them while they bring news."""
+        while True:
+            self.take(last=self.step + 1 >= steps)
+            news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
+            if self.step >= steps and not news and not self.doubtful(steps):
+                break
+        if self.kept is not None:
+            self.ask_for_something_else(self.kept)
+
+    def doubtful(self, steps: int) -> bool:
+        """Whether another draw, or another choice of a router, may reach what seems dead."""
+        may_change = (self.random or self.chooses) and any(w.wakes for w in self.watched)
+        more = self.step < steps + MORE
+        return (may_change or self.random) and more and any(w.seems_dead() for w in self.watched)
+
+    def take(self, *, last: bool) -> None:
+        """Take a step: the loss, its gradients, and what they say."""
+        self.step += 1
+        self.kept = None
+        for p in self.model.parameters():
+            p.grad = None
+        caches = _graphs_held(self.model)
+        value = self.value()
+        nodes = walk(value)
+        if self.step == 1:
+            self.begin(value, nodes)
+        trained = [w for w in self.watched if w.trained]
+        asleep = any(w.wakes is None for w in trained)
+        twins = last and any(w.may_be_twins() for w in trained)
+        with _gradients_of_others_kept(self.model, nodes):
+            value.backward(retain_graph=asleep or twins)
+        slopes = self.slopes(trained)
+        self.drop_rounding(value, nodes, slopes)
+        if self.step == 1 and self.why:
+            self.look_for_causes(value, nodes, slopes)
+        for w, slope in slopes.items():
+            w.learn(slope, self.step)
+            w.parameter.grad = None
+        slopes.clear()
+        self.kept = value if twins else None
+        _forget(caches)
+
+    def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
+        """Look at the parameters as they start."""
+        used = uses(value, nodes)
+        self.chooses = used.chooses
+        names: dict[int, list[str]] = {}
+        for name, p in self.model.named_parameters(remove_duplicate=False):
+            names.setdefault(id(p), []).append(name)
+        owners = {
+            id(p): (module, own)
+            for module in self.model.modules()
+            for own, p in module._parameters.items()
+        }
+        watched = {
+            key: Watched(names[key], *owners[key], used) for key in map(id, self.model.parameters())
+        }
+        for w in watched.values():
+            weight = watched.get(id(_weight_of(w)))
+            if weight and weight is not w and weight.units == w.parameter.numel():
+                w.join(weight)
+        for one, other in used.biases.items():
+            weight, bias = watched.get(one), watched.get(other)
+            if weight and bias and not bias.weight and weight.units == bias.parameter.numel():
+                bias.join(weight)
+        self.watched = list(watched.values())
+
+    def value(self) -> Tensor:
+        """Return the loss, or say what is wrong with it."""
+        states = _random_states() if self.step == 1 else None
+        try:
+            with self.calls.watched(self.model) if self.step == 1 and self.why else nullcontext():
+                value = self.loss(self.model)
+        except StopIteration as stop:
+            raise ValueError(
+                f"the loss ran out of batches at step {self.step}: give the same batch at every "
+                "step, or use itertools.cycle"
+            ) from stop
+        if states is not None:
+            self.random = states != _random_states()
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise ValueError(no_number(value))
+        if any(p.grad is not None for p in self.model.parameters()):
+            raise ValueError(
+                "the loss calls backward(): return its value, for the audit calls backward() itself"
+            )
+        if not value.isfinite():
+            raise ValueError(
+                f"the loss is {value.item()} at step {self.step}: "
+                f"{self.first_notfinite()}mend the batch or the scale of the start"
+            )
+        if not value.requires_grad:
+            raise ValueError(NO_PATH)
+        return value
+
+    def first_notfinite(self) -> str:
+        """Say which module is the first to give a number that is not finite."""
+        found: list[str] = []
+        names = {module: name for name, module in self.model.named_modules()}
+
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and not finite(output) and finite(inputs):
+                found.append(f"{names.get(module) or 'the model'} ({type(module).__name__})")
+
+        hooks = [module.register_forward_hook(look) for module in names]
+        try:
+            with torch.no_grad():
+                self.loss(self.model)
+        except Exception:  # a second call may fail, as of batches at an end
+            return ""
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return (
+            f"{found[0]} is the first module to give a number that is not finite; " if found else ""
+        )
+
+    def slopes(self, trained: Iterable[Watched]) -> dict[Watched, Slope]:
+        """Return the gradients of the parameters that have one."""
+        slopes: dict[Watched, Slope] = {}
+        for w in trained:
+            if w.parameter.grad is None:
+                w.missed |= self.step == 1
+                continue
+            w.used = True
+            slopes[w] = w.look(w.parameter.grad)
+            if not math.isfinite(slopes[w].steepest):
+                raise ValueError(
+                    f"the gradient of {w.name} is not finite at step {self.step}: "
+                    "mend the batch or the scale of the start"
+                )
+        if not slopes:
+            raise ValueError(NO_PATH)
+        return slopes
+
+    def drop_rounding(
+        self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
+    ) -> None:
+        """Take out the first gradients that are what rounding leaves of terms that cancel."""
+        large = 100 * max(abs(value.item()), *(s.steepest for s in slopes.values()))
+        asked = []
+        for w, slope in slopes.items():
+            eps = torch.finfo(slope.rows.dtype).eps
+            if w.wakes is None and eps < 1e-6 and w.noise < slope.steepest <= eps * large:
+                asked.append(w)
+        if asked:
+            lost = rounding(value, nodes, [w.parameter for w in asked])
+            for w, part in zip(asked, lost, strict=True):
+                if part is not None:
+                    w.noise = w.look(part).steepest
+        for w, slope in list(slopes.items()):
+            if w.wakes is None and 0 < slope.steepest <= w.noise:
+                w.rounding = w.rounding or self.step
+                w.parameter.grad = None
+                del slopes[w]
+
+    def look_for_causes(
+        self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
+    ) -> None:
+        """Find what hides the parameters that the first step gives no gradient."""
+        asleep = [w for w, slope in slopes.items() if not slope.steepest]
+        for w in asleep:
+            w.parameter.grad = None
+            del slopes[w]
+        if asleep:
+            self.causes = causes(
+                self.model, value, nodes, self.calls, [w.parameter for w in asleep]
+            )
+        for w in self.watched:
+            if w.rounding:
+                self.causes[id(w.parameter)] = Cause("cancel")
+
+    def ask_for_something_else(self, value: Tensor) -> None:
+        """Part the units that are equal only because this batch asks the same of them."""
+        asked = [w for w in self.watched if w.trained and w.may_be_twins()]
+        others = with_other_targets(value, [w.parameter for w in asked])
+        for w, other in zip(asked, others, strict=True):
+            if other is not None:
+                w.split(w.look(other))
+
+
+def _random_states() -> tuple[Any, ...]:
+    """Return what a draw changes: the states of Python, NumPy and PyTorch."""
+    numpy = np.random.get_state()  # noqa: NPY002, what others may use
+    states = [torch.get_rng_state().numpy().tobytes()]
+    if torch.accelerator.is_available():
+        module = torch.get_device_module()
+        states += [module.get_rng_state(d).numpy().tobytes() for d in range(module.device_count())]
+    return random.getstate(), str(numpy), *states
+
+
+def _weight_of(bias: Watched) -> Tensor | None:
+    """Return the parameter with the weights of a bias's units, also of weights made of others."""
+    name = bias.own.replace("bias", "weight")
+    made = getattr(bias.module, "parametrizations", {})
+    if name in made:
+        own = made[name]._parameters
+        found: Tensor | None = own.get("original1", own.get("original"))
+        return found
+    found = getattr(bias.module, name, None)
+    return found
+
+
+def _graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:
+    """Return what modules hold in place of tensors that a call may leave behind with their graph.
+
+    A graph is walked once; what a call keeps for the next, such as the biases of an attention in
+    eval mode, must not lead back into a graph that is gone.
+    """
+    places: list[tuple[dict[Any, Any], Any, Any]] = []
+    for module in model.modules():
+        for held in (module.__dict__, *module.__dict__.values()):
+            if type(held) is dict:
+                places.append((held, dict(held), None))
+    return places
+
+
+def _forget(places: Iterable[tuple[dict[Any, Any], Any, Any]]) -> None:
+    """Take out the tensors with a graph that were put there since."""
+    for held, then, _ in places:
+        for key, now in list(held.items()):
+            if isinstance(now, Tensor) and now.grad_fn is not None and now is not then.get(key):
+                if key in then:
+                    held[key] = then[key]
+                else:
+                    del held[key]
+
+
+@contextmanager
+def _gradients_of_others_kept(model: nn.Module, nodes: Iterable[Node]) -> Iterator[None]:
+    """Leave the gradients of tensors that are no parameters of the model as they were."""
+    own = set(map(id, model.parameters()))
+    others = [(t, t.grad) for t in leaves(nodes) if id(t) not in own]
+    for tensor, _ in others:
+        tensor.grad = None
+    try:
+        yield
+    finally:
+        for tensor, gradient in others:
+            tensor.grad = gradient

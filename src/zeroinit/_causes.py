@@ -32,6 +32,7 @@ FACTORS: Mapping[str, tuple[str | None, ...]] = {
 KEEP_ZERO = frozenset(
     {"Relu", "Tanh", "Gelu", "Silu", "Elu", "LeakyRelu", "Neg", "Abs", "Div", "Threshold", "Sin"}
     | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish", "Softsign", "Cat", "Stack"}
+    | {"NativeDropout"}
 )
 #: The operations whose slope is zero where they are flat.
 FLAT = {"Sigmoid": "saturated", "Tanh": "saturated", "Softmax": "saturated", "Hardtanh": "off"}
@@ -52,6 +53,7 @@ class Cause:
         names = listed(sorted(self.at))
         return {
             "zero": f"{names} {'is' if len(self.at) == 1 else 'are'} zero",
+            "frozen": f"{names} is zero and frozen",
             "off": f"{names} is off for every sample",
             "saturated": f"{names} is saturated for every sample",
             "one logit": f"{names} is a softmax over one logit",
@@ -101,6 +103,11 @@ class _Search:
 
     def __init__(self, model: nn.Module, calls: Calls, nodes: Sequence[Node]) -> None:
         self.names = {id(p): name for name, p in model.named_parameters()}
+        self.frozen = [
+            (name, t)
+            for name, t in (*model.named_parameters(), *model.named_buffers())
+            if not t.requires_grad
+        ]
         self.modules = {module: name for name, module in model.named_modules()}
         self.calls, self.nodes = calls, nodes
         self.came: dict[Node, bool] = {}
@@ -140,7 +147,7 @@ class _Search:
         factors = FACTORS.get(name, ())
         for other in range(len(factors)):
             if other != place and self.is_zero(node, other):
-                return self.zero(node.next_functions[other][0], name)
+                return self.factor(node, other)
         if factors and name not in ("NativeLayerNorm", "NativeBatchNorm", "NativeGroupNorm"):
             return Cause("apart")
         if name in ROUND:
@@ -165,6 +172,25 @@ class _Search:
         value = parameter if parameter is not None else _saved(node, where or "")
         return value is not None and not value.any()
 
+    def is_unknown(self, node: Node, place: int) -> bool:
+        """Whether a factor comes from the graph, and autograd has no need of its numbers."""
+        where = FACTORS[operation(node)][place]
+        source = node.next_functions[place][0] if place < len(node.next_functions) else None
+        return (
+            source is not None
+            and where is not None
+            and (viewed(source)[0] is None and _saved(node, where) is None)
+        )
+
+    def factor(self, node: Node, place: int, depth: int = 0) -> Cause:
+        """Return why a factor of a product is zero."""
+        source = node.next_functions[place][0]
+        value = _saved(node, FACTORS[operation(node)][place] or "")
+        for name, t in self.frozen if source is None and value is not None else ():
+            if _memory(t) == _memory(value):
+                return Cause("frozen", frozenset({name}))
+        return self.zero(source, operation(node), depth)
+
     def zero(self, node: Node | None, user: str, depth: int = 0) -> Cause:
         """Return why a factor is zero."""
         parameter, _ = viewed(node)
@@ -175,9 +201,12 @@ class _Search:
         if node is None or depth > 50:
             return Cause("mask" if user in ("Mul", "Div") else "data")
         name = operation(node)
-        zeros = [n for n in range(len(FACTORS.get(name, ()))) if self.is_zero(node, n)]
+        places = range(len(FACTORS.get(name, ())))
+        zeros = [n for n in places if self.is_zero(node, n)] or [
+            n for n in places if self.is_unknown(node, n)
+        ]
         for place in sorted(zeros, key=lambda n: viewed(node.next_functions[n][0])[0] is None):
-            return self.zero(node.next_functions[place][0], name, depth + 1)
+            return self.factor(node, place, depth + 1)
         if name in GATES and name not in ("Where", "Maximum", "Minimum"):
             below = self.zero(node.next_functions[0][0], name, depth + 1)
             return below if below.what == "zero" else Cause("off", frozenset({self.name(node)}))
@@ -196,6 +225,14 @@ def _saved(node: Node, where: str) -> Tensor | None:
     except RuntimeError:
         return None  # changed in place since
     return value if isinstance(value, Tensor) else None
+
+
+def _memory(tensor: Tensor) -> int | None:
+    """Return the place in memory that a tensor and all views of it share."""
+    try:
+        return tensor.untyped_storage().data_ptr() or None
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 def _one_logit(node: Node) -> bool:
@@ -238,6 +275,7 @@ def _worst(several: Sequence[Cause]) -> Cause:
     order = (
         "mask",
         "zero",
+        "frozen",
         "round",
         "one logit",
         "saturated",

@@ -9,13 +9,16 @@ from zeroinit._run import Run
 from zeroinit._watched import Watched
 from zeroinit.report import Audit
 
+#: The causes that pass without a step: a draw, a choice, or units that are off for some batches.
+LEAVES_OUT = frozenset({"mask", "choice", "off", "saturated"})
+
 
 def report(run: Run, restore: Callable[[], None]) -> Audit:
     """Say what a run found, why, and what helps."""
     moving = any(w.wakes for w in run.watched)
     for w in run.watched:
         cause = run.causes.get(id(w.parameter))
-        w.left_out = cause is not None and cause.what in ("mask", "choice")
+        w.left_out = cause is not None and cause.what in LEAVES_OUT
     found = [w.finding(moving) for w in run.watched]
     reasons = _explain(run, restore, {f.name: f.kind for f in found})
     return Audit(

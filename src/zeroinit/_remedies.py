@@ -17,7 +17,7 @@ Change = tuple[str, Callable[[], AbstractContextManager[object]]]
 
 def changes(model: nn.Module, cause: Cause, dead: Sequence[str]) -> Iterator[Change]:
     """Give the changes that may mend a cause, the smallest first, each with how to try it."""
-    if cause.what == "zero":
+    if cause.what in ("zero", "frozen"):
         matrices = [n for n in dead if model.get_parameter(n).ndim > 1]
         several = [[name] for name in sorted(cause.at)[:4]]
         for names in dict.fromkeys(map(tuple, [*several, sorted(cause.at), matrices])):
@@ -71,7 +71,8 @@ def _small(like: Tensor) -> Tensor:
 
 def _filled(model: nn.Module, names: Sequence[str]) -> AbstractContextManager[object]:
     for name in names:
-        numbers = model.get_parameter(name).data
+        module, _, own = name.rpartition(".")
+        numbers = getattr(model.get_submodule(module), own).data
         numbers.copy_(_small(numbers))
     return nullcontext()
 

@@ -60,7 +60,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "left out": Kind(
         False,
-        "a draw or a choice left it out of the first step",
+        "a draw, a choice or units that were off left it out of the first step",
         "check-your-network",
         lambda f: f"wakes at step {f.wakes}",
     ),

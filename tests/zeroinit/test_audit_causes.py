@@ -91,6 +91,34 @@ def both_zero() -> Any:
     return model
 
 
+def dropped() -> Any:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    set_to(0, *model.parameters())
+    return model
+
+
+def frozen(last: nn.Module, own: str = "weight") -> Any:
+    """A residual branch whose last layer is zero and not trained."""
+    model: Any = Made(
+        lambda s, x: s.head(x + s.last(torch.tanh(s.a(x)))),
+        a=nn.Linear(8, 8), last=last, head=nn.Linear(8, 3),
+    )  # fmt: skip
+    set_to(0, getattr(last, own))
+    last.requires_grad_(False)
+    return model
+
+
+class Scale(nn.Module):
+    """A factor for each channel, in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("gamma", torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
 @pytest.mark.parametrize(
     ("build", "dead", "cause", "remedy"),
     [
@@ -111,6 +139,13 @@ def both_zero() -> Any:
          "give down.weight small random numbers"),
         (lambda: zeros_(MLP([8, 4, 3])), 3, "layers.0.weight and layers.1.weight are zero",
          "give layers.0.weight small random numbers"),
+        (dropped, 3, "0.weight and 3.weight are zero", "give 0.weight small random numbers"),
+        (lambda: frozen(nn.Linear(8, 8)), 2, "last.weight is zero and frozen",
+         "give last.weight small random numbers"),
+        (lambda: frozen(nn.LayerNorm(8)), 2, "last.weight is zero and frozen",
+         "give last.weight small random numbers"),
+        (lambda: frozen(Scale(), "gamma"), 2, "last.gamma is zero and frozen",
+         "give last.gamma small random numbers"),
     ],
 )  # fmt: skip
 def test_a_fault_names_its_cause_and_a_change_that_was_seen_to_help(

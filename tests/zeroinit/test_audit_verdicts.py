@@ -403,6 +403,23 @@ def test_a_layer_that_is_dropped_by_a_draw_is_said_to_be_left_out(seed: int) -> 
         assert f.kind in ("fine" if f.wakes == 1 else "left out", "not used by this loss")
 
 
+def test_random_weights_behind_a_unit_that_a_draw_frees_are_said_to_be_left_out() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    draws = 0
+
+    def loss(model: Any) -> Tensor:
+        nonlocal draws
+        draws += 1
+        torch.rand(())
+        return F.cross_entropy(model(X * (1e5 if draws < 6 else 1.0)), Y)
+
+    found = audit(model, loss)
+    assert found.faults == ()
+    assert found["0.weight"].verdict == "left out (wakes at step 6)"
+    assert found["0.weight"].cause == "1 (Tanh) is saturated for every sample"
+
+
 # Units that nothing reaches
 
 

@@ -14,6 +14,7 @@ from torch.autograd.graph import Node
 from zeroinit._arguments import NO_PATH, finite, no_number
 from zeroinit._causes import Calls, Cause, causes
 from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
+from zeroinit._progress import progress
 from zeroinit._watched import Slope, Watched
 
 Loss = Callable[[nn.Module], Tensor]
@@ -36,11 +37,13 @@ class Run:
 
     def steps(self, steps: int) -> None:
         """Take the steps, and more of them while they bring news."""
-        while True:
-            self.take(last=self.step + 1 >= steps)
-            news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
-            if self.step >= steps and not news and not self.doubtful(steps):
-                break
+        with progress(steps) as tick:
+            while True:
+                tick(self.step + 1)
+                self.take(last=self.step + 1 >= steps)
+                news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
+                if self.step >= steps and not news and not self.doubtful(steps):
+                    break
         if self.kept is not None:
             self.ask_for_something_else(self.kept)
 

@@ -98,7 +98,8 @@ def text(found: Audit) -> str:
         if reasons:
             more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
             lines += _filled("   ", "; ".join(reasons[:2]) + more, 3)
-    return "\n".join([*lines, *meanings(found)])
+    note = _filled("note: ", found.note) if found.note else []
+    return "\n".join([*lines, *meanings(found), *note])
 
 
 def html(found: Audit) -> str:
@@ -116,6 +117,8 @@ def html(found: Audit) -> str:
             folded.append(f"<details><summary>{summary}</summary>{_items(group)}</details>")
         else:
             rest.append(_term(verdict, _meaning(group[0].kind) + _names(group)))
+    if found.note:
+        rest.append(_term("note", escape(found.note)))
     return (
         f'<div style="overflow-wrap:anywhere"><p><strong>{headline(found)}</strong></p>'
         + (f"<ol>{''.join(faults)}</ol>" if faults else "")

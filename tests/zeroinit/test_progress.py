@@ -3,15 +3,18 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 
 import nbformat
 import pytest
+import torch.nn.functional as F
 from nbclient import NotebookClient
 
-from zeroinit import _progress
+from zeroinit import MLP, _progress, half_plane
 from zeroinit._progress import progress
+from zeroinit.auditing import audit
 
 SLOW = """
 import time
@@ -80,6 +83,18 @@ def test_a_log_gets_nothing(
         with progress(1) as tick:
             tick(1)
     assert log.getvalue() == capfd.readouterr().err == ""
+
+
+def test_an_audit_says_each_of_its_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    data = half_plane()
+    audit(MLP([2, 4, 2]), lambda model: F.cross_entropy(model(data.x), data.y), steps=2)
+    shown = capsys.readouterr().err
+    assert re.findall(r"step \d[^,]*", shown) == ["step 1 of 2 or more", "step 2 of 2 or more"]
+    assert screen(shown) == [""]
 
 
 def test_a_notebook_gets_nothing() -> None:

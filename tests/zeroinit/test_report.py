@@ -143,6 +143,15 @@ def test_a_long_name_loses_its_middle() -> None:
     assert "lora_A" in end
 
 
+def test_a_note_on_the_audit_itself_is_shown() -> None:
+    noted = Audit((finding("weight"),), 3, note="on a copy: <locked>")
+    assert str(noted).splitlines()[-1] == "note: on a copy: <locked>"
+    assert "<dt>note</dt><dd>on a copy: &lt;locked&gt;</dd>" in noted._repr_html_()
+    assert noted.to_dict()["note"] == "on a copy: <locked>"
+    plain = Audit(noted.findings, 3)
+    assert "note" not in str(plain) + plain._repr_html_()
+
+
 def test_the_console_shows_the_table() -> None:
     assert repr(network(2)) == str(network(2))
 

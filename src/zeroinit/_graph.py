@@ -101,7 +101,7 @@ def uses(loss: Tensor, nodes: Iterable[Node]) -> Uses:
                     found.turned.add(id(weight))
                 if name == "Addmm":
                     _join(found, weight, node.next_functions[0][0])
-        elif name == "Add":
+        elif name == "Add" and len(node.next_functions) == 2:  # one, where a norm adds its eps
             for one, other in (node.next_functions, node.next_functions[::-1]):
                 product = one[0]
                 while product is not None and operation(product) in VIEWS:

@@ -270,6 +270,17 @@ def test_the_zero_rows_of_a_prefix_are_twins() -> None:
     assert audit(model, loss)[name].act_as == 1
 
 
+@pytest.mark.parametrize("affine", [False, True])
+def test_a_sum_inside_rmsnorm_is_followed(affine: bool) -> None:
+    """It adds a number, which is no input of its node in the graph."""
+    torch.manual_seed(0)
+    norm = nn.RMSNorm(8, elementwise_affine=affine)
+    model = nn.Sequential(nn.Linear(8, 8), norm, nn.Linear(8, 3))
+    assert {f.kind for f in audit(model, lambda m: F.cross_entropy(m(X), Y))} == {"fine"}
+    zero(model[0].weight, model[0].bias, model[2].weight)
+    assert audit(model, lambda m: F.cross_entropy(m(X), Y))["0.weight"].kind == "dead"
+
+
 # Rounding is no gradient
 
 

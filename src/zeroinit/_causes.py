@@ -22,17 +22,22 @@ FACTORS: Mapping[str, tuple[str | None, ...]] = {
     "Dot": ("_saved_self", "_saved_tensor"),
     "Addmm": (None, "_saved_mat1", "_saved_mat2"),
     "Baddbmm": (None, "_saved_batch1", "_saved_batch2"),
+    "GroupedMm": ("_saved_self", "_saved_mat2"),
     "Convolution": ("_saved_input", "_saved_weight"),
     "NativeLayerNorm": ("_saved_input", "_saved_weight"),
     "NativeBatchNorm": ("_saved_input", "_saved_weight"),
     "NativeGroupNorm": ("_saved_input", "_saved_weight"),
     "FusedRmsNorm": ("_saved_input", "_saved_weight"),
+    "ScaledDotProductFlashAttentionForCpu": ("_saved_query", "_saved_key", "_saved_value"),
+    "ScaledDotProductFlashAttention": ("_saved_query", "_saved_key", "_saved_value"),
+    "ScaledDotProductEfficientAttention": ("_saved_query", "_saved_key", "_saved_value"),
+    "ScaledDotProductCudnnAttention": ("_saved_query", "_saved_key", "_saved_value"),
 }
 #: The operations that turn zero into zero.
 KEEP_ZERO = frozenset(
     {"Relu", "Tanh", "Gelu", "Silu", "Elu", "LeakyRelu", "Neg", "Abs", "Div", "Threshold", "Sin"}
     | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish", "Softsign", "Cat", "Stack"}
-    | {"NativeDropout"}
+    | {"NativeDropout", "Index", "Gather"}
 )
 #: The operations whose slope is zero where they are flat.
 FLAT = {"Sigmoid": "saturated", "Tanh": "saturated", "Softmax": "saturated", "Hardtanh": "off"}
@@ -152,7 +157,7 @@ class _Search:
             return Cause("apart")
         if name in ROUND:
             return Cause("round", frozenset({self.name(node)}))
-        if name == "Softmax" and _one_logit(node):
+        if name in ("Softmax", "SafeSoftmax") and _one_logit(node):
             return Cause("one logit", frozenset({self.name(node)}))
         if name in CHOOSE:
             return Cause("choice")
@@ -212,7 +217,7 @@ class _Search:
             return below if below.what == "zero" else Cause("off", frozenset({self.name(node)}))
         if name in VIEWS or name in KEEP_ZERO:
             return self.zero(node.next_functions[0][0], name, depth + 1)
-        if name in ("Add", "Sub"):
+        if name in ("Add", "Sub", "Mul", "Cat", "Stack"):
             for below in (self.zero(n, name, depth + 1) for n, _ in node.next_functions):
                 if below.what == "zero":
                     return below

@@ -119,6 +119,23 @@ class Scale(nn.Module):
         return x * self.gamma
 
 
+def attention(tokens: int, dropout: float) -> nn.Module:
+    def how(s: Any, x: Tensor) -> Tensor:
+        x = x.view(4, 8, 8)[:, :tokens]
+        mixed = F.scaled_dot_product_attention(s.q(x), s.k(x), s.v(x), dropout_p=dropout)
+        out: Tensor = s.head(x + mixed).expand(-1, 8, -1) if tokens == 1 else s.head(x + mixed)
+        return out.flatten(0, 1)
+
+    parts = {name: nn.Linear(8, 8, bias=False) for name in "qkv"}
+    return Made(how, head=nn.Linear(8, 3), **parts)
+
+
+def without_scores() -> nn.Module:
+    model: Any = attention(8, 0.0)
+    set_to(0, model.q.weight, model.k.weight)
+    return model
+
+
 @pytest.mark.parametrize(
     ("build", "dead", "cause", "remedy"),
     [
@@ -135,6 +152,9 @@ class Scale(nn.Module):
          "let a gradient pass clamp(): h + (clamp(h) - h).detach()"),
         (one_logit, 2, "act (Softmax) is a softmax over one logit",
          "put a sigmoid in place of act (Softmax)"),
+        (lambda: attention(1, 0.1), 2, "safesoftmax() is a softmax over one logit", ""),
+        (without_scores, 2, "k.weight and q.weight are zero",
+         "give k.weight small random numbers"),
         (both_zero, 2, "down.weight and up.weight are zero",
          "give down.weight small random numbers"),
         (lambda: zeros_(MLP([8, 4, 3])), 3, "layers.0.weight and layers.1.weight are zero",
@@ -143,6 +163,8 @@ class Scale(nn.Module):
         (lambda: frozen(nn.Linear(8, 8)), 2, "last.weight is zero and frozen",
          "give last.weight small random numbers"),
         (lambda: frozen(nn.LayerNorm(8)), 2, "last.weight is zero and frozen",
+         "give last.weight small random numbers"),
+        (lambda: frozen(nn.BatchNorm1d(8)), 2, "last.weight is zero and frozen",
          "give last.weight small random numbers"),
         (lambda: frozen(Scale(), "gamma"), 2, "last.gamma is zero and frozen",
          "give last.gamma small random numbers"),

@@ -98,31 +98,6 @@ def seeds(ensemble: dict[str, Any]) -> str:
     return markdown(["Seeds at once", *SPREAD, "Rise of memory, MB"], rows)
 
 
-def audited(networks: Sequence[dict[str, Any]]) -> str:
-    """Return the table of the faults that audits found in networks, and the counts."""
-    faults = [fault.replace(" = ", "=") for fault in networks[0]["faults"]]
-    head = ["Network", "as it is", *faults]
-    rows = []
-    for network in networks:
-        cells = [
-            "" if fault is None  # the network has no place for it
-            else "missed" if not fault["hit"]
-            else "more" if fault["also"]
-            else "✓"
-            for fault in network["faults"].values()
-        ]  # fmt: skip
-        rows.append([network["name"], ", ".join(network["healthy_alarms"]) or "✓", *cells])
-    marks = [cell for row in rows for cell in row[2:] if cell]
-    alarms = sum(bool(network["healthy_alarms"]) for network in networks)
-    sizes = [network["parameters"] for network in networks]
-    return (
-        f"{markdown(head, rows)}\n\n"
-        f"Faults: {len(marks)}, in {len(rows)} networks of {min(sizes):,} to {max(sizes):,} "
-        f"parameters. Missed: {marks.count('missed')}. Found, with more reported: "
-        f"{marks.count('more')}. Networks with a false alarm as they are: {alarms}.\n"
-    )
-
-
 def series(rounds: Iterable[dict[str, float]], what: str) -> Values:
     """Return one figure of all rounds."""
     return [one[what] for one in rounds]

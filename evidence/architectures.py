@@ -1,17 +1,8 @@
-"""Audit networks of other libraries, each with one fault after another: architecture × fault.
+"""Networks of other libraries, each small and made from its configuration, with its faults."""
 
-``python -m benchmarks.audit`` builds each network from its configuration, small and with random
-weights. It audits the network without a fault, then with each fault, and writes the expected and
-the found verdicts to ``audit.json``, and a table to ``audit.md``. The expected verdicts follow from
-the mathematics: a product with two zero factors has gradient zero in both, and equal units that
-are treated alike stay equal.
-"""
-
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import peft
@@ -21,101 +12,42 @@ import transformers as tf
 from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from benchmarks.table import audited
-from zeroinit.auditing import audit
-
-FAULTS = (
-    "layer zeroed twice over",
-    "constant layer",
-    "q = k = 0",
-    "both LoRA factors zero",
-    "γ = 0 before a ReLU",
-    "two identical experts",
-    "two identical heads",
+from evidence.faults import (
+    BIASED,
+    DEAD,
+    PLAIN,
+    SCAN,
+    UNUSED,
+    Fault,
+    Loss,
+    attention,
+    constant,
+    dead,
+    feed_forward,
+    fill_frozen,
+    forget_scores,
+    in_steps,
+    pass_on,
+    repeat_channel,
+    repeat_expert,
+    scale,
+    share,
+    spare,
+    tied_zero,
+    turn_off,
+    twin_heads,
+    zero_embedding,
 )
-DEAD = "dead"
-#: The parameters of each of the three maps of an attention layer, with biases and without.
-BIASED: dict[str, Sequence[str]] = {x: ("weight", "bias") for x in "qkv"}
-PLAIN: dict[str, Sequence[str]] = {x: ("weight",) for x in "qkv"}
-#: The parameters of a Mamba mixer that hold a number for every channel.
-SCAN = (
-    "A_log",
-    "D",
-    "conv1d.weight",
-    "conv1d.bias",
-    "x_proj.weight",
-    "dt_proj.weight",
-    "dt_proj.bias",
-)
-TABLE = Path(__file__).with_name("audit.json")
-
-Inject = Callable[[nn.Module], None]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault, the verdicts it must get, and the configuration that it needs."""
-
-    inject: Inject
-    expected: Mapping[str, str]
-    config: Mapping[str, Any] = field(default_factory=dict)
-    training: bool = True
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network of another library: how to build it, its loss, and the places of its faults."""
+    """A network of another library: how to build it, its loss, and its faults by their names."""
 
     name: str
     build: Callable[..., nn.Module]
-    loss: Callable[[nn.Module], Tensor]
+    loss: Loss
     faults: Mapping[str, Fault]
-
-
-@torch.no_grad()
-def fill(names: Sequence[str], value: float, model: nn.Module) -> None:
-    """Fill the parameters with a value."""
-    for name in names:
-        model.get_parameter(name).fill_(value)
-
-
-@torch.no_grad()
-def forget_scores(names: Sequence[str], model: nn.Module) -> None:
-    """Zero the first two thirds, q and k, of a layer that computes q, k and v at once."""
-    for name in names:
-        for part in model.get_parameter(name).chunk(3, -1)[:2]:
-            part.zero_()
-
-
-@torch.no_grad()
-def repeat(places: Sequence[tuple[str, int, int]], model: nn.Module) -> None:
-    """Copy the first head into the second: a parameter's name, its parts, and their axis."""
-    for name, parts, axis in places:
-        for part in model.get_parameter(name).chunk(parts, axis):
-            first, second = part.chunk(2, axis)
-            second.copy_(first)
-
-
-@torch.no_grad()
-def repeat_expert(names: Sequence[str], model: nn.Module) -> None:
-    """Copy the first expert, and its row of the router, into the second."""
-    for name in names:
-        parameter = model.get_parameter(name)
-        parameter[1] = parameter[0]
-
-
-@torch.no_grad()
-def repeat_channel(name: str, model: nn.Module) -> None:
-    """Give every channel of a Mamba mixer the numbers of the first."""
-    mixer = model.get_submodule(name)
-    for half in mixer.get_parameter("in_proj.weight").chunk(2):
-        half.copy_(half[:1].clone())
-    for own in SCAN:
-        axis = int(own == "x_proj.weight")
-        parameter = mixer.get_parameter(own)
-        parameter.copy_(parameter.narrow(axis, 0, 1).clone())
-    out = mixer.get_parameter("out_proj.weight")
-    out.copy_(out[:, :1].clone())
 
 
 def under(prefix: str, *names: str) -> list[str]:
@@ -130,58 +62,7 @@ def configured(
     return lambda **changes: network(config(**(settings | changes)))
 
 
-def dead(names: Sequence[str], *followers: str, **config: Any) -> Fault:
-    """Zero the parameters: they stay zero, and the followers get no gradient from elsewhere."""
-    return Fault(partial(fill, names, 0.0), dict.fromkeys([*names, *followers], DEAD), config)
-
-
-def constant(into: Sequence[str], out: Sequence[str], verdict: str) -> Fault:
-    """Give every unit of a hidden layer the same weights, in and out; without dropout."""
-    inject = partial(fill, [*into, *out], 0.1)
-    return Fault(inject, dict.fromkeys(into, verdict), training=False)
-
-
-def twin_heads(into: Sequence[str], out: Sequence[str], *, parts: int = 1, axis: int = 0) -> Fault:
-    """Make two heads of 8 units equal; dropout, which would make them differ, is off."""
-    places = [(name, parts, 0 if name.endswith("bias") else axis) for name in into]
-    places += [(name, 1, 1 - axis) for name in out]
-    verdict = f"twins ({16 * parts} units act as {8 * parts})"
-    return Fault(partial(repeat, places), dict.fromkeys(into, verdict), training=False)
-
-
-def feed_forward(
-    into: Sequence[str],
-    out: Sequence[str],
-    width: int,
-    norm: Sequence[str],
-    before: Sequence[str] = (),
-    **config: str,
-) -> dict[str, Fault]:
-    """Return the faults of a branch: its two layers, the norm, and parameters before the branch.
-
-    A branch whose last layers are dead sends no gradient back to its first.
-    """
-    return {
-        FAULTS[0]: dead([*into, *out], *norm, *before),
-        FAULTS[1]: constant(into, out, f"twins ({width} units act as 1)"),
-        FAULTS[4]: dead(norm, *into, *out, *before, **config),
-    }
-
-
-def attention(
-    q: str, k: str, v: str, out: str, *, own: Mapping[str, Sequence[str]] = BIASED
-) -> dict[str, Fault]:
-    """Return the faults of an attention whose q, k and v are layers of their own."""
-    query, key, value = (
-        [f"{layer}.{o}" for o in own[x]] for x, layer in zip("qkv", (q, k, v), strict=True)
-    )
-    return {
-        FAULTS[2]: dead([*query, *key]),
-        FAULTS[6]: twin_heads([*query, *key, *value], [f"{out}.weight"]),
-    }
-
-
-def own_loss(**batch: Tensor | bool) -> Callable[[nn.Module], Tensor]:
+def own_loss(**batch: Tensor | bool) -> Loss:
     """Return the loss that a network computes itself."""
 
     def loss(model: nn.Module) -> Tensor:
@@ -194,6 +75,12 @@ def own_loss(**batch: Tensor | bool) -> Callable[[nn.Module], Tensor]:
 
 def architectures() -> Iterator[Architecture]:
     """Give the networks, with batches drawn from a fixed seed."""
+    for found in _with_faults_of_their_own():
+        faults = dict(found.faults) | {"module that is never called": spare()}
+        yield Architecture(found.name, found.build, found.loss, faults)
+
+
+def _with_faults_of_their_own() -> Iterator[Architecture]:
     generator = torch.Generator().manual_seed(0)
     words = torch.randint(3, 32, (4, 8), generator=generator)
     labels = torch.tensor([0, 1, 2, 0])
@@ -227,11 +114,13 @@ def architectures() -> Iterator[Architecture]:
             at("mlp.c_proj.weight"),
             64,
             at("ln_2.weight", "ln_2.bias"),
+            linear=False,
             activation_function="relu",
         )
         | {
-            FAULTS[2]: Fault(forget, {fused[0]: "dead (32 of 48 units)"}),
-            FAULTS[6]: twin_heads(fused, at("attn.c_proj.weight"), parts=3, axis=1),
+            "zero embedding": zero_embedding("transformer.wte.weight"),
+            "q = k = 0": Fault(forget, {fused[0]: "dead (32 of 48 units)"}, cause=["these units"]),
+            "two identical heads": twin_heads(fused, at("attn.c_proj.weight"), parts=3, axis=1),
         },
     )
 
@@ -243,17 +132,38 @@ def architectures() -> Iterator[Architecture]:
         "GPT-2 with LoRA",
         lambda: peft.get_peft_model(gpt2(), lora),
         read,
-        {FAULTS[3]: dead(factors)},
+        {"both LoRA factors zero": dead(factors)},
     )
 
     at = partial(under, "bert.encoder.layer.0")
     faults = feed_forward(
         at("intermediate.dense.weight", "intermediate.dense.bias"),
         at("output.dense.weight"),
-        24,
-        [],
+        24,  # no norm, for those of BERT get a gradient through the residual sum, too
+        hidden_act="relu",
     )
-    del faults[FAULTS[4]]  # its norms get a gradient through the residual sum, too
+    pooler = ["bert.pooler.dense.weight"]
+    scores = [
+        f"bert.encoder.layer.{i}.attention.self.{x}.{own}"
+        for i in (0, 1)
+        for x in ("query", "key")
+        for own in BIASED["q"]
+    ]
+    faults |= {
+        "saturated tanh": Fault(
+            partial(scale, pooler, 1e8),
+            {"classifier.weight": "fine", "classifier.bias": "fine"},
+            rest=DEAD,
+            cause=["saturated"],
+        ),
+        "one token to attend to": Fault(
+            lambda _: None,
+            dict.fromkeys(scores, DEAD),
+            cause=["softmax over one logit"],
+            loss=own_loss(input_ids=words[:, :1], labels=labels),
+        ),
+        "zero embedding": zero_embedding("bert.embeddings.word_embeddings.weight"),
+    }
     yield Architecture(
         "BERT",
         configured(tf.BertForSequenceClassification, tf.BertConfig, **text, num_labels=3),
@@ -282,7 +192,11 @@ def architectures() -> Iterator[Architecture]:
             24,
             at("1.layer_norm.weight"),
         )
-        | {FAULTS[2]: dead(scores[:2]), FAULTS[6]: twin_heads(scores, back)},
+        | {
+            "q = k = 0": dead(scores[:2]),
+            "two identical heads": twin_heads(scores, back),
+            "tied embedding zero": tied_zero("shared.weight"),
+        },
     )
 
     at = partial(under, "vit.layers.0")
@@ -307,7 +221,8 @@ def architectures() -> Iterator[Architecture]:
         configured(tf.LlamaForCausalLM, tf.LlamaConfig, **language),
         read,
         feed_forward(gates, at("mlp.down_proj.weight"), 24, at("post_attention_layernorm.weight"))
-        | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), own=PLAIN),
+        | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), own=PLAIN)
+        | {"zero embedding": zero_embedding("model.embed_tokens.weight")},
     )
 
     norm = at("post_attention_layernorm.weight")
@@ -323,11 +238,11 @@ def architectures() -> Iterator[Architecture]:
         ),
         read,
         {
-            FAULTS[0]: dead(experts, router, *norm),
+            "layer zeroed twice over": dead(experts, router, *norm),
             # an expert's 24 units of the gate are twins, and so are its 24 gated units
-            FAULTS[1]: constant(experts[:1], experts[1:], "twins (192 units act as 8)"),
-            FAULTS[4]: dead(norm, router, *experts),
-            FAULTS[5]: Fault(  # all four experts answer: no tie can make them differ
+            "constant layer": constant(experts[:1], experts[1:], "twins (192 units act as 8)"),
+            "γ = 0 before a ReLU": dead(norm, router, *experts),
+            "two identical experts": Fault(  # all four experts answer: no tie can make them differ
                 partial(repeat_expert, [router, *experts]),
                 {
                     router: "twins (4 units act as 3)",
@@ -335,6 +250,9 @@ def architectures() -> Iterator[Architecture]:
                     experts[1]: "twins (64 units act as 48)",
                 },
                 {"num_experts_per_tok": 4},
+            ),
+            "router that renormalizes its one choice": Fault(
+                lambda _: None, {router: UNUSED}, {"num_experts_per_tok": 1}, cause=["cancel"]
             ),
         }
         | attention(*at(*(f"self_attn.{x}_proj" for x in "qkvo")), own=PLAIN),
@@ -357,9 +275,34 @@ def architectures() -> Iterator[Architecture]:
         ),
         look,
         {
-            FAULTS[0]: dead([inner, outer], *norm, *after),
-            FAULTS[1]: constant([inner], [outer], "twins (8 units act as 1)"),
-            FAULTS[4]: dead(norm, inner, outer, *after),
+            "layer zeroed twice over": dead([inner, outer], *norm, *after),
+            "constant layer": constant([inner], [outer], "twins (8 units act as 1)"),
+            "frozen zero at the end of a branch": Fault(  # as a DETR's backbone has it
+                partial(fill_frozen, [*after, after[0].replace("weight", "bias")], 0.0),
+                dict.fromkeys([inner, outer, *norm], DEAD),
+                cause=[f"{after[0]} is zero"],
+            ),
+            "rounded activations": Fault(
+                partial(pass_on, [inner], in_steps),
+                {inner: DEAD},
+                cause=["round() has a slope of zero everywhere"],
+            ),
+            "detached branch": Fault(
+                partial(pass_on, [inner], Tensor.detach), {inner: UNUSED}, cause=["detach()"]
+            ),
+            "half of the ReLUs off": Fault(
+                partial(turn_off, norm[1], 4), {inner: "unreached (4 of 8 units)"}
+            ),
+            "every ReLU off": Fault(
+                partial(turn_off, norm[1], 8),
+                dict.fromkeys([inner, outer, *norm, *after], DEAD),
+                cause=["off for every sample"],
+            ),
+            "weights of 1e-10 in a layer": Fault(
+                partial(scale, [inner], 1e-9), {inner: "out of scale"}
+            ),
+            "numbers that share memory": Fault(partial(share, norm[0]), {norm[0]: "shared memory"}),
+            "γ = 0 before a ReLU": dead(norm, inner, outer, *after),
         },
     )
 
@@ -420,7 +363,15 @@ def architectures() -> Iterator[Architecture]:
         | attention(
             *at(*(f"self_attn.{x}" for x in ("q_proj", "k_proj", "v_proj", "out_proj"))),
             own=BIASED | {"k": ("weight",)},
-        ),
+        )
+        | {
+            "zero embedding": zero_embedding("model.decoder.embed_tokens.weight"),
+            "layer left out by a draw": Fault(
+                lambda _: None,
+                {name: "left out" for name in at("fc1.weight", "fc2.weight")},
+                {"encoder_layerdrop": 0.8},
+            ),
+        },
     )
 
     at = partial(under, "vision_model.encoder.layers.0")
@@ -440,7 +391,8 @@ def architectures() -> Iterator[Architecture]:
             at("layer_norm2.weight", "layer_norm2.bias"),
             hidden_act="relu",
         )
-        | attention(*at(*(f"self_attn.{x}" for x in ("q_proj", "k_proj", "v_proj", "out_proj")))),
+        | attention(*at(*(f"self_attn.{x}" for x in ("q_proj", "k_proj", "v_proj", "out_proj"))))
+        | {"zero embedding": zero_embedding("text_model.embeddings.token_embedding.weight")},
     )
 
     at = partial(under, "backbone.layers.0")
@@ -464,12 +416,13 @@ def architectures() -> Iterator[Architecture]:
         ),
         read,
         {
-            FAULTS[0]: dead([*into, *out], *scan, *norm),
-            FAULTS[1]: Fault(
+            "layer zeroed twice over": dead([*into, *out], *scan, *norm),
+            "constant layer": Fault(
                 partial(repeat_channel, "backbone.layers.0.mixer"),
                 {into[0]: "twins (64 units act as 2)"} | twins,
             ),
-            FAULTS[4]: dead(norm, *into, *scan, *out),
+            "γ = 0 before a ReLU": dead(norm, *into, *scan, *out),
+            "tied embedding zero": tied_zero("backbone.embeddings.weight"),
         },
     )
 
@@ -491,56 +444,6 @@ def architectures() -> Iterator[Architecture]:
             num_embeds_ada_norm=10,
         ),
         denoise,
-        {
-            FAULTS[0]: dead(
-                at("ff.net.0.proj.weight", "ff.net.0.proj.bias", "ff.net.2.weight"),
-            ),
-            FAULTS[1]: constant(
-                at("ff.net.0.proj.weight", "ff.net.0.proj.bias"),
-                at("ff.net.2.weight"),
-                "twins (64 units act as 1)",
-            ),
-        }
+        feed_forward(at("ff.net.0.proj.weight", "ff.net.0.proj.bias"), at("ff.net.2.weight"), 64)
         | attention(*at(*(f"attn1.{x}" for x in ("to_q", "to_k", "to_v", "to_out.0")))),
     )
-
-
-def alarms(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> dict[str, str]:
-    """Return the faulty verdicts by the names of their parameters."""
-    return {finding.name: finding.verdict for finding in audit(model, loss).faults}
-
-
-def examine(architecture: Architecture) -> dict[str, Any]:
-    """Return the row of an architecture: its alarms without a fault, and with each fault."""
-    torch.manual_seed(0)
-    healthy = architecture.build()
-    faults: dict[str, Any] = dict.fromkeys(FAULTS)
-    for name, fault in architecture.faults.items():
-        torch.manual_seed(0)
-        model = architecture.build(**fault.config).train(fault.training)
-        fault.inject(model)
-        found = alarms(model, architecture.loss)
-        faults[name] = {
-            "expected": fault.expected,
-            "found": {n: v for n, v in found.items() if n in fault.expected},
-            "hit": fault.expected.items() <= found.items(),
-            "also": {n: v for n, v in found.items() if n not in fault.expected},
-        }
-    return {
-        "name": architecture.name,
-        "parameters": sum(p.numel() for p in healthy.parameters()),
-        "healthy_alarms": alarms(healthy.train(), architecture.loss),
-        "faults": faults,
-    }
-
-
-def main() -> None:
-    """Write the verdicts, and the table of them."""
-    rows = [examine(architecture) for architecture in architectures()]
-    written = json.dumps({"architectures": rows}, indent=1, ensure_ascii=False)
-    TABLE.write_text(written + "\n", "utf-8")
-    TABLE.with_suffix(".md").write_text(audited(rows), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""What the audit finds in networks that nobody here wrote, beside what it must find."""

@@ -15,6 +15,7 @@ from torch import nn
 from benchmarks.table import markdown
 from evidence.architectures import Architecture, architectures
 from evidence.faults import FAULTS, Fault, Loss
+from evidence.starts import STARTS, TRUE_FAULTS, start
 from zeroinit.auditing import audit
 from zeroinit.report import Audit
 
@@ -107,8 +108,34 @@ def fault_table(networks: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def begin(name: str) -> dict[str, Any]:
+    """Return what the audit says of a network as it starts."""
+    model, loss = start(name)
+    found = audit(model, loss)
+    return {
+        "name": name,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "alarms": alarms(found),
+    }
+
+
+def start_table(networks: Sequence[Mapping[str, Any]]) -> str:
+    """Return the counts of the networks as they start, with the name of each that has an alarm."""
+    false = [n["name"] for n in networks if n["alarms"] and n["name"] not in TRUE_FAULTS]
+    true = [f"{n['name']}, for {TRUE_FAULTS[n['name']]}" for n in networks
+            if n["alarms"] and n["name"] in TRUE_FAULTS]  # fmt: skip
+    return (
+        f"Networks as they start: {len(networks)}. False alarms: {', '.join(false) or 'none'}. "
+        f"True alarms: {'; '.join(true) or 'none'}.\n"
+    )
+
+
 def main() -> None:
     """Write the verdicts, and the tables of them."""
+    starts = [begin(name) for name in STARTS]
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in starts)
+    (HERE / "starts.json").write_text(f"[\n{lines}\n]\n", "utf-8")
+    (HERE / "starts.md").write_text(start_table(starts), "utf-8")
     rows = [examine(architecture) for architecture in architectures()]
     written = json.dumps({"architectures": rows}, indent=1, ensure_ascii=False)
     (HERE / "faults.json").write_text(written + "\n", "utf-8")

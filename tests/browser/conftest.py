@@ -18,13 +18,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for the ``name`` of a page every page, as ``symmetry.html``.
 
     Pages of source code are alike: all are weighed and seen by axe, one stands for them elsewhere.
+    All tests of a file look at one page before they go to the next.
     """
     told = any("name" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "name" in metafunc.fixturenames and not told:
         alike = [name for name in PAGES if name.startswith("_modules/zeroinit/")][1:]
         every = metafunc.module.__name__.endswith(("test_visits", "test_axe"))
         names = [name for name in PAGES if every or name not in alike]
-        metafunc.parametrize("name", names or ["index.html"])
+        metafunc.parametrize("name", names or ["index.html"], scope="module")
 
 
 @pytest.fixture(scope="package")
@@ -71,7 +72,7 @@ def turn(tab: Page) -> Callable[..., None]:
     return turn
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def visit(site: Site, tab: Page) -> Callable[..., Page]:
     """Return a function that opens a page, every fold of it open."""
 
@@ -84,3 +85,9 @@ def visit(site: Site, tab: Page) -> Callable[..., Page]:
         return tab
 
     return visit
+
+
+@pytest.fixture(scope="module")
+def opened(name: str, visit: Callable[..., Page]) -> Page:
+    """The page of that name, opened once for all tests of a file."""
+    return visit(name)

@@ -16,35 +16,13 @@ FILMED = [name for name in WRITTEN if 'class="film"' in (SITE / name).read_text(
 DRAWN = [name for name in WRITTEN if "<figure" in (SITE / name).read_text("utf-8")]
 
 
-@pytest.mark.parametrize("name", DRAWN)
-def test_every_figure_opens_large_by_keyboard(name: str, visit: Callable[..., Page]) -> None:
-    tab = visit(name)
-    wrong = []
-    for figure in tab.locator("article figure:has(img)").all():
-        link, image = figure.locator("a:has(img)"), figure.locator("img")
-        inline = image.evaluate("image => image.clientWidth")
-        link.press("Enter")
-        large = tab.locator("dialog[open] img")
-        if not large.count() or large.evaluate("image => image.clientWidth") < 1.2 * inline:
-            wrong.append(f"{image.get_attribute('alt')} does not open large")
-        tab.keyboard.press("Escape")
-        if tab.locator("dialog[open]").count() or not link.evaluate("it => it.matches(':focus')"):
-            wrong.append(
-                f"{image.get_attribute('alt')} does not close, or loses the reader's place"
-            )
-    assert not wrong, "\n".join(wrong)
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_ink_stands_out_from_the_page(
-    name: str, visit: Callable[..., Page], turn: Callable[..., None]
-) -> None:
-    tab = visit(name)
+@pytest.mark.parametrize("name", DRAWN, scope="module")
+def test_ink_stands_out_from_the_page(opened: Page, turn: Callable[..., None]) -> None:
     wrong = []
     for theme in ("light", "dark"):
         turn(theme)
-        page = Color(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
-        for image in tab.locator("article figure img").all():
+        page = Color(opened.evaluate("getComputedStyle(document.body).backgroundColor"))
+        for image in opened.locator("article figure img").all():
             image.scroll_into_view_if_needed()
             image.evaluate("image => image.decode()")
             pixels = np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("RGB"))
@@ -56,6 +34,26 @@ def test_ink_stands_out_from_the_page(
                 wrong.append(f"{which} stands on {ground}, the page on {page}")
             if not any(ink.contrast(ground) >= 7 for ink in inks):  # WCAG's for text, AAA
                 wrong.append(f"{which} has no ink that stands out")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", DRAWN, scope="module")
+def test_every_figure_opens_large_by_keyboard(opened: Page, turn: Callable[..., None]) -> None:
+    turn("light")
+    wrong = []
+    for figure in opened.locator("article figure:has(img)").all():
+        link, image = figure.locator("a:has(img)"), figure.locator("img")
+        inline = image.evaluate("image => image.clientWidth")
+        link.press("Enter")
+        large = opened.locator("dialog[open] img")
+        if not large.count() or large.evaluate("image => image.clientWidth") < 1.2 * inline:
+            wrong.append(f"{image.get_attribute('alt')} does not open large")
+        opened.keyboard.press("Escape")
+        held = link.evaluate("it => it.matches(':focus')")
+        if opened.locator("dialog[open]").count() or not held:
+            wrong.append(
+                f"{image.get_attribute('alt')} does not close, or loses the reader's place"
+            )
     assert not wrong, "\n".join(wrong)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
 from playwright.sync_api import Page
 
 # Returns all that Tab should stop at, and what scrolls besides, which only Chromium stops at by
@@ -42,30 +43,33 @@ LISTEN = """
 OPEN = "fold => fold.parentElement.open"
 
 
-def test_tab_stops_at_everything_in_order(name: str, visit: Callable[..., Page]) -> None:
-    tab = visit(name)
-    stops, scrolled = tab.evaluate(LISTEN)
+@pytest.fixture(scope="module")
+def narrow(name: str, visit: Callable[..., Page]) -> list[str]:
+    """What scrolls on a phone, and is no stop of Tab."""
+    found: list[str] = visit(name, width=360).evaluate(LISTEN)[1]
+    return found
+
+
+def test_tab_stops_at_everything_in_order(narrow: list[str], opened: Page) -> None:
+    stops, scrolled = opened.evaluate(LISTEN)
     for _ in stops + scrolled:
-        tab.keyboard.press("Tab")
-    reached = tab.evaluate("reached")
+        opened.keyboard.press("Tab")
+    reached = opened.evaluate("reached")
     order = [stop for stop, _ in reached]
     wrong = [f"{what}: {stops[stop]}" for stop, what in reached if what]
     wrong += [f"never reached: {stop}" for k, stop in enumerate(stops) if k not in order]
     wrong += [f"{stops[k]} comes too late" for j, k in pairwise(order) if k <= j]
-    _, narrow = visit(name, width=360).evaluate(LISTEN)
     wrong += [f"scrolls, and has no tabindex: {what}" for what in scrolled + narrow]
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_keyboard_opens_and_closes_every_fold(name: str, visit: Callable[..., Page]) -> None:
-    tab = visit(name)
-    folds = tab.locator("summary")
+def test_the_keyboard_opens_and_closes_every_fold(opened: Page) -> None:
     wrong = []
-    for fold in folds.element_handles():
+    for fold in opened.locator("summary").element_handles():
         fold.focus()
         was = fold.evaluate(OPEN)
         for key in ("Enter", "Space"):
-            tab.keyboard.press(key)
+            opened.keyboard.press(key)
             if (now := fold.evaluate(OPEN)) == was:
                 wrong.append(f"{key} does nothing: {fold.inner_text()}")
             was = now

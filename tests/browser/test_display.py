@@ -1,8 +1,22 @@
-"""Nothing leaves the window or is cut, on a phone or a desktop: wide parts scroll in themselves."""
+"""Nothing leaves the window, is cut, or moves by itself, on a phone or a desktop.
 
-from collections.abc import Callable
+Wide parts scroll in themselves; readers who have asked for less motion see none.
+"""
 
 from playwright.sync_api import Page
+
+MOVING = """
+() => {
+  const moves = ({transitionDuration, animationName, animationDuration, scrollBehavior}) =>
+    /[1-9]/.test(transitionDuration) || scrollBehavior == "smooth" ||
+    (animationName != "none" && /[1-9]/.test(animationDuration));
+  const bad = [];
+  for (const e of document.querySelectorAll("*"))
+    for (const part of ["", "::before", "::after"])
+      if (moves(getComputedStyle(e, part || null))) bad.push(`${e.nodeName}.${e.className}${part}`);
+  return bad;
+}
+"""
 
 BEYOND = """
 () => {
@@ -48,14 +62,19 @@ WIDE = """
 """
 
 
-def test_nothing_is_beyond_or_cut(name: str, visit: Callable[..., Page]) -> None:
-    tab = visit(name)
+def test_nothing_moves(opened: Page) -> None:
+    found = opened.evaluate(MOVING)
+    assert not found, "\n".join(found)
+
+
+def test_nothing_is_beyond_or_cut(opened: Page) -> None:
     wrong = []
     for width in (360, 768, 1440):
-        tab.set_viewport_size({"width": width, "height": 900})
-        wrong += [f"at {width}: {what}" for what in tab.evaluate(BEYOND)]
+        opened.set_viewport_size({"width": width, "height": 900})
+        wrong += [f"at {width}: {what}" for what in opened.evaluate(BEYOND)]
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_table_fits_its_column_on_a_desk(name: str, visit: Callable[..., Page]) -> None:
-    assert not visit(name, width=1280).evaluate(WIDE)
+def test_a_table_fits_its_column_on_a_desk(opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    assert not opened.evaluate(WIDE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import Tag
 from pypdf import PdfReader
 
 from bookbuild.editions.pdf import pages
@@ -38,11 +39,18 @@ def texts(book: PdfReader) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def headings() -> list[str]:
+def articles() -> list[Tag]:
+    """The article of each page of the site, in reading order."""
+    found = [page.select_one("article") for _, page in pages(SITE)]
+    return [article for article in found if article]
+
+
+@pytest.fixture(scope="module")
+def headings(articles: list[Tag]) -> list[str]:
     """The heading of each page of the site, in reading order."""
     found = []
-    for _, page in pages(SITE):
-        heading = page.select_one("article h1")
+    for article in articles:
+        heading = article.select_one("h1")
         assert heading
         for link in heading.select("a.headerlink"):
             link.decompose()
@@ -107,10 +115,9 @@ def test_no_page_is_blank(texts: list[str], headings: list[str]) -> None:
         assert len(told) > 3, f"page {number} is blank"
 
 
-def test_folds_are_open(texts: list[str]) -> None:
+def test_folds_are_open(texts: list[str], articles: list[Tag]) -> None:
     proofs = sum(text.count("∎") for text in texts)
-    site = (str(page.select_one("article")) for _, page in pages(SITE))
-    assert proofs == sum(page.count("∎") for page in site) > 0
+    assert proofs == sum(article.get_text().count("∎") for article in articles) > 0
     assert not any("Hide the code" in text for text in texts)
 
 

@@ -92,11 +92,12 @@ def fault_table(networks: Sequence[Mapping[str, Any]]) -> str:
             for place, verdict in row["expected"].items()
             if verdict != "fine"
         )
-        rows.append([fault, ", ".join(verdicts), str(len(met)), *map(", ".join, (missed, more))])
-        rows[-1].append(", ".join(unnamed))
+        short = {"missed": missed, "more": more, "cause": unnamed}
+        wrong = "; ".join(f"{word}: {', '.join(names)}" for word, names in short.items() if names)
+        rows.append([f"{fault}: *{', '.join(verdicts)}*", str(len(met)), wrong])
         for k, some in enumerate((met, missed, more, unnamed)):
             counts[k] += len(some)
-    head = ["Fault", "Must be called", "Networks", "Missed", "More was reported", "Cause not named"]
+    head = ["Fault: *verdict*", "Networks", "Not so"]
     said = [n["name"] for n in networks if n["healthy_alarms"]]
     sizes = [n["parameters"] for n in networks]
     return (

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from evidence.__main__ import HERE, examine, fault_table
+from evidence.__main__ import HERE, begin, examine, fault_table, start_table
 from evidence.architectures import Architecture, architectures
 from evidence.faults import FAULTS, repeat_expert
+from evidence.starts import STARTS, TRUE_FAULTS
 from zeroinit.auditing import audit
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, about itself
@@ -64,8 +65,8 @@ def test_the_table_names_misses_and_false_alarms() -> None:
     ]
     shown = fault_table(rows)
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines()]
-    assert cells[2] == [FAULTS[0], "dead", "3", "one", "two", "three"]
-    assert cells[3] == [FAULTS[1], "dead", "3", "", "", ""]
+    assert cells[2] == [f"{FAULTS[0]}: *dead*", "3", "missed: one; more: two; cause: three"]
+    assert cells[3] == [f"{FAULTS[1]}: *dead*", "3", ""]
     assert shown.endswith(
         "Faults: 6, in 3 networks of 8 to 10 parameters. Missed: 1. Found, with more reported: 1. "
         "Found without the cause: 1. Networks with an alarm as they are: one.\n"
@@ -116,3 +117,23 @@ def test_the_zeros_of_adaln_zero_wake_one_after_another(networks: dict[str, Arch
     assert found["proj_out_2.weight"].wakes == 1
     assert found["transformer_blocks.0.norm1.linear.weight"].wakes == 2
     assert found["transformer_blocks.0.attn1.to_q.weight"].wakes == 3
+
+
+STARTED = {row["name"]: row for row in json.loads((HERE / "starts.json").read_text("utf-8"))}
+
+
+def test_the_published_starts_have_no_false_alarm() -> None:
+    assert list(STARTED) == list(STARTS)
+    assert {name for name, row in STARTED.items() if row["alarms"]} == {*TRUE_FAULTS}
+    assert (HERE / "starts.md").read_text("utf-8") == start_table(list(STARTED.values()))
+
+
+@pytest.mark.parametrize("name", [*STARTS[::10], *TRUE_FAULTS])
+def test_a_published_start_is_as_the_audit_finds_it(name: str) -> None:
+    assert begin(name) == STARTED[name]
+
+
+def test_a_false_alarm_is_named() -> None:
+    rows = [{"name": name, "alarms": {"a": "dead"}} for name in ("one", *list(TRUE_FAULTS)[:1])]
+    shown = start_table([*rows, {"name": "two", "alarms": {}}])
+    assert shown.startswith("Networks as they start: 3. False alarms: one. True alarms: ")

@@ -136,4 +136,4 @@ def test_a_published_start_is_as_the_audit_finds_it(name: str) -> None:
 def test_a_false_alarm_is_named() -> None:
     rows = [{"name": name, "alarms": {"a": "dead"}} for name in ("one", *list(TRUE_FAULTS)[:1])]
     shown = start_table([*rows, {"name": "two", "alarms": {}}])
-    assert shown.startswith("Networks as they start: 3. False alarms: one. True alarms: ")
+    assert shown.startswith("Networks as they start: 3. False alarms: `one`. True alarms: ")

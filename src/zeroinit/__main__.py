@@ -48,10 +48,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "(model, loss, optimizer), as audit takes them",
     )
     command.add_argument("--steps", type=int, default=3, help="steps to take at least (default: 3)")
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="count parameters that no step trains as faults: not used, not held, not registered",
+    )
+    command.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="parameters whose verdict is no fault, such as 'head.*'; may be given several times",
+    )
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args(arguments)
     try:
-        found = _audited(chosen.target, chosen.steps)
+        options = {"steps": chosen.steps, "strict": chosen.strict, "ignore": chosen.ignore}
+        found = _audited(chosen.target, options)
     except BadInputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -59,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if found.faults else 0
 
 
-def _audited(target: str, steps: int) -> Any:
+def _audited(target: str, options: dict[str, Any]) -> Any:
     made = _called(target)
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise BadInputError(
@@ -69,9 +82,8 @@ def _audited(target: str, steps: int) -> Any:
     from zeroinit import audit  # here, as torch is slow to import
 
     model, loss, *optimizer = made
-    more = {"optimizer": optimizer[0]} if optimizer else {}
     try:
-        return audit(model, loss, steps=steps, **more)
+        return audit(model, loss, optimizer=optimizer[0] if optimizer else None, **options)
     except Exception as error:
         raise BadInputError(f"the audit of {target} stopped: {_named(error)}") from error
 

@@ -9,24 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 #: Longer lists and dicts are kept, but not what they hold: they are data, and no part of a model.
 LONG = 1000
 
 
 @contextmanager
-def kept(model: nn.Module) -> Iterator[Callable[[], None]]:
-    """Leave a model and the random states as they were, bit for bit, also after an error.
+def kept(model: nn.Module, optimizer: Optimizer | None = None) -> Iterator[Callable[[], None]]:
+    """Leave a model, its optimizer and the random states as they were, also after an error.
 
     It keeps the parameters and buffers, their gradients and whether they have one, and the
     attributes of every module, with the tensors, arrays and generators in their lists and dicts.
     It gives a function that puts all of it back, to be called in between.
     """
     back: list[Callable[[], None]] = []
-    _keep_random_states(model, back)
+    keep_random_states(model, back)
     seen: dict[int, Any] = {}
     for own in (*model.parameters(), *model.buffers(), *model.modules()):
         _keep(own, back, seen)
+    if optimizer is not None:
+        _keep(optimizer, back, seen)
 
     def restore() -> None:
         for put in back:
@@ -62,6 +65,10 @@ def _keep(value: Any, back: list[Callable[[], None]], seen: dict[int, Any]) -> N
         back.append(_tensor(value))
     elif isinstance(value, nn.Module):
         inside = [value.__dict__]
+    elif isinstance(value, Optimizer):
+        inside = [value.__dict__]
+        for state in [value.state, *value.state.values()]:  # however many parameters it holds
+            _keep(state, back, seen)
     elif isinstance(value, dict):
         back.append(_items(value, dict(value), value.update))
         inside = list(value.values())
@@ -144,7 +151,7 @@ def writable(tensor: Tensor) -> bool:
     )
 
 
-def _keep_random_states(model: nn.Module, back: list[Callable[[], None]]) -> None:
+def keep_random_states(model: nn.Module, back: list[Callable[[], None]]) -> None:
     """Keep the states of Python, NumPy and PyTorch, the last on all devices of the model too."""
     back.append(_call(random.setstate, random.getstate()))
     back.append(_call(np.random.set_state, np.random.get_state()))  # noqa: NPY002, others use it

@@ -14,6 +14,7 @@ from torch.autograd.graph import Node
 from zeroinit._arguments import NO_PATH, finite, no_number
 from zeroinit._causes import Calls, Cause, causes
 from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
+from zeroinit._modules import Equals
 from zeroinit._progress import progress
 from zeroinit._watched import Slope, Watched
 
@@ -34,6 +35,7 @@ class Run:
         self.random = self.chooses = False
         self.calls = Calls()
         self.causes: dict[int, Cause] = {}
+        self.others: list[Tensor] = []  # leaves of the graph that are no parameters of the model
 
     def steps(self, steps: int) -> None:
         """Take the steps, and more of them while they bring news."""
@@ -46,6 +48,19 @@ class Run:
                     break
         if self.kept is not None:
             self.ask_for_something_else(self.kept)
+            self.kept = None
+
+    def agree(self, other: "Run") -> None:
+        """Take over what another loss shows, from the same start."""
+        for w, its in zip(self.watched, other.watched, strict=True):
+            w.agree(its)
+        self.equals.agree(other.equals)
+        self.step = max(self.step, other.step)
+
+    def kinds(self) -> dict[str, str]:
+        """Return what was found, so far, of each parameter."""
+        moving = any(w.wakes for w in self.watched)
+        return {w.name: w.kind(moving) for w in self.watched}
 
     def doubtful(self, steps: int) -> bool:
         """Whether another draw, or another choice of a router, may reach what seems dead."""
@@ -59,7 +74,7 @@ class Run:
         self.kept = None
         for p in self.model.parameters():
             p.grad = None
-        caches = _graphs_held(self.model)
+        caches = graphs_held(self.model)
         value = self.value()
         nodes = walk(value)
         if self.step == 1:
@@ -67,18 +82,20 @@ class Run:
         trained = [w for w in self.watched if w.trained]
         asleep = any(w.wakes is None for w in trained)
         twins = last and any(w.may_be_twins() for w in trained)
-        with _gradients_of_others_kept(self.model, nodes):
+        with gradients_of_others_kept(self.model, nodes):
             value.backward(retain_graph=asleep or twins)
         slopes = self.slopes(trained)
         self.drop_rounding(value, nodes, slopes)
         if self.step == 1 and self.why:
             self.look_for_causes(value, nodes, slopes)
+        if self.why:
+            self.equals.learn()
         for w, slope in slopes.items():
             w.learn(slope, self.step)
             w.parameter.grad = None
         slopes.clear()
         self.kept = value if twins else None
-        _forget(caches)
+        forget(caches)
 
     def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
         """Look at the parameters as they start."""
@@ -104,6 +121,9 @@ class Run:
             if weight and bias and not bias.weight and weight.units == bias.parameter.numel():
                 bias.join(weight)
         self.watched = list(watched.values())
+        if self.why:
+            self.equals = Equals(self.model)
+            self.others = [t for t in leaves(nodes) if id(t) not in watched]
 
     def value(self) -> Tensor:
         """Return the loss, or say what is wrong with it."""
@@ -241,7 +261,7 @@ def _weight_of(bias: Watched) -> Tensor | None:
     return found
 
 
-def _graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:
+def graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:
     """Return what modules hold in place of tensors that a call may leave behind with their graph.
 
     A graph is walked once; what a call keeps for the next, such as the biases of an attention in
@@ -255,7 +275,7 @@ def _graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:
     return places
 
 
-def _forget(places: Iterable[tuple[dict[Any, Any], Any, Any]]) -> None:
+def forget(places: Iterable[tuple[dict[Any, Any], Any, Any]]) -> None:
     """Take out the tensors with a graph that were put there since."""
     for held, then, _ in places:
         for key, now in list(held.items()):
@@ -267,7 +287,7 @@ def _forget(places: Iterable[tuple[dict[Any, Any], Any, Any]]) -> None:
 
 
 @contextmanager
-def _gradients_of_others_kept(model: nn.Module, nodes: Iterable[Node]) -> Iterator[None]:
+def gradients_of_others_kept(model: nn.Module, nodes: Iterable[Node]) -> Iterator[None]:
     """Leave the gradients of tensors that are no parameters of the model as they were."""
     own = set(map(id, model.parameters()))
     others = [(t, t.grad) for t in leaves(nodes) if id(t) not in own]

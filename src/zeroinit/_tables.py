@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from html import escape
 from importlib.metadata import PackageNotFoundError, metadata
-from itertools import groupby
+from itertools import groupby, zip_longest
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -41,8 +41,7 @@ def causes(faults: Sequence[Finding]) -> list[Cause]:
 def others(found: Audit) -> dict[str, list[Finding]]:
     """Return what is no fault by verdict, in the order of the kinds."""
     groups: dict[str, list[Finding]] = {}
-    faults = {*map(id, found.faults)}
-    rest = sorted((f for f in found if id(f) not in faults), key=lambda f: f.wakes or 0)
+    rest = sorted((f for f in found if not f.fault), key=lambda f: f.wakes or 0)
     for f in _sorted(rest):
         groups.setdefault(f.verdict, []).append(f)
     return groups
@@ -98,8 +97,13 @@ def text(found: Audit) -> str:
         if reasons:
             more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
             lines += _filled("   ", "; ".join(reasons[:2]) + more, 3)
-    note = _filled("note: ", found.note) if found.note else []
-    return "\n".join([*lines, *meanings(found), *note])
+    lines += meanings(found)
+    for remark in found.remarks:
+        lines += _filled(f"{remark.kind}: ", remark.text, 2)
+        lines.append("  " + _fitting(remark.names, WIDTH - 2))
+    if found.note:
+        lines += _filled("note: ", found.note)
+    return "\n".join(lines)
 
 
 def html(found: Audit) -> str:
@@ -117,6 +121,9 @@ def html(found: Audit) -> str:
             folded.append(f"<details><summary>{summary}</summary>{_items(group)}</details>")
         else:
             rest.append(_term(verdict, _meaning(group[0].kind) + _names(group)))
+    for remark in found.remarks:
+        names = ", ".join(f"<code>{escape(name)}</code>" for name in remark.names)
+        rest.append(_term(remark.kind, f"{escape(remark.text)}: {names}"))
     if found.note:
         rest.append(_term("note", escape(found.note)))
     return (
@@ -129,13 +136,18 @@ def html(found: Audit) -> str:
 
 def listed(group: Sequence[Finding], own: Sequence[str], width: int) -> str:
     """Return as many names as fit, one at least, and the count of the others."""
-    items = [f.name + more for f, more in zip(group, own, strict=True)]
+    return _fitting([f.name for f in group], width, own)
+
+
+def _fitting(names: Sequence[str], width: int, own: Sequence[str] = ()) -> str:
+    items = [name + more for name, more in zip_longest(names, own, fillvalue="")]
     for shown in range(min(len(items), width), 0, -1):
         rest = f" and {len(items) - shown} more" if shown < len(items) else ""
         line = ", ".join(items[:shown]) + rest
         if len(line) <= width:
             return line
-    return _shortened(group[0].name, width - len(own[0] + rest)) + own[0] + rest
+    more = items[0].removeprefix(names[0]) + rest
+    return _shortened(names[0], width - len(more)) + more
 
 
 @cache
@@ -177,7 +189,7 @@ def _items(group: Sequence[Finding]) -> str:
     lines = (
         f"<li><code>{escape(f.name)}</code> {'×'.join(map(str, f.shape))}"
         f"{escape(f.verdict.removeprefix(f.kind)) if own else ''}"
-        f"{escape(f': {f.cause}') if f.cause and not KINDS[f.kind].fault else ''}</li>"
+        f"{escape(f': {f.cause}') if f.cause and not f.fault else ''}</li>"
         for f in group
     )
     return f'<ul style="margin:0">{"".join(lines)}</ul>'

@@ -128,6 +128,19 @@ class Watched:
             parted = split_groups(self.group[which], slope.rows, places, slope.steepest)
             self.group[which] = parted + self.group.max() + 1
 
+    def agree(self, other: "Watched") -> None:
+        """Take over what another loss shows, from the same start: what it moves, and parts."""
+        self.wakes = min(filter(None, (self.wakes, other.wakes)), default=None)
+        self.used |= other.used
+        self.missed &= other.missed
+        self.rounding = self.rounding or other.rounding
+        self.steepest = max(self.steepest, other.steepest)
+        self.moved |= other.moved
+        self.reached |= other.reached
+        if len(self.group):
+            pairs = torch.stack([self.group, other.group], 1)
+            self.group = pairs.unique(dim=0, return_inverse=True)[1]
+
     def act_as(self) -> int:
         """Return as how many units the units learn."""
         if self.weight is not None:

@@ -6,21 +6,35 @@ whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 """
 
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from zeroinit._arguments import check_arguments, check_model, check_steps
 from zeroinit._kept import kept
+from zeroinit._losses import agreed, in_turn
+from zeroinit._modules import shared, unregistered
+from zeroinit._optimizer import Trial, check
+from zeroinit._options import as_list, judged, matching
 from zeroinit._reasons import report
-from zeroinit._run import Loss, Run
+from zeroinit._run import Loss
 from zeroinit.report import Audit
 
 
-def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
+def audit(
+    model: nn.Module,
+    loss: Loss | Sequence[Loss],
+    *,
+    optimizer: Optimizer | None = None,
+    steps: int = 3,
+    strict: bool = False,
+    ignore: Iterable[str] = (),
+) -> Audit:
     r"""Take a few steps of gradient descent, and say what can move and what is equal.
 
     Parameters
@@ -28,13 +42,24 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     model : nn.Module
         Any network. The steps are taken on it, and it is left as it was, bit for bit, also after an
         error: parameters, gradients, buffers, modes, attributes of its modules, random states.
-    loss : callable
+    loss : callable, or sequence of callables
         Called as ``loss(model)``; gives the scalar that training would minimize, on a batch of your
-        choice. The audit calls ``backward()``.
+        choice. The audit calls ``backward()``. With several losses, such as one for each batch,
+        *dead* and *twins* is what all of them show; each starts at the same weights and with other
+        random numbers, so ``[loss] * 3`` is one loss with three draws.
+    optimizer : torch.optim.Optimizer, optional
+        The one that training uses. Steps are taken with it too, from the same start, and its state
+        is left as it was. What it never moves, erases or makes NaN is a fault; that it moves
+        zeros slowly, or parts twins, is a remark; what none of its groups holds is named.
     steps : int, at least 1, default 3
         Steps to take at least; as long as a step wakes another parameter, one more follows, and
         where a draw or a router may leave something out, up to twenty more before it is called
         dead.
+    strict : bool, default False
+        Whether it is a fault, too, that a parameter is not used by the loss, not held by the
+        optimizer, or held by a module without being registered.
+    ignore : iterable of str, default ()
+        Patterns for names, as ``"head.*"``, of parameters whose verdict is no fault.
 
     Returns
     -------
@@ -44,11 +69,13 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     Raises
     ------
     TypeError
-        If ``steps`` is not an int, the model no module, or the loss no function of the model alone.
+        If ``steps`` is not an int, the model no module, a loss no function of the model alone, the
+        optimizer none, or ``ignore`` no list of strings.
     ValueError
-        If the model has no parameters, or none that is trained, or one without numbers (lazy, or on
-        the meta device); if ``steps`` is below 1; if the loss or a gradient is not a finite scalar,
-        or does not depend on the model that the loss is given.
+        If there are no losses, a pattern matches no name, or the optimizer holds no parameter of
+        the model or calls the loss itself; if the model has no parameters, or none that is trained,
+        or one without numbers (lazy, or on the meta device); if ``steps`` is below 1; if the loss
+        or a gradient is not a finite scalar, or does not depend on the model that it is given.
 
     Notes
     -----
@@ -60,7 +87,11 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     rounding leaves of terms that cancel: if it is below a hundred times the rounding of the loss or
     of the largest gradient, and below the precision, to the power of two thirds, of the sum of its
     terms without their signs, which a second backward pass with changed numbers tells.
-    Beside the weights and their gradients it needs one copy of the weights, to put them back.
+    Beside the weights and their gradients it needs one copy of the weights, to put them back; with
+    an optimizer, also one of its state, and three gradients of what is zero or wakes late.
+    The pace of an optimizer with a zero is measured against a random weight of the model's usual
+    size in its place, given the same gradients. A rate that a schedule starts at 0 counts as the
+    group's ``initial_lr``. To see whether it parts twins, up to twenty steps are taken with it.
     Nothing that :func:`torch.compile` made is compiled again: the model runs as plain PyTorch. A
     model that was made in inference mode is copied, for nobody may change it.
 
@@ -82,28 +113,62 @@ def audit(model: nn.Module, loss: Loss, *, steps: int = 3) -> Audit:
     'twins (16 units act as 1)'
     >>> audit(MLP([2, 16, 2]), loss).faults
     ()
+
+    An optimizer that multiplies what is there does not move what is zero:
+
+    >>> class Multiply(torch.optim.SGD):
+    ...     def step(self, closure=None):
+    ...         for p in self.param_groups[0]["params"]:
+    ...             p.data *= 1 - 0.01 * p.data.sign() * p.grad.sign()
+    >>> model = MLP([2, 16, 2])
+    >>> last = torch.nn.init.zeros_(model.layers[1].weight)
+    >>> found = audit(model, loss, optimizer=Multiply(model.parameters()))
+    >>> [(f.name, f.cause) for f in found.faults if f.name == "layers.1.weight"]
+    [('layers.1.weight', 'Multiply does not move what is zero')]
     """
     check_steps(steps)
-    check_arguments(model, loss)
+    losses = as_list(loss)
+    for one in losses:
+        check_arguments(model, one)
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
     check_model(model)
+    ignored = matching(model, ignore)
+    if optimizer is not None:
+        check(model, optimizer)
     with torch.inference_mode(False):  # so gradients are on
         note = ""
         if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
-            model = deepcopy(model)
+            model, optimizer = deepcopy((model, optimizer))
             note = "on a copy: what was made in inference mode cannot be changed"
-        with _plainly(), kept(model) as restore:
-            run = Run(model, loss)
-            run.steps(steps)
-            return replace(report(run, restore), note=note)
+        with _plainly(), kept(model, optimizer) as restore:
+            run, remarks = agreed(model, losses, steps, restore)
+            found = report(run, restore)
+            faults, equal = run.equals.report(model)
+            remarks += [*equal, *shared(model)]
+            if optimizer is not None:
+                trial = Trial(optimizer, run.watched, in_turn(model, losses), restore)
+                trial.run(steps)
+                faults |= trial.faults
+                remarks += trial.remarks
+    every = [*found, *unregistered(model, run.others, optimizer)]
+    findings = judged(every, run.watched, faults, optimizer, strict, ignored)
+    return replace(found, findings=tuple(findings), note=note, remarks=tuple(remarks))
 
 
-def assert_trainable(model: nn.Module, loss: Loss, *, steps: int = 3) -> None:
+def assert_trainable(
+    model: nn.Module,
+    loss: Loss | Sequence[Loss],
+    *,
+    optimizer: Optimizer | None = None,
+    steps: int = 3,
+    strict: bool = False,
+    ignore: Iterable[str] = (),
+) -> None:
     """Raise if :func:`audit` finds a parameter that is dead, or units that are twins.
 
     Parameters
     ----------
-    model, loss, steps
+    model, loss, optimizer, steps, strict, ignore
         As for :func:`audit`.
 
     Raises
@@ -129,7 +194,7 @@ def assert_trainable(model: nn.Module, loss: Loss, *, steps: int = 3) -> None:
     ...
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
-    found = audit(model, loss, steps=steps)
+    found = audit(model, loss, optimizer=optimizer, steps=steps, strict=strict, ignore=ignore)
     if found.faults:
         from zeroinit import _tables  # here, as few imports of the package need it
 

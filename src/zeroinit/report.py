@@ -44,9 +44,39 @@ KINDS: Mapping[str, Kind] = {
         "symmetry",
         lambda f: f"{f.units} units act as {f.act_as}",
     ),
+    "equal modules": Kind(
+        True,
+        "modules that are equal now and learn alike, so they stay equal",
+        "symmetry",
+    ),
+    "stuck": Kind(
+        True,
+        "it has a gradient, and the given optimizer does not move it",
+        "check-your-network",
+    ),
+    "erased": Kind(
+        True,
+        "the given optimizer sets it to zero where it has no gradient",
+        "check-your-network",
+    ),
+    "not finite": Kind(
+        True,
+        "the given optimizer brings numbers that are not finite",
+        "check-your-network",
+    ),
     "shared memory": Kind(
         True,
         "its numbers share one place in memory, so a step raises: clone() it",
+        "check-your-network",
+    ),
+    "not registered": Kind(
+        False,
+        "the loss uses it, and model.parameters() does not give it",
+        "check-your-network",
+    ),
+    "not held": Kind(
+        False,
+        "no group of the given optimizer holds it, so no step moves it",
         "check-your-network",
     ),
     "out of scale": Kind(
@@ -107,6 +137,10 @@ class Finding:
         What hides it; equal for all findings of one cause.
     remedy : str, optional
         The smallest change that wakes it.
+    strict : bool, default False
+        Whether it is a fault because :func:`~zeroinit.auditing.audit` was asked to be strict.
+    ignored : bool, default False
+        Whether its name was to be ignored: it is no fault then.
 
     Examples
     --------
@@ -136,6 +170,8 @@ class Finding:
     unreached: int = 0
     cause: str = ""
     remedy: str = ""
+    strict: bool = False
+    ignored: bool = False
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -145,7 +181,55 @@ class Finding:
     def verdict(self) -> str:
         """The kind, and what belongs to it."""
         detail = KINDS[self.kind].detail(self)
-        return f"{self.kind} ({detail})" if detail else self.kind
+        whole = f"{self.kind} ({detail})" if detail else self.kind
+        return f"{whole}, ignored" if self.ignored else whole
+
+    @property
+    def fault(self) -> bool:
+        """Whether it must be mended."""
+        return (KINDS[self.kind].fault or self.strict) and not self.ignored
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What an audit found of several parameters or modules together, and what is no fault.
+
+    Parameters
+    ----------
+    kind : str
+        "slow", "large first step", "overwritten" or "parts twins", of an optimizer; "equal at the
+        start", "equal parameters" or "one object", of modules; "some losses".
+    names : tuple of str
+        The parameters or modules that it is about.
+    text : str
+        One sentence without them.
+    numbers : tuple of float, optional
+        Of an optimizer, what was measured: of "slow" and "large first step" how far the first step
+        with a gradient goes, and a later one, if those of an ordinary weight are 1.
+
+    Examples
+    --------
+    Adafactor moves each weight in proportion to its size, so zeros move slowly:
+
+    >>> import torch
+    >>> import torch.nn.functional as F
+    >>> from zeroinit import MLP, audit, half_plane
+    >>> data, model = half_plane(), MLP([2, 16, 2])
+    >>> last = torch.nn.init.zeros_(model.layers[1].weight)
+    >>> found = audit(
+    ...     model,
+    ...     lambda m: F.cross_entropy(m(data.x), data.y),
+    ...     optimizer=torch.optim.Adafactor(model.parameters()),
+    ... )
+    >>> for remark in found.remarks:
+    ...     remark.kind, "layers.1.weight" in remark.names, max(remark.numbers) < 0.1
+    ('slow', True, True)
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    text: str
+    numbers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,9 +245,11 @@ class Audit:
     findings : tuple of Finding
         In the order of the model's parameters.
     steps : int
-        How many steps were taken.
+        How many steps of gradient descent were taken.
     note : str, optional
         What was unusual of the audit itself, such as that it worked on a copy.
+    remarks : tuple of Remark, optional
+        What is of several parameters or modules together, and no fault.
 
     Examples
     --------
@@ -185,6 +271,7 @@ class Audit:
     findings: tuple[Finding, ...]
     steps: int
     note: str = ""
+    remarks: tuple[Remark, ...] = ()
 
     def __getitem__(self, name: str) -> Finding:
         """Return the finding for a parameter, by any of its names."""
@@ -196,7 +283,7 @@ class Audit:
     @property
     def faults(self) -> tuple[Finding, ...]:
         """The findings that must be mended, such as those that say *dead* or *twins*."""
-        return tuple(f for f in self.findings if KINDS[f.kind].fault)
+        return tuple(f for f in self.findings if f.fault)
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is a finding for a parameter of this name."""
@@ -240,10 +327,9 @@ class Audit:
         >>> found["schema"], found["steps"], found["findings"][0]["verdict"]
         (1, 3, 'fine')
         """
-        faults = {*map(id, self.faults)}
         whole = {"schema": SCHEMA} | asdict(self)
         whole["findings"] = [
-            asdict(f) | {"verdict": f.verdict, "fault": id(f) in faults} for f in self.findings
+            asdict(f) | {"verdict": f.verdict, "fault": f.fault} for f in self.findings
         ]
         plain: dict[str, Any] = json.loads(json.dumps(whole))
         return plain
@@ -275,7 +361,8 @@ class Audit:
                 "write it anew with this version of zeroinit"
             )
         findings = tuple(Finding(**_fields(Finding, f)) for f in whole["findings"])
-        return cls(**_fields(cls, whole) | {"findings": findings})
+        remarks = tuple(Remark(**_fields(Remark, r)) for r in whole.get("remarks", ()))
+        return cls(**_fields(cls, whole) | {"findings": findings, "remarks": remarks})
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the step of each parameter's first gradient; a cross where none came.
@@ -322,7 +409,7 @@ class Audit:
         return ax
 
 
-def _fields(of: type[Finding | Audit], values: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(of: type[Finding | Remark | Audit], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are fields of a class, with tuples for lists."""
     known = {field.name for field in fields(of)}
     return {

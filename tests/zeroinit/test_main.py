@@ -96,7 +96,12 @@ def test_the_optimizer_is_handed_on(start: str, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(zeroinit, "audit", record)
     assert main(["audit", f"{start}:three"]) == 0
-    assert given == {"steps": 3, "optimizer": "an optimizer"}
+    assert given == {
+        "steps": 3,
+        "strict": False,
+        "ignore": [],
+        "optimizer": "an optimizer",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""Try several losses of one model: what all of them show, and the gradients of each in turn."""
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from zeroinit._graph import walk
+from zeroinit._kept import keep_random_states
+from zeroinit._run import Loss, Run, forget, gradients_of_others_kept, graphs_held
+from zeroinit.report import Remark
+
+
+def agreed(
+    model: nn.Module, losses: Sequence[Loss], steps: int, restore: Callable[[], None]
+) -> tuple[Run, list[Remark]]:
+    """Take the steps of each loss, and return what all agree on, and what only some say."""
+    run, *others = runs = [Run(model, loss) for loss in losses]
+    for one in runs:
+        if one is not run:
+            drawn: list[Callable[[], None]] = []
+            keep_random_states(model, drawn)
+            restore()
+            for put in drawn:  # so that the next loss draws other numbers
+                put()
+        one.steps(steps)
+    said = [one.kinds() for one in runs]
+    for other in others:
+        run.agree(other)
+    some: dict[tuple[str, int], list[str]] = {}
+    for name, kind in run.kinds().items():
+        for word in ("dead", "twins"):
+            times = sum(kinds[name] == word for kinds in said)
+            if times and kind != word:
+                some.setdefault((word, times), []).append(name)
+    return run, [
+        Remark("some losses", tuple(names), f"{word} with {times} of {len(losses)} losses")
+        for (word, times), names in some.items()
+    ]
+
+
+def in_turn(model: nn.Module, losses: Sequence[Loss]) -> Callable[[int], float | None]:
+    """Return what leaves the gradients of a step in the parameters, and gives its loss."""
+
+    def gradients(step: int) -> float | None:
+        for p in model.parameters():
+            p.grad = None
+        caches = graphs_held(model)
+        try:
+            value = losses[(step - 1) % len(losses)](model)
+        except StopIteration:
+            return None
+        if value.isfinite():
+            with gradients_of_others_kept(model, walk(value)):
+                value.backward()
+        forget(caches)
+        return value.item()
+
+    return gradients

@@ -1,0 +1,235 @@
+"""Compare the parts of a model: what is equal and stays equal, what is one object, what is hidden.
+
+Two modules are equal if each parameter of one is equal to that of the same name in the other. As
+long as their gradients are equal too, they learn alike: units of one layer have the same fate.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zeroinit._causes import listed
+from zeroinit._equal_rows import heights, split_groups
+from zeroinit._kept import LONG
+from zeroinit.report import Finding, Remark
+
+#: What every module holds besides what a user puts there.
+OWN = frozenset(vars(nn.Module()))
+
+
+class Equals:
+    """The parameters of a model that are equal to others, and the steps that part them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.named = dict(model.named_parameters())
+        self.numbers = count()
+        groups: dict[Any, list[Tensor]] = {}
+        for p in self.named.values():
+            groups.setdefault(_sketch(p), []).append(p)
+        start: dict[int, int] = {}
+        for like in groups.values():
+            while len(like) > 1:
+                same = [p for p in like if torch.equal(p, like[0])]
+                like = [p for p in like if all(p is not q for q in same)]
+                if len(same) > 1:
+                    start |= dict.fromkeys(map(id, same), next(self.numbers))
+        self.history = [start]  # the groups, by ids, at the start and after each step
+        self.moved: set[int] = set()
+
+    def learn(self) -> None:
+        """Part the parameters whose gradients differ."""
+        now = dict(self.history[-1])
+        groups: dict[int, list[Tensor]] = {}
+        for p in self.named.values():
+            if id(p) in now:
+                groups.setdefault(now[id(p)], []).append(p)
+        for members in groups.values():
+            some = [p for p in members if p.grad is not None and bool(dense(p.grad).any())]
+            self.moved |= set(map(id, some))
+            if len(members) > 1 and some:
+                rows = torch.stack([dense(p.grad).reshape(-1) for p in some])  # type: ignore[arg-type]
+                one = torch.zeros(len(some), dtype=torch.long)
+                kin = split_groups(one, rows, largest=float(heights(rows).max())).tolist()
+                new = {k: next(self.numbers) for k in set(kin)}
+                now |= {id(p): new[k] for p, k in zip(some, kin, strict=True)}
+        self.history.append(now)
+
+    def agree(self, other: "Equals") -> None:
+        """Take over what parts them under another loss, from the same start."""
+        pairs: dict[tuple[int, int], int] = {}
+        mine, its = self.history[-1], other.history[-1]
+        last = {key: pairs.setdefault((mine[key], its[key]), next(self.numbers)) for key in mine}
+        longer = max(self.history, other.history, key=len)
+        self.history = [*longer[:-1], last]
+        self.moved |= other.moved
+
+    def report(self, model: nn.Module) -> tuple[dict[str, tuple[str, str]], list[Remark]]:
+        """Return the faults of modules that stay equal, by parameter, and what else is equal."""
+        causes: dict[str, tuple[str, str]] = {}
+        remarks: list[Remark] = []
+        if not self.history[0]:
+            return causes, remarks
+        names = {id(p): name for name, p in self.named.items()}
+        modules = dict(model.named_modules())
+        found: set[str] = set()
+        for alike in self._sets(modules, self.history[-1], found):
+            if self.moved.intersection(self._drawn(modules[alike[0]])):
+                found.update(alike)
+                text = f"{listed(alike)} are equal, learn alike and stay equal"
+                members = [p for n in alike for p in modules[n].parameters() if p.requires_grad]
+                causes |= {names[id(p)]: ("equal modules", text) for p in members}
+        parted = set(found)
+        for alike in self._sets(modules, self.history[0], parted):
+            steps = [self._parted(modules, alike, groups) for groups in self.history]
+            if any(steps):
+                parted.update(alike)
+                text = f"these modules start equal, and part at step {steps.index(True)}"
+                remarks.append(Remark("equal at the start", tuple(alike), text))
+        groups: dict[int, list[str]] = {}
+        for name, p in self.named.items():
+            group = self.history[-1].get(id(p)) if id(p) in self.moved else None
+            if group is not None and name not in causes and p.numel() > 1:
+                groups.setdefault(group, []).append(name)
+        for alike in groups.values():
+            if len(alike) > 1:
+                text = "these parameters are equal, learn alike and stay equal"
+                remarks.append(Remark("equal parameters", tuple(alike), text))
+        return causes, remarks
+
+    def _drawn(self, module: nn.Module) -> list[int]:
+        """Return the ids of its trained matrices whose numbers differ: nobody draws them twice."""
+        return [
+            id(p)
+            for p in module.parameters()
+            if p.requires_grad and p.ndim > 1 and bool((p != p.reshape(-1)[0]).any())
+        ]
+
+    def _sets(
+        self, modules: Mapping[str, nn.Module], groups: Mapping[int, int], known: set[str]
+    ) -> Iterator[list[str]]:
+        """Give the names of modules that are equal, and of each set the outermost alone."""
+        equal: dict[Any, list[str]] = {}
+        for name, module in modules.items():
+            signature = _signature(module, groups)
+            if signature and all(not isinstance(group, str) for *_, group in signature):
+                equal.setdefault((type(module), signature), []).append(name)
+        for alike in equal.values():
+            own: set[int] = set()
+            apart = []  # those that share no parameter with another
+            for name in alike:
+                ids = set(map(id, modules[name].parameters()))
+                if not ids & own and self._drawn(modules[name]):
+                    apart.append(name)
+                own |= ids
+            inside = [any(n.startswith(f"{k}.") for k in known) or n in known for n in apart]
+            if len(apart) > 1 and not all(inside):
+                yield apart
+
+    def _parted(
+        self, modules: Mapping[str, nn.Module], alike: Sequence[str], groups: Mapping[int, int]
+    ) -> bool:
+        return len({_signature(modules[name], groups) for name in alike}) > 1
+
+
+def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str, Any], ...]:
+    """Return a module's parameters by name, each with its group; without one, with its own name."""
+    return tuple((name, groups.get(id(p), f"{id(p)}")) for name, p in module.named_parameters())
+
+
+def _sketch(p: Tensor) -> Any:
+    """Return what equal tensors have in common, from a few of their numbers."""
+    if p.numel() == 0 or p.element_size() == 1 or type(p.data) is not Tensor:
+        return id(p)  # nothing to compare, or a format of its own
+    flat = p.detach().reshape(-1)
+    places = torch.linspace(0, len(flat) - 1, min(16, len(flat)), device=p.device).long()
+    return p.shape, p.dtype, p.device, p.requires_grad, tuple(flat[places].tolist())
+
+
+def dense(gradient: Tensor) -> Tensor:
+    """Return a gradient as real numbers, all of them."""
+    gradient = gradient.to_dense() if gradient.is_sparse else gradient
+    return torch.view_as_real(gradient) if gradient.is_complex() else gradient
+
+
+def shared(model: nn.Module) -> list[Remark]:
+    """Return which modules with parameters stand under several names."""
+    names: dict[int, list[str]] = {}
+    modules: dict[int, nn.Module] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if any(True for _ in module.parameters()):
+            names.setdefault(id(module), []).append(name)
+            modules[id(module)] = module
+    inner = {
+        id(part) for key, some in names.items() if len(some) > 1 for part in modules[key].modules()
+        if part is not modules[key]
+    }  # fmt: skip
+    return [
+        Remark("one object", tuple(some), f"one module under {len(some)} names: it is used by all")
+        for key, some in names.items()
+        if len(some) > 1 and key not in inner
+    ]
+
+
+def hidden(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Give the tensors that want a gradient in attributes where no module registers them."""
+    known = set(map(id, model.parameters()))
+
+    def look(name: str, value: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
+        if isinstance(value, nn.Module):
+            yield from ((f"{name}.{own}", p) for own, p in value.named_parameters())
+        elif isinstance(value, Tensor):
+            if value.is_leaf and value.requires_grad:
+                yield name, value
+        elif isinstance(value, list | tuple | dict) and depth and len(value) <= LONG:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, part in items:
+                yield from look(f"{name}[{key!r}]", part, depth - 1)
+
+    for prefix, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute not in OWN:
+                name = f"{prefix}.{attribute}" if prefix else attribute
+                for found, tensor in look(name, value, 3):
+                    if id(tensor) not in known:
+                        known.add(id(tensor))
+                        yield found, tensor
+
+
+def held(optimizer: Optimizer | None) -> set[int]:
+    """Return the ids of the tensors that an optimizer moves."""
+    groups = optimizer.param_groups if optimizer is not None else []
+    return {id(p) for group in groups for p in group["params"]}
+
+
+def unregistered(
+    model: nn.Module, leaves: Iterable[Tensor], optimizer: Optimizer | None
+) -> list[Finding]:
+    """Return findings for what the loss uses, that is the model's own and that nobody trains."""
+    used = set(map(id, leaves)) - held(optimizer)
+    found = []
+    for name, tensor in hidden(model) if used else ():
+        if id(tensor) in used:
+            attribute = name.partition("[")[0]
+            units = len(tensor) if tensor.ndim else 1
+            found.append(
+                Finding(
+                    name=name,
+                    shape=tuple(tensor.shape),
+                    wakes=1,
+                    units=units,
+                    distinct=units,
+                    distinct_after=units,
+                    act_as=units,
+                    dead=0,
+                    kind="not registered",
+                    cause=f"{attribute} is no part of the model that PyTorch sees",
+                    remedy=f"make {attribute} an nn.ModuleList, nn.ModuleDict or nn.Parameter"
+                    if "[" in name
+                    else f"make {attribute} an nn.Module or nn.Parameter that is registered",
+                )
+            )
+    return found

@@ -1,0 +1,245 @@
+"""What an audit says of modules: those that stay equal, that are one object, that are hidden."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zeroinit.auditing import assert_trainable, audit
+from zeroinit.report import Audit
+
+X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
+
+
+class Made(nn.Module):
+    """A network of some parts, and a function that says how they are used."""
+
+    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.how = forward
+
+    def forward(self, x: Tensor) -> Any:
+        return self.how(self, x)
+
+
+def mlp() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def classify(model: nn.Module) -> Tensor:
+    return F.cross_entropy(model(X), Y)
+
+
+def both(model: Any) -> Tensor:
+    return F.cross_entropy(model.q1(X), Y) + F.cross_entropy(model.q2(X), Y)
+
+
+def kinds(found: Audit) -> dict[str, str]:
+    return {f.name: f.kind for f in found}
+
+
+def remarks(found: Audit) -> list[tuple[str, tuple[str, ...]]]:
+    return [(remark.kind, remark.names) for remark in found.remarks]
+
+
+def trained(model: Any, loss: Callable[[Any], Tensor], steps: int = 20) -> None:
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(model).backward()
+        optimizer.step()
+
+
+def test_a_copied_critic_stays_equal_and_one_drawn_anew_does_not() -> None:
+    q1 = mlp()
+    model: Any = nn.ModuleDict({"q1": q1, "q2": copy.deepcopy(q1)})
+    found = audit(model, both)
+    assert set(kinds(found).values()) == {"equal modules"}
+    assert {f.cause for f in found.faults} == {"q1 and q2 are equal, learn alike and stay equal"}
+    assert "   equal modules: q1.0.weight" in str(found)
+    with pytest.raises(AssertionError, match="q1 and q2 are equal, learn alike"):
+        assert_trainable(model, both)
+    trained(model, both)
+    assert torch.equal(model.q1[0].weight, model.q2[0].weight)  # training says the same
+    model.q2[0].reset_parameters()
+    assert not audit(model, both).faults
+
+
+def test_a_critic_with_a_target_of_its_own_is_not_accused() -> None:
+    def loss(model: Any) -> Tensor:
+        return F.cross_entropy(model.q1(X), Y) + F.cross_entropy(model.q2(X), Y.flip(0))
+
+    q1 = mlp()
+    found = audit(nn.ModuleDict({"q1": q1, "q2": copy.deepcopy(q1)}), loss)
+    assert not found.faults
+    assert remarks(found) == [("equal at the start", ("q1", "q2"))]
+
+
+def test_a_frozen_copy_is_not_accused() -> None:
+    q1 = mlp()
+    model: Any = nn.ModuleDict({"q1": q1, "target": copy.deepcopy(q1).requires_grad_(False)})
+    found = audit(
+        model,
+        lambda m: (m.get_submodule("q1")(X) - m.get_submodule("target")(X) + 1).square().mean(),
+    )
+    assert not found.faults
+    assert found.remarks == ()
+
+
+def test_equal_experts_behind_a_zero_router_are_named() -> None:
+    def how(s: Any, x: Tensor) -> Any:
+        weights = s.router(x).softmax(-1)
+        return sum(weights[:, [k]] * expert(x) for k, expert in enumerate(s.experts))
+
+    model: Any = Made(how, router=nn.Linear(8, 3, bias=False))
+    expert = mlp()
+    model.experts = nn.ModuleList(copy.deepcopy(expert) for _ in range(3))
+    nn.init.zeros_(model.router.weight)
+    found = audit(model, classify)
+    assert found["experts.1.2.weight"].kind == "equal modules"
+    assert found["experts.0.0.bias"].cause == (
+        "experts.0, experts.1 and experts.2 are equal, learn alike and stay equal"
+    )
+
+
+def test_cloned_layers_in_series_part_at_the_first_step() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 3)
+    found = audit(encoder, lambda m: (m(X.view(4, 8, 8)) - 1)[..., 0].square().mean())
+    assert "equal modules" not in kinds(found).values()
+    assert remarks(found) == [("equal at the start", ("layers.0", "layers.1", "layers.2"))]
+    assert found.remarks[0].text == "these modules start equal, and part at step 1"
+
+
+def test_copies_behind_a_zero_head_part_when_its_rows_wake() -> None:
+    def how(s: Any, x: Tensor) -> Any:
+        return s.head(torch.cat([s.a(x).tanh(), s.b(x).tanh()], 1))
+
+    a = nn.Linear(8, 4)
+    model: Any = Made(how, a=a, b=copy.deepcopy(a), head=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert remarks(found) == [("equal at the start", ("a", "b"))]
+    nn.init.zeros_(model.head.weight)
+    found = audit(model, classify)
+    assert found["a.weight"].kind == "equal modules"  # the head's columns are equal, too
+
+
+def test_only_the_outermost_equal_modules_are_named() -> None:
+    inner = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    q1 = nn.Sequential(inner)
+    model: Any = nn.ModuleDict({"q1": q1, "q2": copy.deepcopy(q1)})
+    found = audit(model, both)
+    assert len({f.cause for f in found.faults}) == 1
+    assert found.remarks == ()
+
+
+def test_two_tokens_that_are_twins_are_a_remark() -> None:
+    def how(s: Any, x: Tensor) -> Any:
+        tokens = torch.cat([s.one.expand(32, -1), s.two.expand(32, -1), x], 1)
+        return s.head(tokens.view(32, 3, 8).tanh().mean(1))
+
+    model: Any = Made(how, head=nn.Linear(8, 3))
+    model.one, model.two = (nn.Parameter(torch.zeros(1, 8)) for _ in range(2))
+    found = audit(model, classify)
+    assert not found.faults
+    assert remarks(found) == [("equal parameters", ("one", "two"))]
+    model.two.data.fill_(0.1)
+    assert audit(model, classify).remarks == ()
+
+
+def test_zero_biases_and_norms_of_a_healthy_network_get_no_remark() -> None:
+    torch.manual_seed(0)
+    parts = [part for _ in range(3) for part in (nn.Linear(8, 8), nn.LayerNorm(8), nn.ReLU())]
+    model = nn.Sequential(*parts, nn.Linear(8, 3))
+    for part in model:
+        if isinstance(part, nn.Linear):
+            nn.init.zeros_(part.bias)
+    found = audit(model, classify)
+    assert (found.faults, found.remarks) == ((), ())
+
+
+def test_one_module_under_several_names_is_a_remark() -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
+    model = nn.Sequential(*[layer] * 3, nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert remarks(found) == [("one object", ("0", "1", "2"))]
+    assert found.remarks[0].text.startswith("one module under 3 names")
+    assert not found.faults
+
+
+def hide(model: Any, how: str) -> None:
+    """Put a layer where no module registers it."""
+    layer = nn.Linear(8, 8)
+    model.hidden = {
+        "list": [layer],
+        "dict": {"a": layer},
+        "nested": [[layer]],
+        "parameter": [layer.weight],
+        "tensor": torch.randn(8, 8, requires_grad=True),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    ("how", "names"),
+    [
+        ("list", ["hidden[0].weight", "hidden[0].bias"]),
+        ("dict", ["hidden['a'].weight", "hidden['a'].bias"]),
+        ("nested", ["hidden[0][0].weight", "hidden[0][0].bias"]),
+        ("parameter", ["hidden[0]"]),
+        ("tensor", ["hidden"]),
+    ],
+)
+def test_what_no_module_registers_is_named_by_its_attribute(how: str, names: list[str]) -> None:
+    def forward(s: Any, x: Tensor) -> Any:
+        layer = s.hidden
+        while isinstance(layer, list):
+            layer = layer[0]
+        layer = layer["a"] if isinstance(layer, dict) else layer
+        return s.head(layer(x) if isinstance(layer, nn.Module) else x @ layer)
+
+    model: Any = Made(forward, head=nn.Linear(8, 3))
+    hide(model, how)
+    found = audit(model, classify)
+    assert [f.name for f in found if f.kind == "not registered"] == names
+    assert not found.faults
+    strict = audit(model, classify, strict=True)
+    assert [f.name for f in strict.faults] == names
+    assert "hidden is no part of the model that PyTorch sees" in str(strict)
+    hidden = [t for t in _tensors(model.hidden) if t.requires_grad]
+    optimizer = torch.optim.SGD([*model.parameters(), *hidden], lr=0.1)
+    assert len(audit(model, classify, optimizer=optimizer, strict=True)) == 2  # they are trained
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, nn.Module):
+        return list(value.parameters())
+    if isinstance(value, Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def test_what_is_hidden_and_not_used_is_not_named() -> None:
+    model: Any = Made(lambda s, x: s.head(x), head=nn.Linear(8, 3))
+    hide(model, "list")
+    assert len(audit(model, classify)) == 2
+
+
+def test_copied_tables_with_sparse_gradients_stay_equal() -> None:
+    def how(s: Any, x: Tensor) -> Any:
+        tokens = Y.unsqueeze(1)
+        return s.head(s.one(tokens).mean(1).tanh() + s.two(tokens).mean(1).tanh())
+
+    one = nn.Embedding(3, 8, sparse=True)
+    model: Any = Made(how, one=one, two=copy.deepcopy(one), head=nn.Linear(8, 3))
+    assert kinds(audit(model, classify))["two.weight"] == "equal modules"

@@ -243,3 +243,10 @@ def test_copied_tables_with_sparse_gradients_stay_equal() -> None:
     one = nn.Embedding(3, 8, sparse=True)
     model: Any = Made(how, one=one, two=copy.deepcopy(one), head=nn.Linear(8, 3))
     assert kinds(audit(model, classify))["two.weight"] == "equal modules"
+
+
+def test_tied_modules_are_no_copies() -> None:
+    model: Any = nn.ModuleDict({"q1": nn.Linear(8, 3), "q2": nn.Linear(8, 3)})
+    model.q2.weight, model.q2.bias = model.q1.weight, model.q1.bias
+    found = audit(model, both)
+    assert (found.faults, found.remarks) == ((), ())

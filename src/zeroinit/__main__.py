@@ -64,15 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         options = {"steps": chosen.steps, "strict": chosen.strict, "ignore": chosen.ignore}
-        found = _audited(chosen.target, options)
+        found, first = _audited(chosen.target, options)
     except BadInputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(found.to_dict(), indent=2) if chosen.json else found)
+    if first is None:
+        print(json.dumps(found.to_dict(), indent=2) if chosen.json else found)
     return 1 if found.faults else 0
 
 
-def _audited(target: str, options: dict[str, Any]) -> Any:
+def _audited(target: str, options: dict[str, Any]) -> tuple[Any, int | None]:
+    """Return the audit, and the rank that prints it, if it is another one."""
     made = _called(target)
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise BadInputError(
@@ -80,10 +82,12 @@ def _audited(target: str, options: dict[str, Any]) -> Any:
             f"got {_described(made)}: write `return model, loss`"
         )
     from zeroinit import audit  # here, as torch is slow to import
+    from zeroinit._sharded import Ranks
 
     model, loss, *optimizer = made
     try:
-        return audit(model, loss, optimizer=optimizer[0] if optimizer else None, **options)
+        found = audit(model, loss, optimizer=optimizer[0] if optimizer else None, **options)
+        return found, Ranks(model).first
     except Exception as error:
         raise BadInputError(f"the audit of {target} stopped: {_named(error)}") from error
 

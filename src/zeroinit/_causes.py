@@ -1,6 +1,6 @@
 """Say what hides a parameter: walk from it towards the loss, to where the gradient ends."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
-from zeroinit._graph import GATES, VIEWS, operation, viewed, walk
+from zeroinit._graph import GATES, VIEWS, gradients, operation, viewed, walk
+from zeroinit._sharded import Ranks, freed, local, parameter_of
 
 #: Where autograd keeps the factors of a product, in the order of the inputs of its node.
 FACTORS: Mapping[str, tuple[str | None, ...]] = {
@@ -106,8 +107,11 @@ class Calls:
 class _Search:
     """A backward pass that is watched, and what it shows of the parameters without a gradient."""
 
-    def __init__(self, model: nn.Module, calls: Calls, nodes: Sequence[Node]) -> None:
-        self.names = {id(p): name for name, p in model.named_parameters()}
+    def __init__(
+        self, model: nn.Module, calls: Calls, nodes: Sequence[Node], zeros: Collection[Tensor]
+    ) -> None:
+        self.names = {id(parameter_of(p)): name for name, p in model.named_parameters()}
+        self.zeros = set(map(id, zeros))
         self.frozen = [
             (name, t)
             for name, t in (*model.named_parameters(), *model.named_buffers())
@@ -120,8 +124,19 @@ class _Search:
 
     def see(self, node: Node, out: tuple[Any, ...], into: tuple[Any, ...]) -> None:
         """Take down whether a node got a gradient, and which inputs it gave one to."""
-        self.came[node] = any(g is not None and bool(g.any()) for g in into)
-        self.went[node] = tuple(g is not None and bool(g.any()) for g in out)
+        self.came[node] = any(g is not None and bool(local(g).any()) for g in into)
+        self.went[node] = tuple(g is not None and bool(local(g).any()) for g in out)
+
+    def agree(self, ranks: Ranks) -> None:
+        """Take for given what came, and went, on one of the ranks."""
+        mine = [(self.came.get(node), self.went.get(node)) for node in self.nodes]
+        for others in ranks.all(mine) if ranks.ranks else ():
+            for node, (came, went) in zip(self.nodes, others, strict=False):
+                if node in self.came and came and went and len(went) == len(self.went[node]):
+                    self.came[node] = True
+                    self.went[node] = tuple(
+                        a or b for a, b in zip(self.went[node], went, strict=True)
+                    )
 
     def ends(self) -> dict[Node, dict[tuple[Node, int], None]]:
         """Return for every node without a gradient where, on the ways to the loss, it ends."""
@@ -174,6 +189,8 @@ class _Search:
         if place >= len(node.next_functions):
             return False  # a number, which is no tensor
         parameter, _ = viewed(node.next_functions[place][0]) if where else (None, 0)
+        if id(parameter) in self.names:
+            return id(parameter) in self.zeros
         value = parameter if parameter is not None else _saved(node, where or "")
         return value is not None and not value.any()
 
@@ -191,8 +208,9 @@ class _Search:
         """Return why a factor of a product is zero."""
         source = node.next_functions[place][0]
         value = _saved(node, FACTORS[operation(node)][place] or "")
-        for name, t in self.frozen if source is None and value is not None else ():
-            if _memory(t) == _memory(value):
+        held = _memory(value) if source is None and value is not None else None
+        for name, t in self.frozen if held is not None else ():
+            if _memory(local(t)) == held:
                 return Cause("frozen", frozenset({name}))
         return self.zero(source, operation(node), depth)
 
@@ -200,7 +218,7 @@ class _Search:
         """Return why a factor is zero."""
         parameter, _ = viewed(node)
         if parameter is not None:
-            if id(parameter) in self.names and not parameter.any():
+            if id(parameter) in self.zeros:
                 return Cause("zero", frozenset({self.names[id(parameter)]}))
             return Cause("data")
         if node is None or depth > 50:
@@ -229,7 +247,10 @@ def _saved(node: Node, where: str) -> Tensor | None:
         value = getattr(node, where, None)
     except RuntimeError:
         return None  # changed in place since
-    return value if isinstance(value, Tensor) else None
+    if not isinstance(value, Tensor):
+        return None
+    value = local(value.detach())
+    return None if freed(value) else value
 
 
 def _memory(tensor: Tensor) -> int | None:
@@ -248,14 +269,23 @@ def _one_logit(node: Node) -> bool:
 
 
 def causes(
-    model: nn.Module, loss: Tensor, nodes: Sequence[Node], calls: Calls, asked: Sequence[Tensor]
+    model: nn.Module,
+    loss: Tensor,
+    nodes: Sequence[Node],
+    calls: Calls,
+    asked: Sequence[Tensor],
+    zeros: Collection[Tensor],
+    ranks: Ranks,
 ) -> dict[int, Cause]:
-    """Return, by the ids of parameters without a gradient, what hides them."""
-    search = _Search(model, calls, nodes)
+    """Return, by the ids of parameters without a gradient, what hides them.
+
+    It is told which parameters are zero.
+    """
+    search = _Search(model, calls, nodes, zeros)
     hooks = [node.register_hook(partial(search.see, node)) for node in nodes
              if not hasattr(node, "variable")]  # fmt: skip
     try:
-        torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True)
+        gradients(loss, asked)
     except RuntimeError as error:
         if "heckpoint" not in str(error):
             raise
@@ -263,16 +293,22 @@ def causes(
     finally:
         for hook in hooks:
             hook.remove()
+    search.agree(ranks)
     found: dict[int, Cause] = {}
     wanted = set(map(id, asked))
     judged: dict[tuple[Node, int], Cause] = {}
     for node, ends in search.ends().items():
-        if id(node.variable) in wanted and ends:  # type: ignore[attr-defined]
+        key = id(parameter_of(node.variable))  # type: ignore[attr-defined]
+        if key in wanted and ends:
             for end in ends:
                 if end not in judged:
                     judged[end] = search.cause(*end)
-            found[id(node.variable)] = _worst([judged[end] for end in ends])  # type: ignore[attr-defined]
-    return found
+            found[key] = _worst([judged[end] for end in ends])
+    said = ranks.all([found.get(id(p)) for p in asked])
+    first = [
+        next((c for c in several if c is not None), None) for several in zip(*said, strict=True)
+    ]
+    return {id(p): cause for p, cause in zip(asked, first, strict=True) if cause is not None}
 
 
 def _worst(several: Sequence[Cause]) -> Cause:
@@ -337,7 +373,7 @@ class Cuts(TorchFunctionMode):
             by = f"{name}()" if torch.is_grad_enabled() else "torch.no_grad()"
             for tensor in given:
                 for leaf in _behind(tensor):
-                    self.found.setdefault(id(leaf), f"cut off by {by}")
+                    self.found.setdefault(id(parameter_of(leaf)), f"cut off by {by}")
         return out
 
 

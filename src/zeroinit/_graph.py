@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from zeroinit._sharded import for_product, parameter_of, sharded, whole
+
 #: The operations of autograd that turn, cut or cast a weight, and compute nothing.
 VIEWS = frozenset(
     {"Clone", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split", "Squeeze", "T"}
     | {"ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View"}
+    | {"Redistribute", "_FromTorchTensor", "_ToTorchTensor"}  # of DTensor
 )
 #: Those of them that change places of rows and columns.
 TURNS = frozenset({"T", "Transpose", "Permute"})
@@ -155,7 +158,26 @@ def viewed(node: Node | None) -> tuple[Tensor | None, int]:
         turns += name in TURNS
         node = node.next_functions[0][0]
     found = getattr(node, "variable", None)
-    return (found if isinstance(found, Tensor) else None), turns
+    return (parameter_of(found) if isinstance(found, Tensor) else None), turns
+
+
+def gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """Return the gradients of one more backward pass, and leave those that are kept.
+
+    Where a parameter is sharded, its gradient comes by ``backward()`` only.
+    """
+    if not any(map(sharded, parameters)):
+        return torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    at = [t for leaf in leaves(walk(loss)) for t in (leaf, parameter_of(leaf))]
+    then = [(t, t.grad) for t in at]
+    for t in at:
+        t.grad = None
+    try:
+        loss.backward(retain_graph=True)
+        return [p.grad for p in parameters]
+    finally:
+        for t, gradient in then:
+            t.grad = gradient
 
 
 def gradients_again(
@@ -164,7 +186,7 @@ def gradients_again(
     """Return the gradients of a backward pass that hooks change on its way."""
     handles = [node.register_prehook(hook) for node, hook in hooks.items()]
     try:
-        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        found = gradients(loss, parameters)
     except RuntimeError as error:
         if "heckpoint" not in str(error):
             raise
@@ -212,7 +234,7 @@ def with_other_targets(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[T
     draw = _Noise()
 
     def change(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        return _changed(gradients, lambda g: g + (float(g.abs().max()) or 1.0) * draw(g))
+        return _changed(gradients, lambda g: g + (float(whole(g.abs().max())) or 1.0) * draw(g))
 
     return gradients_again(loss, parameters, dict.fromkeys(_first_of_several_axes(loss), change))
 
@@ -246,7 +268,7 @@ class _Noise:
             self.drawn[kind] = torch.rand(
                 like.shape, generator=generator, device=like.device, dtype=like.dtype
             )
-        return self.drawn[kind]
+        return for_product(self.drawn[kind], like)
 
 
 def _changed(

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zeroinit._sharded import local
+
 #: Longer lists and dicts are kept, but not what they hold: they are data, and no part of a model.
 LONG = 1000
 
@@ -119,16 +121,17 @@ def _tensor(tensor: Tensor) -> Callable[[], None]:
     if not tensor.is_leaf:
         return lambda: None  # a result of an earlier call, which nobody changes in place
     asked, gradient, data = tensor.requires_grad, tensor.grad, tensor.data
+    part = local(data)
     try:
-        numbers = data.clone() if writable(tensor) else None
+        numbers = part.clone() if writable(tensor) else None
     except (NotImplementedError, RuntimeError):
         numbers = None  # a format that nobody can write to either
 
     def put() -> None:
-        if _place(tensor.data) != _place(data):
+        if _place(local(tensor.data)) != _place(part):
             tensor.data = data
         if numbers is not None:
-            data.copy_(numbers)
+            part.copy_(numbers)
         if tensor.requires_grad != asked:
             tensor.requires_grad_(asked)
         tensor.grad = gradient

@@ -1,5 +1,6 @@
 """Try several losses of one model: what all of them show, and the gradients of each in turn."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -7,14 +8,19 @@ from torch import nn
 from zeroinit._graph import walk
 from zeroinit._kept import keep_random_states
 from zeroinit._run import Loss, Run, forget, gradients_of_others_kept, graphs_held
+from zeroinit._sharded import Ranks, parameters_of
 from zeroinit.report import Remark
 
 
 def agreed(
-    model: nn.Module, losses: Sequence[Loss], steps: int, restore: Callable[[], None]
+    model: nn.Module,
+    losses: Sequence[Loss],
+    ranks: Ranks,
+    steps: int,
+    restore: Callable[[], None],
 ) -> tuple[Run, list[Remark]]:
     """Take the steps of each loss, and return what all agree on, and what only some say."""
-    run, *others = runs = [Run(model, loss) for loss in losses]
+    run, *others = runs = [Run(model, loss, ranks) for loss in losses]
     for one in runs:
         if one is not run:
             drawn: list[Callable[[], None]] = []
@@ -38,21 +44,35 @@ def agreed(
     ]
 
 
-def in_turn(model: nn.Module, losses: Sequence[Loss]) -> Callable[[int], float | None]:
-    """Return what leaves the gradients of a step in the parameters, and gives its loss."""
+def in_turn(
+    model: nn.Module, losses: Sequence[Loss], ranks: Ranks
+) -> Callable[[int], float | None]:
+    """Return what leaves the gradients of a step in the parameters, and gives its loss.
+
+    The loss is None at the end of the batches; of several ranks it is the first that is not finite.
+    """
 
     def gradients(step: int) -> float | None:
+        ranks.settle()
         for p in model.parameters():
             p.grad = None
         caches = graphs_held(model)
         try:
             value = losses[(step - 1) % len(losses)](model)
         except StopIteration:
+            ranks.all(None)
             return None
-        if value.isfinite():
+        numbers = ranks.all(value.item())
+        if None in numbers:
+            return None
+        if all(map(math.isfinite, numbers)):
             with gradients_of_others_kept(model, walk(value)):
                 value.backward()
+            parameters = parameters_of(model)
+            found = ranks.added_up(parameters, [p.grad for p in parameters])
+            for own, gradient in zip(parameters, found, strict=True):
+                own.grad = gradient
         forget(caches)
-        return value.item()
+        return next((n for n in numbers if not math.isfinite(n)), numbers[0])
 
     return gradients

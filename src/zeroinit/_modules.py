@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from zeroinit._causes import listed
 from zeroinit._equal_rows import heights, split_groups
 from zeroinit._kept import LONG
+from zeroinit._sharded import parameter_of, sharded, whole
 from zeroinit.report import Finding, Remark
 
 #: What every module holds besides what a user puts there.
@@ -25,7 +26,7 @@ class Equals:
     """The parameters of a model that are equal to others, and the steps that part them."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.named = dict(model.named_parameters())
+        self.named = {name: parameter_of(p) for name, p in model.named_parameters()}
         self.numbers = count()
         groups: dict[Any, list[Tensor]] = {}
         for p in self.named.values():
@@ -33,7 +34,7 @@ class Equals:
         start: dict[int, int] = {}
         for like in groups.values():
             while len(like) > 1:
-                same = [p for p in like if torch.equal(p, like[0])]
+                same = [p for p in like if torch.equal(whole(p), whole(like[0]))]
                 like = [p for p in like if all(p is not q for q in same)]
                 if len(same) > 1:
                     start |= dict.fromkeys(map(id, same), next(self.numbers))
@@ -52,7 +53,7 @@ class Equals:
             self.moved |= set(map(id, some))
             if len(members) > 1 and some:
                 rows = torch.stack([dense(p.grad).reshape(-1) for p in some])  # type: ignore[arg-type]
-                one = torch.zeros(len(some), dtype=torch.long)
+                one = torch.zeros(len(some), dtype=torch.long, device=rows.device)
                 kin = split_groups(one, rows, largest=float(heights(rows).max())).tolist()
                 new = {k: next(self.numbers) for k in set(kin)}
                 now |= {id(p): new[k] for p, k in zip(some, kin, strict=True)}
@@ -105,7 +106,7 @@ class Equals:
         return [
             id(p)
             for p in module.parameters()
-            if p.requires_grad and p.ndim > 1 and bool((p != p.reshape(-1)[0]).any())
+            if p.requires_grad and p.ndim > 1 and _differ(whole(p.detach()).reshape(-1))
         ]
 
     def _sets(
@@ -140,18 +141,24 @@ def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str,
     return tuple((name, groups.get(id(p), f"{id(p)}")) for name, p in module.named_parameters())
 
 
-def _sketch(p: Tensor) -> Any:
+def _differ(numbers: Tensor) -> bool:
+    return bool((numbers != numbers[:1]).any())
+
+
+def _sketch(parameter: Tensor) -> Any:
     """Return what equal tensors have in common, from a few of their numbers."""
+    p = whole(parameter)
     if p.numel() == 0 or p.element_size() == 1 or type(p.data) is not Tensor:
-        return id(p)  # nothing to compare, or a format of its own
+        return id(parameter)  # nothing to compare, or a format of its own
     flat = p.detach().reshape(-1)
     places = torch.linspace(0, len(flat) - 1, min(16, len(flat)), device=p.device).long()
-    return p.shape, p.dtype, p.device, p.requires_grad, tuple(flat[places].tolist())
+    kind = p.shape, p.dtype, p.device, parameter.requires_grad, sharded(parameter)
+    return kind, tuple(flat[places].tolist())
 
 
 def dense(gradient: Tensor) -> Tensor:
     """Return a gradient as real numbers, all of them."""
-    gradient = gradient.to_dense() if gradient.is_sparse else gradient
+    gradient = gradient.to_dense() if gradient.is_sparse else whole(gradient)
     return torch.view_as_real(gradient) if gradient.is_complex() else gradient
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zeroinit._modules import dense, held
+from zeroinit._sharded import as_sharded, whole
 from zeroinit._watched import Watched
 from zeroinit.report import Remark
 
@@ -128,7 +129,7 @@ class Trial:
         self.restore()
         _warmed(self.optimizer)
         started = {id(p) for p, state in self.optimizer.state.items() if state}
-        zero = [w for w in self.watched if w.wakes and not bool(w.parameter.any())]
+        zero = [w for w in self.watched if w.wakes and not bool(dense(w.parameter.detach()).any())]
         late = [
             w for w in self.watched
             if (w.wakes or 0) > 1 and not (w.missed or w.left_out) and w not in zero
@@ -168,16 +169,16 @@ class Trial:
             raise ValueError(f"{self.name}.step() raises {said}: {INSTEAD}") from error
         for w, pace in paces.items():
             pace.learn(w.parameter)
-        lost = [w for w in self.watched if not bool(w.parameter.isfinite().all())]
+        lost = [w for w in self.watched if not bool(_flat(w.parameter.detach()).isfinite().all())]
         text = f"{self.name} brings numbers that are not finite at step {step}"
         self.faults |= {w.name: ("not finite", text) for w in lost}
         changed = []
         for w, before in asleep.items():
-            moved = (w.parameter.detach() - before).norm()
-            size = before.norm()
+            now, then = _flat(w.parameter.detach()), _flat(before)
+            moved, size = (now - then).norm(), then.norm()
             if w in lost or not bool(moved > DECAY * size):
                 continue
-            if bool(w.parameter.norm() < DECAY * size):
+            if bool(now.norm() < DECAY * size):
                 text = f"{self.name} sets to zero what has no gradient"
                 self.faults[w.name] = "erased", text
             else:
@@ -220,7 +221,10 @@ class Trial:
         for w in paces:
             if w in zero:
                 draw = torch.Generator(w.parameter.device).manual_seed(0)
-                w.parameter.data.normal_(0, usual, generator=draw)
+                numbers = whole(torch.empty_like(w.parameter.data)).normal_(
+                    0, usual, generator=draw
+                )
+                w.parameter.data.copy_(as_sharded(numbers, w.parameter))
         try:
             for step in range(FIRST):
                 for w, pace in paces.items():

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from zeroinit._causes import Cause, Cuts, joined, listed
-from zeroinit._remedies import Change, changes, fill_rows
+from zeroinit._remedies import Change, changes, fill_rows, start_whole
 from zeroinit._run import Run
 from zeroinit._watched import Watched
-from zeroinit.report import Audit
+from zeroinit.report import KINDS, Audit, Finding
 
 #: The causes that pass without a step: a draw, a choice, or units that are off for some batches.
 LEAVES_OUT = frozenset({"mask", "choice", "off", "saturated"})
@@ -20,7 +20,13 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
         cause = run.causes.get(id(w.parameter))
         w.left_out = cause is not None and cause.what in LEAVES_OUT
     found = [w.finding(moving) for w in run.watched]
-    reasons = _explain(run, restore, {f.name: f.kind for f in found})
+    found = [_worst(several) for several in zip(*run.ranks.all(found), strict=True)]
+    alike = _drawn_alike(run, found, restore) if run.ranks.ranks else {}
+    found = [
+        replace(f, kind="drawn alike") if f.name in alike and f.kind != "twins" else f
+        for f in found
+    ]
+    reasons = _explain(run, restore, {f.name: f.kind for f in found}, alike)
     return Audit(
         tuple(
             replace(f, cause=reasons[f.name][0], remedy=reasons[f.name][1])
@@ -32,10 +38,26 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
     )
 
 
+def _worst(several: Sequence[Finding]) -> Finding:
+    """Return the gravest of what ranks found of one parameter, of which each may have its own."""
+    return min(several, key=lambda f: list(KINDS).index(f.kind))
+
+
+def _drawn_alike(run: Run, found: Iterable[Finding], restore: Callable[[], None]) -> dict[str, int]:
+    """Return by name how many shards are equal at the start, which no start of the whole gives."""
+    restore()
+    able = [
+        f for f in found if f.kind == "twins" or not (KINDS[f.kind].fault or f.kind == "frozen")
+    ]
+    parameters = {w.name: w.parameter for w in run.watched}
+    shards = run.ranks.drawn_alike([parameters[f.name] for f in able])
+    return {f.name: n for f, n in zip(able, shards, strict=True) if n > 1}
+
+
 def _explain(
-    run: Run, restore: Callable[[], None], kinds: dict[str, str]
+    run: Run, restore: Callable[[], None], kinds: dict[str, str], alike: dict[str, int]
 ) -> dict[str, tuple[str, str]]:
-    """Return the cause and the remedy of what is dead, waits or is not used."""
+    """Return the cause and the remedy of what is dead, waits, is not used or drawn alike."""
     reasons: dict[str, tuple[str, str]] = {}
     named = {w.name: w for w in run.watched}
     dead: dict[int, Cause] = {}
@@ -62,22 +84,34 @@ def _explain(
             remedy = _tried(run, restore, [change], [name])
             if remedy:
                 reasons[name] = "these units and the factors beside them are zero", remedy
+    if alike:
+        change = start_whole(run.model, list(alike))
+        remedy = _tried(run, restore, [change], list(alike), Watched.may_be_twins)
+        why = f"{max(alike.values())} ranks drew the same shard"
+        reasons |= dict.fromkeys(alike, (why, remedy))
     unused = [w for n, w in named.items() if kinds[n] == "not used by this loss" and not w.used]
     return reasons | _not_used(run, restore, unused)
 
 
 def _tried(
-    run: Run, restore: Callable[[], None], several: Iterable[Change], dead: Sequence[str]
+    run: Run,
+    restore: Callable[[], None],
+    several: Iterable[Change],
+    names: Sequence[str],
+    still: Callable[[Watched], bool] = Watched.seems_dead,
 ) -> str:
-    """Return the first change with which all that was dead gets a gradient."""
+    """Return the first change with which what is named is dead no more, or whatever it was."""
     for text, change in several:
         restore()
-        trial = Run(run.model, run.loss, why=False)
+        run.ranks.settle()
+        trial = Run(run.model, run.loss, run.ranks, why=False)
         try:
-            with change():
+            with run.ranks.together(), change():
                 for _ in range(3):
                     trial.take(last=False)
-                    left = [w for w in trial.watched if w.name in dead and w.seems_dead()]
+                    [left] = run.ranks.either(
+                        any(w.name in names and still(w) for w in trial.watched)
+                    )
                     if not left:
                         return text
         except (RuntimeError, ValueError):
@@ -94,8 +128,10 @@ def _not_used(
     if not unused:
         return {}
     cuts = Cuts()
-    if any(w.module in run.calls.called for w in unused):
+    [called] = run.ranks.either(any(w.module in run.calls.called for w in unused))
+    if called:
         restore()
+        run.ranks.settle()
         try:
             with cuts:
                 run.loss(run.model)

@@ -1,5 +1,6 @@
 """Changes of a running model that may wake what is dead: each is tried before it is recommended."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from zeroinit._causes import Cause, listed
+from zeroinit._sharded import as_sharded, whole
 
 Change = tuple[str, Callable[[], AbstractContextManager[object]]]
 
@@ -54,16 +56,23 @@ def fill_rows(parameter: Tensor, rows: Tensor, *, turned: bool) -> Change:
     """Give the change that fills the dead rows of a parameter."""
 
     def fill() -> AbstractContextManager[object]:
-        part = parameter.data.transpose(-1, -2) if turned else parameter.data
+        numbers = whole(parameter.data)
+        part = numbers.transpose(-1, -2) if turned else numbers
         part[rows] = _small(part[rows])
+        parameter.data.copy_(as_sharded(numbers, parameter))
         return nullcontext()
 
     return f"give its {len(rows)} units of weight zero small random numbers", fill
 
 
+def start_whole(model: nn.Module, names: Sequence[str]) -> Change:
+    """Give the change that draws a parameter as a whole, and each rank's shard from it."""
+    return "start the model before it is sharded", partial(_filled, model, names)
+
+
 def _small(like: Tensor) -> Tensor:
     draw = torch.Generator(like.device).manual_seed(0)
-    width = like[0].numel() if like.ndim > 1 else 10
+    width = math.prod(like.shape[1:]) if like.ndim > 1 else 10
     numbers = torch.randn(like.shape, generator=draw, device=like.device, dtype=torch.float32)
     small: Tensor = (numbers / max(width, 1) ** 0.5).to(like.dtype)
     return small
@@ -73,7 +82,7 @@ def _filled(model: nn.Module, names: Sequence[str]) -> AbstractContextManager[ob
     for name in names:
         module, _, own = name.rpartition(".")
         numbers = getattr(model.get_submodule(module), own).data
-        numbers.copy_(_small(numbers))
+        numbers.copy_(as_sharded(_small(numbers), numbers))
     return nullcontext()
 
 

@@ -16,6 +16,7 @@ from zeroinit._causes import Calls, Cause, causes
 from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
 from zeroinit._modules import Equals
 from zeroinit._progress import progress
+from zeroinit._sharded import Ranks, parameter_of, parameters_of, whole
 from zeroinit._watched import Slope, Watched
 
 Loss = Callable[[nn.Module], Tensor]
@@ -27,12 +28,13 @@ MORE = 20
 class Run:
     """The steps of an audit on a model, and what they show of its parameters."""
 
-    def __init__(self, model: nn.Module, loss: Loss, *, why: bool = True) -> None:
-        self.model, self.loss, self.why = model, loss, why
+    def __init__(self, model: nn.Module, loss: Loss, ranks: Ranks, *, why: bool = True) -> None:
+        self.model, self.loss, self.ranks, self.why = model, loss, ranks, why
         self.step = 0
         self.watched: list[Watched] = []
         self.kept: Tensor | None = None  # the last loss, with its graph, if there may be twins
         self.random = self.chooses = False
+        self.highest = 0.0  # of the losses of a step, without their signs
         self.calls = Calls()
         self.causes: dict[int, Cause] = {}
         self.others: list[Tensor] = []  # leaves of the graph that are no parameters of the model
@@ -44,7 +46,8 @@ class Run:
                 tick(self.step + 1)
                 self.take(last=self.step + 1 >= steps)
                 news = any(self.step in (w.wakes, w.rounding) for w in self.watched)
-                if self.step >= steps and not news and not self.doubtful(steps):
+                [more] = self.ranks.either(self.step < steps or news or self.doubtful(steps))
+                if not more:
                     break
         if self.kept is not None:
             self.ask_for_something_else(self.kept)
@@ -72,6 +75,7 @@ class Run:
         """Take a step: the loss, its gradients, and what they say."""
         self.step += 1
         self.kept = None
+        self.ranks.settle()
         for p in self.model.parameters():
             p.grad = None
         caches = graphs_held(self.model)
@@ -80,8 +84,9 @@ class Run:
         if self.step == 1:
             self.begin(value, nodes)
         trained = [w for w in self.watched if w.trained]
-        asleep = any(w.wakes is None for w in trained)
-        twins = last and any(w.may_be_twins() for w in trained)
+        asleep, twins = self.ranks.either(
+            any(w.wakes is None for w in trained), last and any(w.may_be_twins() for w in trained)
+        )
         with gradients_of_others_kept(self.model, nodes):
             value.backward(retain_graph=asleep or twins)
         slopes = self.slopes(trained)
@@ -103,14 +108,16 @@ class Run:
         self.chooses = used.chooses
         names: dict[int, list[str]] = {}
         for name, p in self.model.named_parameters(remove_duplicate=False):
-            names.setdefault(id(p), []).append(name)
+            names.setdefault(id(parameter_of(p)), []).append(name)
         owners = {
-            id(p): (module, own)
+            id(parameter_of(p)): (module, own)
             for module in self.model.modules()
             for own, p in module._parameters.items()
+            if p is not None
         }
         watched = {
-            key: Watched(names[key], *owners[key], used) for key in map(id, self.model.parameters())
+            key: Watched(names[key], *owners[key], used)
+            for key in map(id, parameters_of(self.model))
         }
         for w in watched.values():
             weight = watched.get(id(_weight_of(w)))
@@ -123,7 +130,7 @@ class Run:
         self.watched = list(watched.values())
         if self.why:
             self.equals = Equals(self.model)
-            self.others = [t for t in leaves(nodes) if id(t) not in watched]
+            self.others = [t for t in leaves(nodes) if id(parameter_of(t)) not in watched]
 
     def value(self) -> Tensor:
         """Return the loss, or say what is wrong with it."""
@@ -140,14 +147,19 @@ class Run:
             self.random = states != _random_states()
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise ValueError(no_number(value))
-        if any(p.grad is not None for p in self.model.parameters()):
+        if any(p.grad is not None for p in parameters_of(self.model)):
             raise ValueError(
                 "the loss calls backward(): return its value, for the audit calls backward() itself"
             )
-        if not value.isfinite():
+        numbers = self.ranks.all(float(whole(value.detach())))
+        self.highest = max(map(abs, numbers))
+        if not all(map(math.isfinite, numbers)):
+            where = self.ranks.all(self.first_notfinite())  # all call the loss once more
+            wrong = [n for n, number in enumerate(numbers) if not math.isfinite(number)]
+            on = "" if len(wrong) == len(numbers) else f"rank {self.ranks.ranks[wrong[0]]}: "
             raise ValueError(
-                f"the loss is {value.item()} at step {self.step}: "
-                f"{self.first_notfinite()}mend the batch or the scale of the start"
+                f"{on}the loss is {numbers[wrong[0]]} at step {self.step}: "
+                f"{where[wrong[0]]}mend the batch or the scale of the start"
             )
         if not value.requires_grad:
             raise ValueError(NO_PATH)
@@ -178,12 +190,15 @@ class Run:
     def slopes(self, trained: Iterable[Watched]) -> dict[Watched, Slope]:
         """Return the gradients of the parameters that have one."""
         slopes: dict[Watched, Slope] = {}
-        for w in trained:
-            if w.parameter.grad is None:
+        parameters = [w.parameter for w in trained]
+        found = self.ranks.added_up(parameters, [p.grad for p in parameters])
+        for w, gradient in zip(trained, found, strict=True):
+            w.parameter.grad = gradient
+            if gradient is None:
                 w.missed |= self.step == 1
                 continue
             w.used = True
-            slopes[w] = w.look(w.parameter.grad)
+            slopes[w] = w.look(gradient)
             if not math.isfinite(slopes[w].steepest):
                 raise ValueError(
                     f"the gradient of {w.name} is not finite at step {self.step}: "
@@ -197,14 +212,16 @@ class Run:
         self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
     ) -> None:
         """Take out the first gradients that are what rounding leaves of terms that cancel."""
-        large = 100 * max(abs(value.item()), *(s.steepest for s in slopes.values()))
-        asked = []
-        for w, slope in slopes.items():
-            eps = torch.finfo(slope.rows.dtype).eps
-            if w.wakes is None and eps < 1e-6 and w.noise < slope.steepest <= eps * large:
-                asked.append(w)
+        large = 100 * max(self.highest, *(s.steepest for s in slopes.values()))
+
+        def small(w: Watched) -> bool:
+            eps = torch.finfo(w.parameter.dtype).eps
+            return w.wakes is None and eps < 1e-6 and w.noise < slopes[w].steepest <= eps * large
+
+        asked = self.on_one(slopes, small)
         if asked:
-            lost = rounding(value, nodes, [w.parameter for w in asked])
+            parameters = [w.parameter for w in asked]
+            lost = self.ranks.added_up(parameters, rounding(value, nodes, parameters))
             for w, part in zip(asked, lost, strict=True):
                 if part is not None:
                     w.noise = w.look(part).steepest
@@ -218,13 +235,15 @@ class Run:
         self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
     ) -> None:
         """Find what hides the parameters that the first step gives no gradient."""
-        asleep = [w for w, slope in slopes.items() if not slope.steepest]
+        asleep = self.on_one(slopes, lambda w: not slopes[w].steepest)
         for w in asleep:
             w.parameter.grad = None
             del slopes[w]
         if asleep:
+            zeros = [w.parameter for w in self.watched if w.all_zero]
+            parameters = [w.parameter for w in asleep]
             self.causes = causes(
-                self.model, value, nodes, self.calls, [w.parameter for w in asleep]
+                self.model, value, nodes, self.calls, parameters, zeros, self.ranks
             )
         for w in self.watched:
             if w.rounding:
@@ -232,11 +251,20 @@ class Run:
 
     def ask_for_something_else(self, value: Tensor) -> None:
         """Part the units that are equal only because this batch asks the same of them."""
-        asked = [w for w in self.watched if w.trained and w.may_be_twins()]
-        others = with_other_targets(value, [w.parameter for w in asked])
+        trained = [w for w in self.watched if w.trained]
+        asked = self.on_one(trained, Watched.may_be_twins)
+        parameters = [w.parameter for w in asked]
+        others = self.ranks.added_up(parameters, with_other_targets(value, parameters))
         for w, other in zip(asked, others, strict=True):
             if other is not None:
                 w.split(w.look(other))
+
+    def on_one(self, some: Iterable[Watched], chosen: Callable[[Watched], bool]) -> list[Watched]:
+        """Return those that are chosen on one of the ranks."""
+        some = list(some)
+        return [
+            w for w, here in zip(some, self.ranks.either(*map(chosen, some)), strict=True) if here
+        ]
 
 
 def _random_states() -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """A parameter under watch, seen as units: what its gradients say, and the verdict in the end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from zeroinit._equal_rows import Alike, alike_rows, distinct_rows, heights, split_groups
 from zeroinit._graph import Uses
 from zeroinit._kept import writable
+from zeroinit._sharded import parameter_of, whole
 from zeroinit.report import Finding
 
 #: The layers whose every unit sees every batch; of others, some rows may be for what a batch lacks.
@@ -24,7 +25,7 @@ class Watched:
 
     def __init__(self, names: Sequence[str], module: nn.Module, own: str, uses: Uses) -> None:
         self.name, self.names, self.module, self.own = names[0], tuple(names), module, own
-        self.parameter: Tensor = module._parameters[own]  # type: ignore[assignment]
+        self.parameter = parameter_of(module._parameters[own])  # type: ignore[arg-type]
         self.trained = self.parameter.requires_grad
         key = id(self.parameter)
         self.layer = isinstance(module, LAYERS)
@@ -37,6 +38,7 @@ class Watched:
         self.alike: Alike = alike_rows(rows)
         self.units = len(rows)
         self.zero = self._zero(rows)  # of the units to watch, as what follows
+        self.all_zero = len(self.zero) == self.units and bool(self.zero.all())
         self.moved = torch.zeros_like(self.zero)
         self.group = self.alike.group
         self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1)
@@ -53,7 +55,7 @@ class Watched:
 
     def rows(self, t: Tensor) -> Tensor:
         """Return a matrix with a row for each unit."""
-        t = t.detach()
+        t = whole(t.detach())
         if t.is_complex():
             t = torch.view_as_real(t)
         if not t.is_floating_point() or t.element_size() == 1:
@@ -86,8 +88,8 @@ class Watched:
             gradient = gradient.coalesce()
             values = gradient.values()
             rows = values.reshape(len(values), -1)
-            return Slope(gradient, rows, gradient.indices()[0])
-        return Slope(gradient, self.rows(gradient), None)
+            return Slope(gradient, lambda: rows, gradient.indices()[0])
+        return Slope(gradient, lambda: self.rows(gradient), None)
 
     @torch.no_grad()
     def learn(self, slope: "Slope", step: int) -> None:
@@ -125,7 +127,7 @@ class Watched:
             places = places[which]
         if len(which):
             self.moved[which] = True
-            parted = split_groups(self.group[which], slope.rows, places, slope.steepest)
+            parted = split_groups(self.group[which], slope.rows(), places, slope.steepest)
             self.group[which] = parted + self.group.max() + 1
 
     def agree(self, other: "Watched") -> None:
@@ -195,8 +197,7 @@ class Watched:
             return "out of scale"
         if self.unreached() and not self.embeds():
             return "unreached"
-        all_zero = len(self.zero) == self.units and bool(self.zero.all())
-        return "zero on purpose" if all_zero and "bias" not in self.own else "fine"
+        return "zero on purpose" if self.all_zero and "bias" not in self.own else "fine"
 
     def embeds(self) -> bool:
         """Whether its rows are for tokens, of which every batch lacks some."""
@@ -237,10 +238,14 @@ class Watched:
 
 
 class Slope:
-    """A gradient as rows: all of them, or those at some places."""
+    """A gradient as rows: all of them, or those at some places.
 
-    def __init__(self, gradient: Tensor, rows: Tensor, at: Tensor | None) -> None:
-        self.gradient, self.rows, self.at = gradient, rows, at
+    Of a gradient that is sharded the rows are put together when they are asked for, and let go.
+    """
+
+    def __init__(self, gradient: Tensor, find: Callable[[], Tensor], at: Tensor | None) -> None:
+        self.gradient, self.rows, self.at = gradient, find, at
+        rows = find()
         self.heights = rows.new_zeros(len(rows))
         self.steepest = 0.0
         if rows.numel():

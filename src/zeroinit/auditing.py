@@ -6,7 +6,7 @@ whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -22,8 +22,9 @@ from zeroinit._modules import shared, unregistered
 from zeroinit._optimizer import Trial, check
 from zeroinit._options import as_list, judged, matching
 from zeroinit._reasons import report
-from zeroinit._run import Loss
-from zeroinit.report import Audit
+from zeroinit._run import Loss, Run
+from zeroinit._sharded import Ranks
+from zeroinit.report import Audit, Remark
 
 
 def audit(
@@ -92,6 +93,9 @@ def audit(
     The pace of an optimizer with a zero is measured against a random weight of the model's usual
     size in its place, given the same gradients. A rate that a schedule starts at 0 counts as the
     group's ``initial_lr``. To see whether it parts twins, up to twenty steps are taken with it.
+    Of a model that several ranks hold (DDP, ``fully_shard``, DTensor), all of them call the audit,
+    each with the loss that it trains on, and get the same findings, those of the model as a whole.
+    An error on one rank is an error on all, and shards that ranks drew alike are a fault.
     Nothing that :func:`torch.compile` made is compiled again: the model runs as plain PyTorch. A
     model that was made in inference mode is copied, for nobody may change it.
 
@@ -126,33 +130,50 @@ def audit(
     >>> [(f.name, f.cause) for f in found.faults if f.name == "layers.1.weight"]
     [('layers.1.weight', 'Multiply does not move what is zero')]
     """
-    check_steps(steps)
-    losses = as_list(loss)
-    for one in losses:
-        check_arguments(model, one)
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper holds the model itself
-    check_model(model)
-    ignored = matching(model, ignore)
+    ranks = Ranks(model)
+    with ranks.together():
+        check_steps(steps)
+        losses = as_list(loss)
+        for one in losses:
+            check_arguments(model, one)
+        check_model(model)
+        ignored = matching(model, ignore)
+        if optimizer is not None:
+            check(model, optimizer)
+        with torch.inference_mode(False):  # so gradients are on
+            note = ""
+            if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
+                model, optimizer = deepcopy((model, optimizer))
+                note = "on a copy: what was made in inference mode cannot be changed"
+            with _plainly(), kept(model, optimizer) as restore, ranks.prepared():
+                run, remarks = agreed(model, losses, ranks, steps, restore)
+                found = report(run, restore)
+                faults, more = _beside(run, losses, optimizer, steps, restore)
+        every = [*found, *unregistered(model, run.others, optimizer)]
+        findings = tuple(judged(every, run.watched, faults, optimizer, strict, ignored))
+        findings, shown = ranks.all((findings, (*remarks, *more)))[0]
+    return replace(found, findings=findings, note=note, remarks=shown)
+
+
+def _beside(
+    run: Run,
+    losses: Sequence[Loss],
+    optimizer: Optimizer | None,
+    steps: int,
+    restore: Callable[[], None],
+) -> tuple[dict[str, tuple[str, str]], list[Remark]]:
+    """Return faults and remarks of modules that are equal, and of the optimizer."""
+    run.ranks.settle()
+    faults, remarks = run.equals.report(run.model)
+    remarks += shared(run.model)
     if optimizer is not None:
-        check(model, optimizer)
-    with torch.inference_mode(False):  # so gradients are on
-        note = ""
-        if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
-            model, optimizer = deepcopy((model, optimizer))
-            note = "on a copy: what was made in inference mode cannot be changed"
-        with _plainly(), kept(model, optimizer) as restore:
-            run, remarks = agreed(model, losses, steps, restore)
-            found = report(run, restore)
-            faults, equal = run.equals.report(model)
-            remarks += [*equal, *shared(model)]
-            if optimizer is not None:
-                trial = Trial(optimizer, run.watched, in_turn(model, losses), restore)
-                trial.run(steps)
-                faults |= trial.faults
-                remarks += trial.remarks
-    every = [*found, *unregistered(model, run.others, optimizer)]
-    findings = judged(every, run.watched, faults, optimizer, strict, ignored)
-    return replace(found, findings=tuple(findings), note=note, remarks=tuple(remarks))
+        gradients = in_turn(run.model, losses, run.ranks)
+        trial = Trial(optimizer, run.watched, gradients, restore)
+        trial.run(steps)
+        faults |= trial.faults
+        remarks += trial.remarks
+    return faults, remarks
 
 
 def assert_trainable(
@@ -198,7 +219,10 @@ def assert_trainable(
     if found.faults:
         from zeroinit import _tables  # here, as few imports of the package need it
 
-        raise AssertionError(_tables.failure(found))
+        said = _tables.failure(found)
+        if (first := Ranks(model).first) is not None:
+            said = f"{said.partition(':')[0]}: rank {first} says which"
+        raise AssertionError(said)
 
 
 def _plainly() -> AbstractContextManager[object]:

@@ -44,6 +44,12 @@ KINDS: Mapping[str, Kind] = {
         "symmetry",
         lambda f: f"{f.units} units act as {f.act_as}",
     ),
+    "drawn alike": Kind(
+        True,
+        "several ranks drew the same numbers for their shards, so units start as copies",
+        "symmetry",
+        lambda f: f"{f.units} units start as {f.distinct}" if f.distinct < f.units else "",
+    ),
     "equal modules": Kind(
         True,
         "modules that are equal now and learn alike, so they stay equal",

@@ -1,0 +1,160 @@
+"""An audit on several ranks: what it finds is what it finds of the whole model on one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+from ranks import KINDS, PATIENCE, RANKS, WAYS
+
+pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="gloo is missing")
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, list[Any]]:
+    """Return what each case gives on each rank; they run once, in one process group."""
+    program = Path(__file__).with_name("ranks.py")
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=PATIENCE + 60
+    )
+    assert done.returncode == 0, done.stderr
+    ranks = json.loads(done.stdout)
+    return {name: [rank[name] for rank in ranks] for name in ranks[0]}
+
+
+def findings(given: Any) -> list[dict[str, Any]]:
+    """Return the findings of an audit, with the names that the model has without DDP."""
+    assert isinstance(given, dict), given
+    plain: dict[str, Any] = json.loads(json.dumps(given).replace("module.", ""))
+    return list(plain["findings"])
+
+
+def verdicts(given: Any) -> dict[str, str]:
+    return {f["name"]: f["verdict"] for f in findings(given)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_findings_are_those_of_the_whole_model(
+    found: dict[str, list[Any]], kind: str, way: str
+) -> None:
+    whole, spread = found[f"{kind}, alone"][0], found[f"{kind}, {way}"]
+    assert all(given == spread[0] for given in spread)
+    for mine, other in zip(findings(whole), findings(spread[0]), strict=True):
+        if kind == "twins":  # a kernel's rounding depends on how many rows a shard has
+            assert other["act_as"] <= other.pop("distinct_after") <= other["units"]
+            mine.pop("distinct_after")
+        assert mine == other
+    assert whole["steps"] == spread[0]["steps"]
+
+
+def test_the_kinds_are_those_that_their_names_say(found: dict[str, list[Any]]) -> None:
+    said = {kind: [*verdicts(found[f"{kind}, alone"][0]).values()] for kind in KINDS}
+    assert set(said["healthy"]) == {"fine"}
+    assert said["dead"][:5] == ["dead"] * 5
+    assert said["twins"][:2] == ["twins (10 units act as 4)"] * 2
+    assert said["zero on purpose"][4] == "zero on purpose (wakes at step 1)"
+
+
+@pytest.mark.parametrize("way", ["DDP", "FSDP2"])
+def test_copies_an_optimizer_and_several_losses_are_judged_as_of_the_whole_model(
+    found: dict[str, list[Any]], way: str
+) -> None:
+    whole, spread = found["options, alone"][0], found[f"options, {way}"]
+    assert all(given == spread[0] for given in spread)
+    assert json.loads(json.dumps(spread[0]).replace("module.", "")) == whole
+    assert verdicts(whole) == {
+        "one.weight": "equal modules",
+        "one.bias": "equal modules, ignored",
+        "two.weight": "equal modules",
+        "two.bias": "equal modules",
+        "three.weight": "stuck",
+        "three.bias": "fine",
+    }
+    assert {remark["kind"] for remark in whole["remarks"]} == {"some losses"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_is_as_it_was_and_trains_on(found: dict[str, list[Any]], way: str) -> None:
+    """On every rank, to the last bit, with the gradients that were there."""
+    assert found[f"kept, {way}"] == [True] * RANKS
+
+
+def test_columns_and_rows_that_ranks_drew_alike_are_twins(found: dict[str, list[Any]]) -> None:
+    given = found["drawn alike, TP"]
+    assert all(other == given[0] for other in given)
+    assert verdicts(given[0]) == {
+        "one.weight": "twins (16 units act as 8)",
+        "one.bias": "twins (16 units act as 8)",
+        "two.weight": "drawn alike",  # its rows differ, in halves that are equal
+        "two.bias": "fine",
+        "three.weight": "fine",
+        "three.bias": "fine",
+    }
+    reasons = {(f["cause"], f["remedy"]) for f in findings(given[0]) if f["fault"]}
+    assert reasons == {("2 ranks drew the same shard", "start the model before it is sharded")}
+
+
+@pytest.mark.parametrize("way", ["FSDP2", "FSDP2 and TP"])
+def test_rows_that_ranks_drew_alike_are_a_fault_also_where_they_part(
+    found: dict[str, list[Any]], way: str
+) -> None:
+    given = findings(found[f"drawn alike, {way}"][0])
+    for f in given:
+        assert f["kind"] == ("twins" if f["act_as"] < f["units"] else "drawn alike")
+        assert f["distinct"] <= f["units"] / 2
+        assert f["cause"] == "4 ranks drew the same shard"
+    assert ("twins" in {f["kind"] for f in given}) == (way == "FSDP2 and TP")
+
+
+@pytest.mark.parametrize("way", ["DDP", "FSDP2"])
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all(
+    found: dict[str, list[Any]], way: str
+) -> None:
+    said = "rank 1: the loss is nan at step 2: mend the batch or the scale of the start"
+    assert found[f"nan on rank 1, {way}"] == [f"ValueError: {said}"] * RANKS
+
+
+def test_it_stops_the_ranks_that_share_the_model(found: dict[str, list[Any]]) -> None:
+    """Ranks 2 and 3 hold a model of their own."""
+    *sharing, third, fourth = found["nan on rank 1, TP"]
+    assert [said.partition(" at")[0] for said in sharing] == [
+        "ValueError: rank 1: the loss is nan"
+    ] * 2
+    assert third == fourth == "no error"
+
+
+def test_an_error_on_one_rank_is_an_error_on_all(found: dict[str, list[Any]]) -> None:
+    *others, own = found["an error on rank 3, FSDP2"]
+    assert others == ["RuntimeError: rank 3: LookupError: no such batch"] * 3
+    assert own == "LookupError: no such batch"
+    for number, said in enumerate(found["a dict on rank 2, FSDP2"]):
+        where = "" if number == 2 else "rank 2: "
+        assert said.startswith(f"ValueError: {where}the loss must be a tensor with one number")
+    assert found["no error"] == ["no error"] * RANKS
+
+
+def test_one_rank_says_what_is_wrong(found: dict[str, list[Any]]) -> None:
+    first, *others = found["assert_trainable"]
+    begin = "AssertionError: 2 of 6 parameters cannot train as they should:"
+    assert first.startswith(f"{begin}\n1. ")
+    assert others == [f"{begin} rank 0 says which"] * 3
+
+
+def test_a_parameter_that_ddp_waits_for_is_not_used(found: dict[str, list[Any]]) -> None:
+    for given in found["unused"]:
+        assert verdicts(given)["four.weight"] == "not used by this loss"
+        assert verdicts(given)["one.weight"] == "fine"
+
+
+def test_what_one_rank_draws_counts_for_all(found: dict[str, list[Any]]) -> None:
+    for given in found["random on one"]:
+        assert set(verdicts(given).values()) == {"fine"}
+
+
+def test_flat_pieces_are_refused(found: dict[str, list[Any]]) -> None:
+    for said in found["FSDP1"]:
+        assert said.startswith("TypeError: FullyShardedDataParallel keeps weights in flat pieces")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # backward() imports it: here once, and not on each rank
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,7 +33,8 @@ from zeroinit import assert_trainable, audit
 RANKS = 4
 PATIENCE = 240  # seconds
 draw = torch.Generator().manual_seed(0)
-X, Y = torch.randn(16, 8, generator=draw), torch.arange(16) % 4
+X, Y = torch.randn(16, 8, generator=draw), torch.arange(16) // 4
+X[:, 0] = torch.arange(16) % 8 / 8  # a token; a rank sees two of eight
 
 
 class Rank:
@@ -63,6 +65,17 @@ class Net(nn.Module):
         return scores
 
 
+class Tokens(Net):
+    """A table of eight tokens in place of the first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Embedding(8, 10)  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward((8 * x[:, 0]).long())
+
+
 class Multiply(torch.optim.SGD):
     """An optimizer that multiplies what is there, so it does not move what is zero."""
 
@@ -89,6 +102,8 @@ class Copies(Net):
 def net(kind: str) -> Net:
     """Return a network that is healthy, or has a fault or a zero on purpose."""
     torch.manual_seed(0)
+    if kind == "tokens":
+        return Tokens()
     model = Net(nn.ReLU if kind == "dead" else nn.Tanh)
     with torch.no_grad():
         if kind == "dead":
@@ -133,6 +148,8 @@ def square(rank: Rank, model: Net) -> tuple[nn.Module, Callable[[nn.Module], Ten
 
 WAYS = {"DDP": ddp, "FSDP2": fsdp, "FSDP2 on pairs": pairs, "TP": tensor, "FSDP2 and TP": square}
 KINDS = ("healthy", "dead", "twins", "zero on purpose")
+SPREAD = [(kind, way) for kind in KINDS for way in WAYS if way != "FSDP2 on pairs"]
+SPREAD += [("dead", "FSDP2 on pairs"), ("tokens", "DDP"), ("tokens", "FSDP2")]
 
 
 def alone(kind: str) -> Callable[[Rank], Any]:
@@ -159,7 +176,8 @@ def options(way: str = "") -> Callable[[Rank], Any]:
 
 
 CASES: dict[str, Callable[[Rank], Any]] = {f"{kind}, alone": alone(kind) for kind in KINDS}
-CASES |= {f"{kind}, {way}": spread(kind, way) for kind in KINDS for way in WAYS}
+CASES["tokens, alone"] = alone("tokens")
+CASES |= {f"{kind}, {way}": spread(kind, way) for kind, way in SPREAD}
 
 
 def message(case: Callable[[], Any]) -> str:

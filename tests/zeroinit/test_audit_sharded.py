@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from ranks import KINDS, PATIENCE, RANKS, WAYS
+from ranks import KINDS, PATIENCE, RANKS, SPREAD, WAYS
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="gloo is missing")
 
@@ -36,8 +36,7 @@ def verdicts(given: Any) -> dict[str, str]:
     return {f["name"]: f["verdict"] for f in findings(given)}
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "way"), SPREAD)
 def test_the_findings_are_those_of_the_whole_model(
     found: dict[str, list[Any]], kind: str, way: str
 ) -> None:
@@ -56,6 +55,7 @@ def test_the_kinds_are_those_that_their_names_say(found: dict[str, list[Any]]) -
     assert set(said["healthy"]) == {"fine"}
     assert said["dead"][:5] == ["dead"] * 5
     assert said["twins"][:2] == ["twins (10 units act as 4)"] * 2
+    assert {f["unreached"] for f in findings(found["tokens, alone"][0])} == {0}
     assert said["zero on purpose"][4] == "zero on purpose (wakes at step 1)"
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zeroinit._modules import dense, held
-from zeroinit._sharded import as_sharded, whole
+from zeroinit._sharded import Ranks, as_sharded, whole
 from zeroinit._watched import Watched
 from zeroinit.report import Remark
 
@@ -116,10 +116,11 @@ class Trial:
         watched: Sequence[Watched],
         gradients: Callable[[int], float | None],
         restore: Callable[[], None],
+        ranks: Ranks,
     ) -> None:
         own = held(optimizer)
         self.optimizer, self.name = optimizer, type(optimizer).__name__
-        self.gradients, self.restore = gradients, restore
+        self.gradients, self.restore, self.ranks = gradients, restore, ranks
         self.watched = [w for w in watched if w.trained and w.writable and id(w.parameter) in own]
         self.faults: dict[str, tuple[str, str]] = {}  # by names: kind and cause
         self.remarks: list[Remark] = []
@@ -137,12 +138,16 @@ class Trial:
         paces = {w: Pace() for w in (*zero, *late)}
         starts = {w: w.parameter.detach().clone() for w in self.watched if w.may_be_twins()}
         for step in range(1, LONG_ENOUGH + least):
-            if step > least and not starts and all(len(p.ways) == FIRST for p in paces.values()):
+            compared = all(len(p.ways) == FIRST for p in paces.values())
+            [more] = self.ranks.either(step <= least or bool(starts) or not compared)
+            if not more:
                 break
-            if not self.take(step, paces, started):
+            [ended] = self.ranks.either(not self.take(step, paces, started))
+            if ended:
                 break
             starts = {w: start for w, start in starts.items() if not self.parts(w, start, step)}
-        if not self.faults:
+        [faulty] = self.ranks.either(bool(self.faults))
+        if not faulty:
             self.compare(zero, paces)
 
     def take(self, step: int, paces: dict[Watched, Pace], started: set[int]) -> bool:

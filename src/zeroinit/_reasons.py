@@ -26,7 +26,7 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
         replace(f, kind="drawn alike") if f.name in alike and f.kind != "twins" else f
         for f in found
     ]
-    reasons = _explain(run, restore, {f.name: f.kind for f in found}, alike)
+    reasons, *_ = run.ranks.all(_explain(run, restore, {f.name: f.kind for f in found}, alike))
     return Audit(
         tuple(
             replace(f, cause=reasons[f.name][0], remedy=reasons[f.name][1])
@@ -78,7 +78,7 @@ def _explain(
         remedy = _tried(run, restore, changes(run.model, cause, names), names)
         reasons |= dict.fromkeys(names, (str(cause), remedy))
     for name, w in named.items():
-        if kinds[name] == "dead" and w.wakes is not None:
+        if kinds[name] == "dead" and any(run.ranks.either(w.wakes is not None)):
             rows = w.alike.rows[w.zero & ~w.moved]
             change = fill_rows(w.parameter, rows, turned=w.turned)
             remedy = _tried(run, restore, [change], [name])
@@ -125,8 +125,6 @@ def _not_used(
     run: Run, restore: Callable[[], None], unused: Sequence[Watched]
 ) -> dict[str, tuple[str, str]]:
     """Return why parameters have no part in the graph of the loss."""
-    if not unused:
-        return {}
     cuts = Cuts()
     [called] = run.ranks.either(any(w.module in run.calls.called for w in unused))
     if called:

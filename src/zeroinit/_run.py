@@ -215,10 +215,12 @@ class Run:
         large = 100 * max(self.highest, *(s.steepest for s in slopes.values()))
 
         def small(w: Watched) -> bool:
+            if w.wakes is not None or w not in slopes:
+                return False
             eps = torch.finfo(w.parameter.dtype).eps
-            return w.wakes is None and eps < 1e-6 and w.noise < slopes[w].steepest <= eps * large
+            return eps < 1e-6 and w.noise < slopes[w].steepest <= eps * large
 
-        asked = self.on_one(slopes, small)
+        asked = self.on_one(small)
         if asked:
             parameters = [w.parameter for w in asked]
             lost = self.ranks.added_up(parameters, rounding(value, nodes, parameters))
@@ -235,36 +237,32 @@ class Run:
         self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
     ) -> None:
         """Find what hides the parameters that the first step gives no gradient."""
-        asleep = self.on_one(slopes, lambda w: not slopes[w].steepest)
+        asleep = self.on_one(lambda w: w in slopes and not slopes[w].steepest)
         for w in asleep:
             w.parameter.grad = None
-            del slopes[w]
+            slopes.pop(w, None)
         if asleep:
             zeros = [w.parameter for w in self.watched if w.all_zero]
             parameters = [w.parameter for w in asleep]
             self.causes = causes(
                 self.model, value, nodes, self.calls, parameters, zeros, self.ranks
             )
-        for w in self.watched:
-            if w.rounding:
-                self.causes[id(w.parameter)] = Cause("cancel")
+        for w in self.on_one(lambda w: w.rounding is not None):
+            self.causes[id(w.parameter)] = Cause("cancel")
 
     def ask_for_something_else(self, value: Tensor) -> None:
         """Part the units that are equal only because this batch asks the same of them."""
-        trained = [w for w in self.watched if w.trained]
-        asked = self.on_one(trained, Watched.may_be_twins)
+        asked = self.on_one(lambda w: w.trained and w.may_be_twins())
         parameters = [w.parameter for w in asked]
         others = self.ranks.added_up(parameters, with_other_targets(value, parameters))
         for w, other in zip(asked, others, strict=True):
             if other is not None:
                 w.split(w.look(other))
 
-    def on_one(self, some: Iterable[Watched], chosen: Callable[[Watched], bool]) -> list[Watched]:
-        """Return those that are chosen on one of the ranks."""
-        some = list(some)
-        return [
-            w for w, here in zip(some, self.ranks.either(*map(chosen, some)), strict=True) if here
-        ]
+    def on_one(self, chosen: Callable[[Watched], bool]) -> list[Watched]:
+        """Return the parameters that are chosen on one of the ranks."""
+        here = self.ranks.either(*map(chosen, self.watched))
+        return [w for w, chosen_one in zip(self.watched, here, strict=True) if chosen_one]
 
 
 def _random_states() -> tuple[Any, ...]:

@@ -169,7 +169,7 @@ def _beside(
     remarks += shared(run.model)
     if optimizer is not None:
         gradients = in_turn(run.model, losses, run.ranks)
-        trial = Trial(optimizer, run.watched, gradients, restore)
+        trial = Trial(optimizer, run.watched, gradients, restore, run.ranks)
         trial.run(steps)
         faults |= trial.faults
         remarks += trial.remarks

@@ -111,6 +111,8 @@ def frozen(last: nn.Module, own: str = "weight") -> Any:
 class Scale(nn.Module):
     """A factor for each channel, in a buffer."""
 
+    gamma: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("gamma", torch.ones(8))
@@ -131,8 +133,8 @@ def attention(tokens: int, dropout: float) -> nn.Module:
 
 
 def without_scores() -> nn.Module:
-    model: Any = attention(8, 0.0)
-    set_to(0, model.q.weight, model.k.weight)
+    model = attention(8, 0.0)
+    set_to(0, model.get_parameter("q.weight"), model.get_parameter("k.weight"))
     return model
 
 

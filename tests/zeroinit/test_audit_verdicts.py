@@ -275,7 +275,7 @@ def test_a_sum_inside_rmsnorm_is_followed(affine: bool) -> None:
     """It adds a number, which is no input of its node in the graph."""
     torch.manual_seed(0)
     norm = nn.RMSNorm(8, elementwise_affine=affine)
-    model = nn.Sequential(nn.Linear(8, 8), norm, nn.Linear(8, 3))
+    model: Any = nn.Sequential(nn.Linear(8, 8), norm, nn.Linear(8, 3))
     assert {f.kind for f in audit(model, lambda m: F.cross_entropy(m(X), Y))} == {"fine"}
     zero(model[0].weight, model[0].bias, model[2].weight)
     assert audit(model, lambda m: F.cross_entropy(m(X), Y))["0.weight"].kind == "dead"

@@ -10,6 +10,8 @@ import pytest
 import torch.distributed as dist
 from ranks import KINDS, PATIENCE, RANKS, SPREAD, WAYS
 
+from zeroinit._run import MORE
+
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="gloo is missing")
 
 
@@ -151,8 +153,10 @@ def test_a_parameter_that_ddp_waits_for_is_not_used(found: dict[str, list[Any]])
 
 
 def test_what_one_rank_draws_counts_for_all(found: dict[str, list[Any]]) -> None:
+    """A draw may leave out what seems dead, so all take as many more steps as that one."""
     for given in found["random on one"]:
-        assert set(verdicts(given).values()) == {"fine"}
+        assert given["steps"] == 3 + MORE
+        assert findings(given) == findings(found["dead, alone"][0])
 
 
 def test_flat_pieces_are_refused(found: dict[str, list[Any]]) -> None:

@@ -15,7 +15,7 @@ BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: Matrices with no more numbers than this are compared in Python, which starts faster.
 SMALL = 2**12
 #: As many numbers of a large matrix are looked at in one go.
-CHUNK = 2**22
+CHUNK = 2**20
 
 
 class Alike(NamedTuple):

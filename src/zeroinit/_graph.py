@@ -32,7 +32,7 @@ GATES = frozenset(
     | {"Where", "Maximum", "Minimum", "Round", "Floor", "Ceil", "Sign", "Trunc"}
 )
 #: The operations after which a choice among parts of the network may be another at the next step.
-CHOICES = frozenset({"Topk", "Sort", "Kthvalue", "Max", "Min"})
+CHOICES = frozenset({"Topk", "Sort", "Kthvalue", "Max", "Min", "Gather"})
 
 Hook = Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]]
 
@@ -216,7 +216,11 @@ def rounding(
         return _changed(gradients, lambda g: g + change * g.abs() * (draw(g) - lean))
 
     found = [p.grad for p in parameters]
-    hooks = {node: partial(disturb, seed) for seed, node in enumerate(nodes)}
+    hooks = {
+        node: partial(disturb, seed)
+        for seed, node in enumerate(nodes)
+        if viewed(node)[0] is None  # a change of the sums themselves says nothing of their terms
+    }
     return [
         None
         if other is None or g is None

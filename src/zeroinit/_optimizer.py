@@ -136,7 +136,11 @@ class Trial:
             if (w.wakes or 0) > 1 and not (w.missed or w.left_out) and w not in zero
         ]  # fmt: skip
         paces = {w: Pace() for w in (*zero, *late)}
-        starts = {w: w.parameter.detach().clone() for w in self.watched if w.may_be_twins()}
+        starts = {
+            w: w.parameter.detach().clone()
+            for w in self.watched
+            if w.may_be_twins() and w.act_as() < w.units
+        }
         for step in range(1, LONG_ENOUGH + least):
             compared = all(len(p.ways) == FIRST for p in paces.values())
             [more] = self.ranks.either(step <= least or bool(starts) or not compared)
@@ -195,9 +199,10 @@ class Trial:
 
     def parts(self, w: Watched, start: Tensor, step: int) -> bool:
         """Say whether the twins of a parameter have been parted, and by how much."""
-        rows = w.rows(w.parameter)[w.alike.rows]
-        way = (rows - w.rows(start)[w.alike.rows]).norm()
-        _, group = w.group.unique(return_inverse=True)
+        some = slice(None) if w.entries else w.alike.rows
+        rows = w.rows(w.parameter)[some]
+        way = (rows - w.rows(start)[some]).norm()
+        _, group = (w.entries.group if w.entries else w.group).unique(return_inverse=True)
         first = torch.full((int(group.max()) + 1,), len(group), device=group.device)
         places = torch.arange(len(group), device=group.device)
         first.scatter_reduce_(0, group, places, "amin")

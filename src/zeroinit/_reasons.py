@@ -79,7 +79,7 @@ def _explain(
         reasons |= dict.fromkeys(names, (str(cause), remedy))
     for name, w in named.items():
         if kinds[name] == "dead" and any(run.ranks.either(w.wakes is not None)):
-            rows = w.alike.rows[w.zero & ~w.moved]
+            rows = w.sleeping()
             change = fill_rows(w.parameter, rows, turned=w.turned)
             remedy = _tried(run, restore, [change], [name])
             if remedy:

@@ -52,6 +52,10 @@ class Run:
         if self.kept is not None:
             self.ask_for_something_else(self.kept)
             self.kept = None
+        twins = any(w.trained and not w.entries and w.act_as() < w.units for w in self.watched)
+        if any(self.ranks.either(twins)):
+            for w in self.watched:
+                w.entries = None  # numbers of a vector beside twin units are equal as these are
 
     def agree(self, other: "Run") -> None:
         """Take over what another loss shows, from the same start."""
@@ -253,6 +257,8 @@ class Run:
     def ask_for_something_else(self, value: Tensor) -> None:
         """Part the units that are equal only because this batch asks the same of them."""
         asked = self.on_one(lambda w: w.trained and w.may_be_twins())
+        if not asked:
+            return  # the last step has parted them
         parameters = [w.parameter for w in asked]
         others = self.ranks.added_up(parameters, with_other_targets(value, parameters))
         for w, other in zip(asked, others, strict=True):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from zeroinit._entries import Entries, entries_of
 from zeroinit._equal_rows import Alike, alike_rows, distinct_rows, heights, split_groups
 from zeroinit._graph import Uses
 from zeroinit._kept import writable
@@ -37,6 +38,9 @@ class Watched:
         rows = self.rows(self.parameter)
         self.alike: Alike = alike_rows(rows)
         self.units = len(rows)
+        self.entries: Entries | None = None
+        if self.trained and rows.shape[1] == 1 and not (self.table or self.output or self.gated):
+            self.entries = entries_of(rows[:, 0])
         self.zero = self._zero(rows)  # of the units to watch, as what follows
         self.all_zero = len(self.zero) == self.units and bool(self.zero.all())
         self.moved = torch.zeros_like(self.zero)
@@ -76,7 +80,7 @@ class Watched:
 
     def join(self, weight: "Watched") -> None:
         """Join a bias to the weights of its units: twins are equal in both."""
-        self.weight = weight
+        self.weight, self.entries = weight, None
         if len(weight.alike.rows):
             mine = self.rows(self.parameter)[weight.alike.rows]
             pairs = torch.stack([weight.group, alike_rows(mine).of_all], 1)
@@ -114,6 +118,8 @@ class Watched:
 
     def split(self, slope: "Slope") -> None:
         """Part the units whose gradients differ."""
+        if self.entries and slope.at is None and slope.steepest:
+            self.entries.learn(slope.rows()[:, 0])
         if not len(self.alike.rows):
             return
         if slope.at is None:
@@ -142,11 +148,17 @@ class Watched:
         if len(self.group):
             pairs = torch.stack([self.group, other.group], 1)
             self.group = pairs.unique(dim=0, return_inverse=True)[1]
+        if self.entries and other.entries:
+            self.entries.agree(other.entries)
+        else:
+            self.entries = None
 
     def act_as(self) -> int:
         """Return as how many units the units learn."""
         if self.weight is not None:
             return self.weight.act_as()
+        if self.entries and self.entries.known() and self.entries.equal():
+            return self.units - self.entries.equal()
         if self.output or self.gated or self.table or self.parameter.ndim < 2:
             return self.units  # the batch tells them apart; one number is too little to go by
         if not len(self.group):
@@ -156,6 +168,8 @@ class Watched:
 
     def may_be_twins(self) -> bool:
         """Whether some of its units have been equal so far."""
+        if self.entries and self.entries.equal():
+            return True
         return self.weight is None and len(self.group) > 1 and self.act_as() < self.units
 
     def asleep(self) -> int:
@@ -164,7 +178,11 @@ class Watched:
             return 0  # a token or a position may be missing, a bias may be out of reach
         if self.output and self.wakes:
             return 0  # the loss asks nothing more of these outputs
-        return int((self.zero & ~self.moved).sum()) if len(self.zero) else 0
+        return len(self.sleeping())
+
+    def sleeping(self) -> Tensor:
+        """Return the places of the units of weight zero that no step has given a gradient."""
+        return self.alike.rows[self.zero & ~self.reached[self.alike.rows]]
 
     def seems_dead(self) -> bool:
         """Whether it is, so far, dead in part or whole."""
@@ -256,7 +274,8 @@ class Slope:
         """Move numbers against the gradient, the steepest one by a length."""
         gradient = self.gradient if self.at is None else self.gradient.values()
         steepest = self.steepest
-        while steepest < 1e-4:  # so that no factor below is too large for half precision
+        largest = torch.finfo(gradient.dtype).max / 2.0**12
+        while length > largest * steepest:  # so that the factor below is no infinity
             gradient, steepest = gradient * 2.0**12, steepest * 2.0**12
         if self.at is None:
             numbers.add_(gradient, alpha=-length / steepest)

@@ -279,3 +279,21 @@ def test_the_optimizer_of_a_model_made_in_inference_mode_is_copied_with_it() -> 
     assert "slow" in remarks(found)
     assert not [f for f in found if f.kind == "not held"]
     assert not optimizer.state
+
+
+def test_noise_parts_twin_numbers_of_a_vector_and_gradient_steps_do_not() -> None:
+    """The scale of a query and that of a key enter a loss as a product alone."""
+    torch.manual_seed(0)
+    model: Any = nn.Module()
+    model.scales = nn.Parameter(torch.ones(16))
+    weights = torch.randn(8, 3)
+
+    def loss(m: Any) -> Tensor:
+        return F.cross_entropy((X * m.scales[:8]) * (X * m.scales[8:]) @ weights, Y)
+
+    for losses in (loss, [loss] * 2):
+        plain = audit(model, losses, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+        assert plain["scales"].verdict == "twins (16 units act as 8)"
+        assert plain.remarks == ()
+    noise = audit(model, loss, optimizer=made(noisy)(model.parameters()))  # type: ignore[call-arg]
+    assert remarks(noise)["parts twins"].names == ("scales",)

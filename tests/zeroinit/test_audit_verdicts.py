@@ -490,6 +490,150 @@ def test_sizes_far_from_any_use_are_said() -> None:
     assert audit(model, classify)["q"].kind == "out of scale"
 
 
+@pytest.mark.parametrize(
+    ("gamma", "kind"), [(1e-5, "fine"), (0.0, "zero on purpose"), (3e17, "out of scale")]
+)
+def test_layer_scales(gamma: float, kind: str) -> None:
+    """Small or zero they are published starts; huge ones are what to_empty leaves."""
+    torch.manual_seed(0)
+    scaled = Made(lambda s, x: s.head(x + s.gamma * s.block(x)), block=nn.Linear(8, 8),
+                  gamma=nn.Parameter(torch.full((8,), gamma)), head=nn.Linear(8, 3))  # fmt: skip
+    found = audit(scaled, classify)
+    assert found.faults == ()
+    assert found["gamma"].kind == kind
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_zero_router_is_given_time_to_choose_others(seed: int) -> None:
+    """It takes the scores of its choice by their indices, as AFMoE does."""
+    torch.manual_seed(seed)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        scores = s.router(x).sigmoid()
+        chosen = scores.detach().topk(2).indices
+        share = torch.zeros_like(scores).scatter(1, chosen, scores.gather(1, chosen))
+        experts = torch.stack([e(x) for e in s.experts], 1)
+        out: Tensor = s.head(x + (share[..., None] * experts).sum(1))
+        return out
+
+    model: Any = Made(how, router=nn.Linear(8, 8, bias=False), head=nn.Linear(8, 3),
+                 experts=nn.ModuleList(nn.Linear(8, 8) for _ in range(8)))  # fmt: skip
+    zero(model.router.weight)
+    assert audit(model, classify).faults == ()
+
+
+@pytest.mark.parametrize("step", [2, 4, 9])
+def test_units_that_a_choice_reaches_late_are_not_dead(step: int) -> None:
+    """Half of the zero rows are chosen first, and the other half from some step on."""
+    torch.manual_seed(0)
+    calls = 0
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        chosen = torch.arange(4).expand(len(x), 4) + (4 if calls == step else 0)
+        out: Tensor = s.head(x + s.some(x).gather(1, chosen).repeat(1, 2))
+        return out
+
+    model: Any = Made(how, some=nn.Linear(8, 8, bias=False), head=nn.Linear(8, 3))
+    zero(model.some.weight)
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found.steps >= step
+
+
+def test_the_random_rows_of_experts_that_no_token_chooses_are_counted() -> None:
+    """A hash of each token chooses its expert; of four the last is for none."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(x + torch.einsum("noi,ni->no", s.experts[Y], x)),
+        experts=nn.Parameter(torch.randn(4, 8, 8)), head=nn.Linear(8, 3),
+    )  # fmt: skip
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found["experts"].verdict == "unreached (8 of 32 units)"
+
+
+def test_the_random_rows_that_a_last_block_leaves_out_are_counted() -> None:
+    """Of the shifts for two streams, a last block uses those of one."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(x * (1 + s.shift(x).chunk(2, 1)[0])),
+        shift=nn.Linear(8, 16), head=nn.Linear(8, 3),
+    )  # fmt: skip
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found["shift.weight"].verdict == "unreached (8 of 16 units)"
+
+
+# Equal numbers inside a vector
+
+
+def language(model: nn.Module) -> Tensor:
+    tokens = torch.randint(100, (8, 16), generator=torch.Generator().manual_seed(0))
+    out: Tensor = model(input_ids=tokens, labels=tokens).loss
+    return out
+
+
+def gpt2(tuned: Any) -> Any:
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        n_layer=1, n_embd=64, n_head=4, vocab_size=100, n_positions=32,
+        bos_token_id=0, eos_token_id=0, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+    )  # fmt: skip
+    return peft.get_peft_model(transformers.GPT2LMHeadModel(config), tuned)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft, about transformers
+def test_the_scales_of_query_and_key_are_twins() -> None:
+    """IA3 on GPT-2: a score is a product of both, so they learn alike."""
+    model = gpt2(peft.IA3Config(target_modules=["c_attn"], feedforward_modules=[],
+                                fan_in_fan_out=True))  # fmt: skip
+    (fault,) = audit(model, language).faults
+    assert (fault.kind, fault.units) == ("twins", 192)
+    assert fault.act_as == pytest.approx(128, abs=3)  # where terms cancel, rounding parts some
+    scales = model.get_parameter(fault.name)
+    optimizer = torch.optim.SGD([scales], lr=1.0)
+    for _ in range(20):
+        optimizer.zero_grad()
+        language(model).backward()
+        optimizer.step()
+    query, key, value = scales.detach().flatten().chunk(3)
+    torch.testing.assert_close(query, key)
+    assert (query - value).abs().max() > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft, about transformers
+@pytest.mark.parametrize("init_weights", [True, False])
+def test_coefficients_of_conjugate_frequencies_are_twins(init_weights: bool) -> None:
+    """FourierFT takes the real part: a frequency and its opposite, both zero, learn alike."""
+    model = gpt2(peft.FourierFTConfig(target_modules=["c_attn"], n_frequency=2000,
+                                      init_weights=init_weights, fan_in_fan_out=True))  # fmt: skip
+    (trained,) = (f for f in audit(model, language).findings if f.kind != "frozen")
+    layer = model.base_model.model.transformer.h[0].attn.c_attn
+    high, wide = layer.out_features, layer.in_features
+    pairs = zip(*layer.indices["default"].tolist(), strict=True)
+    own = {min((r, c), (-r % high, -c % wide)) for r, c in pairs}
+    assert len(own) < 1900
+    assert trained.kind == ("twins" if init_weights else "fine")
+    assert trained.act_as == pytest.approx(len(own) if init_weights else 2000, abs=5)
+
+
+@pytest.mark.parametrize("width", [8, 64, 768, 4096])
+@pytest.mark.parametrize("seed", range(3))
+def test_numbers_that_start_equal_and_learn_apart_are_no_twins(width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    model: Any = Made(
+        lambda s, x: s.b(s.gamma * s.norm(s.a(x).tanh()) + s.shift),
+        a=nn.Linear(8, width), norm=nn.LayerNorm(width), b=nn.Linear(width, 3),
+        gamma=nn.Parameter(torch.full((width,), 1e-4)), shift=nn.Parameter(torch.zeros(width)),
+    )  # fmt: skip
+    zero(model.a.bias, model.b.bias)
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found["gamma"].act_as == found["shift"].act_as == width
+
+
 # One sentence for bad input
 
 

@@ -40,6 +40,12 @@ class Equals:
                     start |= dict.fromkeys(map(id, same), next(self.numbers))
         self.history = [start]  # the groups, by ids, at the start and after each step
         self.moved: set[int] = set()
+        #: trained matrices whose numbers differ: nobody draws them twice
+        self.drawn = {
+            id(p)
+            for p in self.named.values()
+            if id(p) in start and p.requires_grad and p.ndim > 1 and _differ(p)
+        }
 
     def learn(self) -> None:
         """Part the parameters whose gradients differ."""
@@ -78,7 +84,7 @@ class Equals:
         modules = dict(model.named_modules())
         found: set[str] = set()
         for alike in self._sets(modules, self.history[-1], found):
-            if self.moved.intersection(self._drawn(modules[alike[0]])):
+            if self.moved & self.drawn & set(map(id, modules[alike[0]].parameters())):
                 found.update(alike)
                 text = f"{listed(alike)} are equal, learn alike and stay equal"
                 members = [p for n in alike for p in modules[n].parameters() if p.requires_grad]
@@ -93,21 +99,13 @@ class Equals:
         groups: dict[int, list[str]] = {}
         for name, p in self.named.items():
             group = self.history[-1].get(id(p)) if id(p) in self.moved else None
-            if group is not None and name not in causes and p.numel() > 1:
+            if group is not None and name not in causes and p.ndim > 1:  # biases add up
                 groups.setdefault(group, []).append(name)
         for alike in groups.values():
             if len(alike) > 1:
                 text = "these parameters are equal, learn alike and stay equal"
                 remarks.append(Remark("equal parameters", tuple(alike), text))
         return causes, remarks
-
-    def _drawn(self, module: nn.Module) -> list[int]:
-        """Return the ids of its trained matrices whose numbers differ: nobody draws them twice."""
-        return [
-            id(p)
-            for p in module.parameters()
-            if p.requires_grad and p.ndim > 1 and _differ(whole(p.detach()).reshape(-1))
-        ]
 
     def _sets(
         self, modules: Mapping[str, nn.Module], groups: Mapping[int, int], known: set[str]
@@ -123,7 +121,7 @@ class Equals:
             apart = []  # those that share no parameter with another
             for name in alike:
                 ids = set(map(id, modules[name].parameters()))
-                if not ids & own and self._drawn(modules[name]):
+                if not ids & own and ids & self.drawn:
                     apart.append(name)
                 own |= ids
             inside = [any(n.startswith(f"{k}.") for k in known) or n in known for n in apart]
@@ -141,7 +139,8 @@ def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str,
     return tuple((name, groups.get(id(p), f"{id(p)}")) for name, p in module.named_parameters())
 
 
-def _differ(numbers: Tensor) -> bool:
+def _differ(p: Tensor) -> bool:
+    numbers = whole(p.detach()).reshape(-1)
     return bool((numbers != numbers[:1]).any())
 
 

@@ -167,6 +167,23 @@ def test_zero_biases_and_norms_of_a_healthy_network_get_no_remark() -> None:
     assert (found.faults, found.remarks) == ((), ())
 
 
+def test_zero_layers_whose_results_add_up_are_no_fault() -> None:
+    model: Any = Made(lambda s, x: s.a(x) + s.b(x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    found = audit(model, classify)
+    assert not found.faults
+    assert remarks(found) == [("equal parameters", ("a.weight", "b.weight"))]
+
+
+def test_biases_that_only_their_sum_counts_of_get_no_remark() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(s.rnn(x)[0]), rnn=nn.LSTM(8, 4), head=nn.Linear(4, 3))
+    nn.init.zeros_(model.rnn.bias_ih_l0)
+    nn.init.zeros_(model.rnn.bias_hh_l0)
+    assert audit(model, classify).remarks == ()
+
+
 def test_one_module_under_several_names_is_a_remark() -> None:
     torch.manual_seed(0)
     layer = nn.Sequential(nn.Linear(8, 8), nn.Tanh())

@@ -267,3 +267,6 @@ def test_tied_modules_are_no_copies() -> None:
     model.q2.weight, model.q2.bias = model.q1.weight, model.q1.bias
     found = audit(model, both)
     assert (found.faults, found.remarks) == ((), ())
+    model.q3 = copy.deepcopy(model.q1)
+    found = audit(model, lambda m: F.cross_entropy(m.get_submodule("q3")(X), Y) + both(m) / 2)
+    assert {f.cause for f in found.faults} == {"q1 and q3 are equal, learn alike and stay equal"}

@@ -12,6 +12,12 @@ from zeroinit.report import KINDS, Audit, Finding
 #: The causes that pass without a step: a draw, a choice, or units that are off for some batches.
 LEAVES_OUT = frozenset({"mask", "choice", "off", "saturated"})
 
+#: What is said where causes and remedies could not be looked for.
+ENDED = (
+    "the loss ran out of batches, so some causes and remedies are not known: "
+    "give the same batch at every step, or use itertools.cycle"
+)
+
 
 def report(run: Run, restore: Callable[[], None]) -> Audit:
     """Say what a run found, why, and what helps."""
@@ -35,6 +41,7 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
             for f in found
         ),
         run.step,
+        note=ENDED if run.ended else "",
     )
 
 
@@ -114,8 +121,9 @@ def _tried(
                     )
                     if not left:
                         return text
-        except (RuntimeError, ValueError):
-            continue  # the change does not go with this loss, or its batches are at an end
+        except (RuntimeError, ValueError) as error:  # the change does not go with this loss
+            run.ended |= isinstance(error.__cause__, StopIteration)
+            continue
         finally:
             restore()
     return ""
@@ -133,8 +141,10 @@ def _not_used(
         try:
             with cuts:
                 run.loss(run.model)
-        except (RuntimeError, ValueError, StopIteration):
-            pass  # its batches are at an end
+        except StopIteration:
+            run.ended = True
+        except (RuntimeError, ValueError):
+            pass  # the steps have shown all there is to say
     names = {module: name for name, module in run.model.named_modules()}
     reasons: dict[str, tuple[str, str]] = {}
     for w in unused:

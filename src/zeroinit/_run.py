@@ -35,6 +35,7 @@ class Run:
         self.kept: Tensor | None = None  # the last loss, with its graph, if there may be twins
         self.random = self.chooses = False
         self.highest = 0.0  # of the losses of a step, without their signs
+        self.ended = False  # whether a call beside the steps found no batch
         self.calls = Calls()
         self.causes: dict[int, Cause] = {}
         self.others: list[Tensor] = []  # leaves of the graph that are no parameters of the model

@@ -153,6 +153,7 @@ def audit(
         every = [*found, *unregistered(model, run.others, optimizer)]
         findings = tuple(judged(every, run.watched, faults, optimizer, strict, ignored))
         findings, shown = ranks.all((findings, (*remarks, *more)))[0]
+    note = "; ".join(filter(None, [note, found.note]))
     return replace(found, findings=findings, note=note, remarks=shown)
 
 

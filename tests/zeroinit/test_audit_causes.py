@@ -198,6 +198,15 @@ def test_of_many_zero_layers_all_need_numbers(activation: str) -> None:
     assert not [f for f in audit(model, classify).findings if f.kind == "dead"]
 
 
+def test_batches_that_end_after_the_steps_are_said_to() -> None:
+    batches = iter([X] * 3)
+    found = audit(zeros_(MLP([8, 4, 3])), lambda m: F.cross_entropy(m(next(batches)), Y), steps=3)
+    assert len(found.faults) == 3
+    assert {f.remedy for f in found.faults} == {""}
+    assert found.note.startswith("the loss ran out of batches")
+    assert audit(zeros_(MLP([8, 4, 3])), classify).note == ""
+
+
 def test_what_nothing_wakes_has_no_remedy() -> None:
     model: Any = Made(lambda s, x: s.b(x) + 0 * s.a(x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
     found = audit(model, classify)

@@ -379,6 +379,21 @@ def test_small_gradients_in_half_precision_do_not_stop_an_audit() -> None:
     audit(model, lambda m: m(X.half()).float().square().mean() * 3e-7)
 
 
+@pytest.mark.parametrize(("width", "length"), [(16, 5e-3), (64, 5e-3), (256, 1.25e-3)])
+def test_a_zero_that_is_wide_takes_shorter_steps(width: int, length: float) -> None:
+    torch.manual_seed(0)
+    x, seen = torch.randn(32, width), []
+    model = nn.Linear(width, 3)
+    zero(model.weight)
+
+    def loss(model: Any) -> Tensor:
+        seen.append(float(model.weight.detach().abs().max()))
+        return F.cross_entropy(model(x), Y)
+
+    audit(model, loss)
+    assert seen[:2] == [0, pytest.approx(length)]
+
+
 # One draw is no fault
 
 

@@ -308,7 +308,8 @@ def learn(session: pytest.Session) -> NoReturn:
 def main(jobs: int, modules: Sequence[str]) -> str | None:
     """Try every mutant of the modules, print the scores, and return what is wrong with them."""
     rounds = Rounds(jobs, modules or sorted(map(name, PACKAGE.rglob("*.py"))))
-    options = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider"]
+    # Where pytest rewrites assertions, it does not ask for the code that a mutant gives.
+    options = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider", "--assert=plain"]
     if pytest.main([*options, *TESTS], [rounds]) == pytest.ExitCode.USAGE_ERROR:
         return "No mutant was tried."
     tried = Counter(mutant.module for mutant in rounds.mutants)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeroinit.__main__ import main
 from zeroinit.auditing import assert_trainable, audit
+from zeroinit.command import main
 from zeroinit.report import Audit
 
 X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))

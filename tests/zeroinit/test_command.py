@@ -12,7 +12,7 @@ import pytest
 
 import zeroinit
 from zeroinit import Audit, audit
-from zeroinit.__main__ import main
+from zeroinit.command import main
 
 START = """
 import torch.nn.functional as F

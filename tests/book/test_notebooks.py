@@ -85,7 +85,8 @@ def test_it_runs_and_gives_what_the_page_shows(page: str, installed: Path) -> No
     html = BeautifulSoup((SITE / f"{page}.html").read_text("utf-8"), "html.parser")
     cells = [cell for cell in codes(run) if "remove-cell" not in cell.metadata.tags]
     for cell, shown in zip(cells, html.select("div.cell"), strict=True):
-        words = "".join(pre.get_text() for pre in shown.select(".cell_output pre"))
+        places = shown.select(".cell_output pre, .cell_output .text_html")
+        words = "".join(place.get_text() for place in places)
         assert given(cell) == (lines(words), len(shown.select(".cell_output img"))), cell.source
 
 
@@ -97,6 +98,8 @@ def given(cell: Any) -> tuple[list[str], int]:
             words += output.text
         elif any(kind.startswith("image/") for kind in output.data):
             pictures += 1
+        elif "text/html" in output.data:
+            words += BeautifulSoup(output.data["text/html"], "html.parser").get_text()
         elif "text/markdown" not in output.data:
             words += output.data["text/plain"] + "\n"
     return lines(words), pictures

@@ -86,7 +86,9 @@ def relay(server: socket.socket, arguments: list[str]) -> None:
     socket.send_fds(server, [b"\n"], [0, 1, 2])
     server.sendall(json.dumps(request).encode() + b"\n")
     replies = server.makefile()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it ends a client that waits, without a traceback
     if not (pid := replies.readline()):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os.killpg(int(pid), number))

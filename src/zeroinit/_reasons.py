@@ -67,6 +67,7 @@ def _explain(
     """Return the cause and the remedy of what is dead, waits, is not used or drawn alike."""
     reasons: dict[str, tuple[str, str]] = {}
     named = {w.name: w for w in run.watched}
+    names_of = {id(w.parameter): w.name for w in run.watched}
     dead: dict[int, Cause] = {}
     for name, kind in kinds.items():
         cause = run.causes.get(id(named[name].parameter))
@@ -77,10 +78,8 @@ def _explain(
         elif kind in ("not used by this loss", "left out") and cause is not None:
             reasons[name] = str(cause), ""
     groups: dict[Cause, list[str]] = {}
-    for key, cause in joined(dead, {id(w.parameter): w.name for w in run.watched}).items():
-        groups.setdefault(cause, []).append(
-            next(n for n, w in named.items() if id(w.parameter) == key)
-        )
+    for key, cause in joined(dead, names_of).items():
+        groups.setdefault(cause, []).append(names_of[key])
     for cause, names in groups.items():
         remedy = _tried(run, restore, changes(run.model, cause, names), names)
         reasons |= dict.fromkeys(names, (str(cause), remedy))

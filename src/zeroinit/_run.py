@@ -159,7 +159,7 @@ class Run:
         numbers = self.ranks.all(float(whole(value.detach())))
         self.highest = max(map(abs, numbers))
         if not all(map(math.isfinite, numbers)):
-            where = self.ranks.all(self.first_notfinite())  # all call the loss once more
+            where = self.ranks.all(self.first_not_finite())  # all call the loss once more
             wrong = [n for n, number in enumerate(numbers) if not math.isfinite(number)]
             on = "" if len(wrong) == len(numbers) else f"rank {self.ranks.ranks[wrong[0]]}: "
             raise ValueError(
@@ -170,7 +170,7 @@ class Run:
             raise ValueError(NO_PATH)
         return value
 
-    def first_notfinite(self) -> str:
+    def first_not_finite(self) -> str:
         """Say which module is the first to give a number that is not finite."""
         found: list[str] = []
         names = {module: name for name, module in self.model.named_modules()}
@@ -294,23 +294,23 @@ def _weight_of(bias: Watched) -> Tensor | None:
     return found
 
 
-def graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], Any, Any]]:
+def graphs_held(model: nn.Module) -> list[tuple[dict[Any, Any], dict[Any, Any]]]:
     """Return what modules hold in place of tensors that a call may leave behind with their graph.
 
     A graph is walked once; what a call keeps for the next, such as the biases of an attention in
     eval mode, must not lead back into a graph that is gone.
     """
-    places: list[tuple[dict[Any, Any], Any, Any]] = []
+    places: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
     for module in model.modules():
         for held in (module.__dict__, *module.__dict__.values()):
             if type(held) is dict:
-                places.append((held, dict(held), None))
+                places.append((held, dict(held)))
     return places
 
 
-def forget(places: Iterable[tuple[dict[Any, Any], Any, Any]]) -> None:
+def forget(places: Iterable[tuple[dict[Any, Any], dict[Any, Any]]]) -> None:
     """Take out the tensors with a graph that were put there since."""
-    for held, then, _ in places:
+    for held, then in places:
         for key, now in list(held.items()):
             if isinstance(now, Tensor) and now.grad_fn is not None and now is not then.get(key):
                 if key in then:

@@ -153,6 +153,12 @@ def place(app: Sphinx, record: LogRecord) -> tuple[str, str, int]:
     return "", file, line
 
 
+def printer() -> WarningStreamHandler:
+    """Return what prints the warnings of Sphinx."""
+    (found,) = (h for h in getLogger(NAMESPACE).handlers if isinstance(h, WarningStreamHandler))
+    return found
+
+
 def listed(app: Sphinx) -> Path:
     """Return the list of pages that have mistakes, in a file that a whole build leaves."""
     return Path(app.doctreedir, "mistakes")
@@ -160,8 +166,7 @@ def listed(app: Sphinx) -> Path:
 
 def watch(app: Sphinx, config: Config) -> None:
     """Look at every warning of the build from here on."""
-    (printer,) = (h for h in getLogger(NAMESPACE).handlers if isinstance(h, WarningStreamHandler))
-    printer.filters.insert(0, Mistakes(app))  # before Sphinx counts
+    printer().filters.insert(0, Mistakes(app))  # before Sphinx counts
 
 
 def again(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> Iterable[str]:
@@ -176,8 +181,7 @@ def conclude(app: Sphinx, exception: Exception | None) -> None:
     """At the end of a build, list the pages that have mistakes, and say where to begin."""
     if exception:
         return
-    (printer,) = (h for h in getLogger(NAMESPACE).handlers if isinstance(h, WarningStreamHandler))
-    (mistakes,) = (f for f in printer.filters if isinstance(f, Mistakes))
+    (mistakes,) = (f for f in printer().filters if isinstance(f, Mistakes))
     listed(app).write_text("".join(f"{page}\n" for page in sorted(mistakes.pages)), "utf-8")
     if mistakes.shown:
         print(

@@ -6,30 +6,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit import MLP, zeros_
 from zeroinit.auditing import audit
-
-X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
-Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
-
-
-def classify(model: nn.Module) -> Tensor:
-    return F.cross_entropy(model(X), Y)
-
-
-class Made(nn.Module):
-    """A network of some parts, and a function that says how they are used."""
-
-    def __init__(self, forward: Callable[..., Tensor], **parts: Any) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self.how = forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.how(self, x)
 
 
 @torch.no_grad()

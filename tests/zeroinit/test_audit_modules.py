@@ -7,35 +7,16 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.report import Audit
 
-X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
-Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
-
-
-class Made(nn.Module):
-    """A network of some parts, and a function that says how they are used."""
-
-    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self.how = forward
-
-    def forward(self, x: Tensor) -> Any:
-        return self.how(self, x)
-
 
 def mlp() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
-
-
-def classify(model: nn.Module) -> Tensor:
-    return F.cross_entropy(model(X), Y)
 
 
 def both(model: Any) -> Tensor:

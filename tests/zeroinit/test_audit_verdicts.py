@@ -9,32 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import transformers
+from audited import Made, X, Y, classify
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
 from zeroinit._watched import Slope
 from zeroinit.auditing import audit
-
-X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
-Y = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
-
-
-def classify(model: nn.Module) -> Tensor:
-    return F.cross_entropy(model(X), Y)
-
-
-class Made(nn.Module):
-    """A network of some parts, and a function that says how they are used."""
-
-    def __init__(self, forward: Callable[..., Tensor], **parts: Any) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self.how = forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.how(self, x)
 
 
 def tied(width: int = 16, out: int = 3) -> Any:
@@ -284,23 +265,27 @@ def test_a_sum_inside_rmsnorm_is_followed(affine: bool) -> None:
 # Rounding is no gradient
 
 
+def renormalized(chosen: int) -> Callable[[Any, Tensor], Tensor]:
+    """Return a mixture of the experts with the best scores, whose weights sum to 1."""
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        best, which = s.router(x).softmax(1).topk(chosen, dim=1)
+        best = best / best.sum(1, keepdim=True)
+        every = torch.stack([e(x) for e in s.experts], 1)
+        own = every.gather(1, which[..., None].expand(-1, -1, 8))
+        out: Tensor = s.head(x + (best[..., None] * own).sum(1))
+        return out
+
+    return how
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_router_that_renormalizes_its_one_choice_never_trains(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-
-    def how(s: Any, x: Tensor) -> Tensor:
-        p = s.router(x).softmax(1)
-        top, chosen = p.topk(1, dim=1)
-        top = top / top.sum(1, keepdim=True)
-        every = torch.stack([e(x) for e in s.experts], 1)
-        mixed: Tensor = x + (
-            top[..., None] * every.gather(1, chosen[..., None].expand(-1, -1, 8))
-        ).sum(1)
-        out: Tensor = s.head(mixed)
-        return out
-
     experts = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(4)])
-    model: Any = Made(how, router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)).to(dtype)
+    model: Any = Made(
+        renormalized(1), router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)
+    ).to(dtype)
     found = audit(model, lambda m: F.cross_entropy(m(X.to(dtype)), Y))
     assert found["router.weight"].wakes is None
     assert found["router.weight"].kind == "not used by this loss"
@@ -310,19 +295,11 @@ def test_a_router_that_renormalizes_its_one_choice_never_trains(dtype: torch.dty
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_upcycled_router_wakes_at_step_2(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-
-    def how(s: Any, x: Tensor) -> Tensor:
-        p = s.router(x).softmax(1)
-        top, chosen = p.topk(2, dim=1)
-        top = top / top.sum(1, keepdim=True)
-        every = torch.stack([e(x) for e in s.experts], 1)
-        mixed = x + (top[..., None] * every.gather(1, chosen[..., None].expand(-1, -1, 8))).sum(1)
-        out: Tensor = s.head(mixed)
-        return out
-
     expert = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
     experts = nn.ModuleList([copy.deepcopy(expert) for _ in range(4)])
-    model: Any = Made(how, router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)).to(dtype)
+    model: Any = Made(
+        renormalized(2), router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)
+    ).to(dtype)
     found = audit(model, lambda m: F.cross_entropy(m(X.to(dtype)), Y))
     assert found["router.weight"].wakes == 2
 

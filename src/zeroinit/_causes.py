@@ -37,7 +37,7 @@ FACTORS: Mapping[str, tuple[str | None, ...]] = {
 #: The operations that turn zero into zero.
 KEEP_ZERO = frozenset(
     {"Relu", "Tanh", "Gelu", "Silu", "Elu", "LeakyRelu", "Neg", "Abs", "Div", "Threshold", "Sin"}
-    | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish", "Softsign", "Cat", "Stack"}
+    | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish", "Softsign"}
     | {"NativeDropout", "Index", "Gather"}
 )
 #: The operations whose slope is zero where they are flat.

@@ -33,6 +33,7 @@ class Run:
         self.step = 0
         self.watched: list[Watched] = []
         self.kept: Tensor | None = None  # the last loss, with its graph, if there may be twins
+        self.ahead: dict[Watched, Slope] = {}  # vectors to move when the kept graph is done with
         self.random = self.chooses = False
         self.highest = 0.0  # of the losses of a step, without their signs
         self.ended = False  # whether a call beside the steps found no batch
@@ -53,6 +54,7 @@ class Run:
         if self.kept is not None:
             self.ask_for_something_else(self.kept)
             self.kept = None
+        self.move()
         twins = any(w.trained and not w.entries and w.act_as() < w.units for w in self.watched)
         if any(self.ranks.either(twins)):
             for w in self.watched:
@@ -78,6 +80,7 @@ class Run:
 
     def take(self, *, last: bool) -> None:
         """Take a step: the loss, its gradients, and what they say."""
+        self.move()
         self.step += 1
         self.kept = None
         self.ranks.settle()
@@ -102,10 +105,19 @@ class Run:
             self.equals.learn()
         for w, slope in slopes.items():
             w.learn(slope, self.step)
+            if w.entries is None:
+                w.move(slope, self.step)
             w.parameter.grad = None
+        self.ahead = {w: slope for w, slope in slopes.items() if w.entries is not None}
         slopes.clear()
         self.kept = value if twins else None
         forget(caches)
+
+    def move(self) -> None:
+        """Move the vectors: a product of their parts holds these, not a copy, in its graph."""
+        for w, slope in self.ahead.items():
+            w.move(slope, self.step)
+        self.ahead = {}
 
     def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
         """Look at the parameters as they start."""

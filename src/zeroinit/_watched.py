@@ -97,11 +97,7 @@ class Watched:
 
     @torch.no_grad()
     def learn(self, slope: "Slope", step: int) -> None:
-        """Take in what a gradient says, and move against it.
-
-        The steepest number moves by a hundredth of the parameter's root mean square at most; as no
-        step is as long as another, none undoes another.
-        """
+        """Take in what a gradient says."""
         if not slope.steepest:
             return
         if self.wakes is None:
@@ -113,7 +109,15 @@ class Watched:
             self.reached[slope.at[touched]] = True
         if step <= 3 or step <= self.wakes + 1:  # those that are left are compared in the end
             self.split(slope)
-        if self.writable:
+
+    @torch.no_grad()
+    def move(self, slope: "Slope", step: int) -> None:
+        """Move against a gradient.
+
+        The steepest number moves by a hundredth of the parameter's root mean square at most; as no
+        step is as long as another, none undoes another.
+        """
+        if slope.steepest and self.writable:
             slope.step(self.parameter.data, 0.01 * (self.size or self.usual) * step / (step + 1))
 
     def split(self, slope: "Slope") -> None:

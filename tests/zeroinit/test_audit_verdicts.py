@@ -611,6 +611,27 @@ def test_coefficients_of_conjugate_frequencies_are_twins(init_weights: bool) -> 
     assert trained.act_as == pytest.approx(len(own) if init_weights else 2000, abs=5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("start", ["ones", "drawn"])
+def test_the_factors_of_a_square_are_twins(start: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    half = torch.ones(8) if start == "ones" else torch.rand(8) + 0.5
+    model: Any = Made(
+        lambda s, x: s.head(x * s.scale[:8] * s.scale[8:]),
+        scale=nn.Parameter(torch.cat([half, half])), head=nn.Linear(8, 3),
+    )  # fmt: skip
+    (fault,) = audit(model, classify).faults
+    assert (fault.name, fault.verdict) == ("scale", "twins (16 units act as 8)")
+    assert fault.distinct_after == 8
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(50):
+        optimizer.zero_grad()
+        classify(model).backward()
+        optimizer.step()
+    one, other = model.scale.detach().chunk(2)
+    torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("width", [8, 64, 768, 4096])
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_that_start_equal_and_learn_apart_are_no_twins(width: int, seed: int) -> None:

@@ -24,7 +24,7 @@ def changes(model: nn.Module, cause: Cause, dead: Sequence[str]) -> Iterator[Cha
         several = [[name] for name in sorted(cause.at)[:4]]
         for names in dict.fromkeys(map(tuple, [*several, sorted(cause.at), matrices])):
             text = f"give {listed(names)} small random numbers"
-            yield text, partial(_filled, model, names)
+            yield text, partial(filled, model, names)
     for at in cause.at:
         name = at.partition(" (")[0]
         module = dict(model.named_modules()).get(name)
@@ -58,7 +58,7 @@ def fill_rows(parameter: Tensor, rows: Tensor, *, turned: bool) -> Change:
     def fill() -> AbstractContextManager[object]:
         numbers = whole(parameter.data)
         part = numbers.transpose(-1, -2) if turned else numbers
-        part[rows] = _small(part[rows])
+        part[rows] = _small(part[rows], _draw(part))
         parameter.data.copy_(as_sharded(numbers, parameter))
         return nullcontext()
 
@@ -67,22 +67,28 @@ def fill_rows(parameter: Tensor, rows: Tensor, *, turned: bool) -> Change:
 
 def start_whole(model: nn.Module, names: Sequence[str]) -> Change:
     """Give the change that draws a parameter as a whole, and each rank's shard from it."""
-    return "start the model before it is sharded", partial(_filled, model, names)
+    return "start the model before it is sharded", partial(filled, model, names)
 
 
-def _small(like: Tensor) -> Tensor:
-    draw = torch.Generator(like.device).manual_seed(0)
+def _draw(like: Tensor) -> torch.Generator:
+    return torch.Generator(like.device).manual_seed(0)
+
+
+def _small(like: Tensor, draw: torch.Generator) -> Tensor:
     width = math.prod(like.shape[1:]) if like.ndim > 1 else 10
     numbers = torch.randn(like.shape, generator=draw, device=like.device, dtype=torch.float32)
     small: Tensor = (numbers / max(width, 1) ** 0.5).to(like.dtype)
     return small
 
 
-def _filled(model: nn.Module, names: Sequence[str]) -> AbstractContextManager[object]:
+def filled(model: nn.Module, names: Sequence[str]) -> AbstractContextManager[object]:
+    """Give parameters or buffers small random numbers, to each its own."""
+    draws: dict[torch.device, torch.Generator] = {}
     for name in names:
         module, _, own = name.rpartition(".")
         numbers = getattr(model.get_submodule(module), own).data
-        numbers.copy_(as_sharded(_small(numbers), numbers))
+        draw = draws.setdefault(numbers.device, _draw(numbers))
+        numbers.copy_(as_sharded(_small(numbers, draw), numbers))
     return nullcontext()
 
 

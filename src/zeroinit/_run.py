@@ -16,6 +16,7 @@ from zeroinit._causes import Calls, Cause, causes
 from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
 from zeroinit._modules import Equals
 from zeroinit._progress import progress
+from zeroinit._remedies import filled
 from zeroinit._sharded import Ranks, parameter_of, parameters_of, whole
 from zeroinit._watched import Slope, Watched
 
@@ -55,10 +56,36 @@ class Run:
             self.ask_for_something_else(self.kept)
             self.kept = None
         self.move()
-        twins = any(w.trained and not w.entries and w.act_as() < w.units for w in self.watched)
-        if any(self.ranks.either(twins)):
-            for w in self.watched:
-                w.entries = None  # numbers of a vector beside twin units are equal as these are
+
+    def leave_out_what_twins_make_equal(self, restore: Callable[[], None]) -> None:
+        """Keep the equal numbers of vectors that stay so where no units are twins.
+
+        Those beside twin units are equal as these are: they part when the units are drawn anew.
+        """
+        twins = self.on_one(lambda w: w.trained and not w.entries and w.act_as() < w.units)
+        vectors = self.on_one(lambda w: w.entries is not None and w.act_as() < w.units)
+        if not twins or not vectors:
+            return
+        for w in self.watched:
+            w.distinct_after = w.distinct_now()
+        restore()
+        self.ranks.settle()
+        trial = Run(self.model, self.loss, self.ranks, why=False)
+        try:
+            with self.ranks.together():
+                filled(self.model, [w.name for w in twins if w.weight is None])
+                for _ in range(3):
+                    trial.take(last=False)
+        except (RuntimeError, ValueError) as error:  # the numbers do not go with this loss
+            self.ended |= isinstance(error.__cause__, StopIteration)
+            trial.watched = []
+        parted = {w.name: w.entries for w in trial.watched}
+        for w in vectors:
+            its = parted.get(w.name)
+            if w.entries and its:
+                w.entries.agree(its)
+            else:
+                w.entries = None
 
     def agree(self, other: "Run") -> None:
         """Take over what another loss shows, from the same start."""

@@ -55,6 +55,7 @@ class Watched:
         self.noise = 0.0  # as large a gradient can be made of rounding
         self.steepest = 0.0  # of its first gradient
         self.left_out = False
+        self.distinct_after: int | None = None  # if another trial follows the steps
         self.cause = self.remedy = ""
 
     def rows(self, t: Tensor) -> Tensor:
@@ -240,7 +241,9 @@ class Watched:
             wakes=self.wakes,
             units=self.units,
             distinct=self.alike.distinct,
-            distinct_after=self._distinct_after(),
+            distinct_after=self.distinct_now()
+            if self.distinct_after is None
+            else self.distinct_after,
             act_as=self.act_as(),
             dead=self.units if self.wakes is None else self.asleep(),
             unreached=self.unreached(),
@@ -249,7 +252,7 @@ class Watched:
             remedy=self.remedy,
         )
 
-    def _distinct_after(self) -> int:
+    def distinct_now(self) -> int:
         """Count the different units now; those that no step gave a gradient are as they were."""
         if self.wakes is None:
             return self.alike.distinct

@@ -632,6 +632,23 @@ def test_the_factors_of_a_square_are_twins(start: str, seed: int) -> None:
     torch.testing.assert_close(one, other)
 
 
+def test_twins_of_a_vector_are_seen_beside_those_of_a_matrix() -> None:
+    """Gamma and beta belong to the units of a layer, and so do their twins."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.net[2](s.gamma * s.net[:2](x * s.scale[:8] * s.scale[8:]) + s.beta),
+        net=tied(), scale=nn.Parameter(torch.ones(16)),
+        gamma=nn.Parameter(torch.ones(16)), beta=nn.Parameter(torch.zeros(16)),
+    )  # fmt: skip
+    found = audit(model, classify)
+    assert {f.name: f.verdict for f in found.faults} == {
+        "scale": "twins (16 units act as 8)",
+        "net.0.weight": "twins (16 units act as 1)",
+        "net.0.bias": "twins (16 units act as 1)",
+    }
+    assert [found[f"net.{n}"].distinct_after for n in ("0.weight", "0.bias")] == [1, 1]
+
+
 @pytest.mark.parametrize("width", [8, 64, 768, 4096])
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_that_start_equal_and_learn_apart_are_no_twins(width: int, seed: int) -> None:

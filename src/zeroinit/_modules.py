@@ -4,7 +4,7 @@ Two modules are equal if each parameter of one is equal to that of the same name
 long as their gradients are equal too, they learn alike: units of one layer have the same fate.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -58,9 +58,7 @@ class Equals:
             some = [p for p in members if p.grad is not None and bool(dense(p.grad).any())]
             self.moved |= set(map(id, some))
             if len(members) > 1 and some:
-                rows = torch.stack([dense(p.grad).reshape(-1) for p in some])  # type: ignore[arg-type]
-                one = torch.zeros(len(some), dtype=torch.long, device=rows.device)
-                kin = split_groups(one, rows, largest=float(heights(rows).max())).tolist()
+                kin = _kin([dense(p.grad) for p in some])  # type: ignore[arg-type]
                 new = {k: next(self.numbers) for k in set(kin)}
                 now |= {id(p): new[k] for p, k in zip(some, kin, strict=True)}
         self.history.append(now)
@@ -74,9 +72,14 @@ class Equals:
         self.history = [*longer[:-1], last]
         self.moved |= other.moved
 
-    def report(self, model: nn.Module) -> tuple[dict[str, tuple[str, str]], list[Remark]]:
-        """Return the faults of modules that stay equal, by parameter, and what else is equal."""
-        causes: dict[str, tuple[str, str]] = {}
+    def report(
+        self, model: nn.Module, again: Callable[[Sequence[str]], Iterable[None]]
+    ) -> tuple[dict[str, tuple[str, ...]], list[Remark]]:
+        """Return the faults of modules that stay equal, by parameter, and what else is equal.
+
+        ``again`` gives parameters other numbers and leaves the gradients of each loss in turn.
+        """
+        causes: dict[str, tuple[str, ...]] = {}
         remarks: list[Remark] = []
         if not self.history[0]:
             return causes, remarks
@@ -101,11 +104,30 @@ class Equals:
             group = self.history[-1].get(id(p)) if id(p) in self.moved else None
             if group is not None and name not in causes and p.ndim > 1:  # biases add up
                 groups.setdefault(group, []).append(name)
-        for alike in groups.values():
-            if len(alike) > 1:
+        twins = [alike for alike in groups.values() if len(alike) > 1]
+        apart: set[int] = set()
+        for _ in again([name for _, *others in twins for name in others]) if twins else ():
+            apart |= {k for k, alike in enumerate(twins) if self._told_apart(alike)}
+        for k, alike in enumerate(twins):
+            if k in apart:
+                text = f"{listed(alike)} are equal, learn alike and stay equal"
+                remedy = f"give {listed(alike[1:])} small random numbers"
+                causes |= dict.fromkeys(alike, ("twin parameters", text, remedy))
+            else:
                 text = "these parameters are equal, learn alike and stay equal"
                 remarks.append(Remark("equal parameters", tuple(alike), text))
         return causes, remarks
+
+    def _told_apart(self, names: Sequence[str]) -> bool:
+        """Whether parameters that are different now learn apart.
+
+        Those of which only the sum counts have one gradient, whatever their numbers are; where only
+        the product counts, the gradients times the numbers are one.
+        """
+        some = [self.named[name] for name in names]
+        slopes = [torch.zeros_like(dense(p)) if p.grad is None else dense(p.grad) for p in some]
+        products = [dense(p.detach()) * slope for p, slope in zip(some, slopes, strict=True)]
+        return len(set(_kin(slopes))) > 1 and len(set(_kin(products))) > 1
 
     def _sets(
         self, modules: Mapping[str, nn.Module], groups: Mapping[int, int], known: set[str]
@@ -132,6 +154,14 @@ class Equals:
         self, modules: Mapping[str, nn.Module], alike: Sequence[str], groups: Mapping[int, int]
     ) -> bool:
         return len({_signature(modules[name], groups) for name in alike}) > 1
+
+
+def _kin(gradients: Sequence[Tensor]) -> list[int]:
+    """Return a number for each gradient, the same for those that are equal."""
+    rows = torch.stack([gradient.reshape(-1) for gradient in gradients])
+    one = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+    kin: list[int] = split_groups(one, rows, largest=float(heights(rows).max())).tolist()
+    return kin
 
 
 def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str, Any], ...]:

@@ -59,14 +59,14 @@ def matching(model: nn.Module, ignore: Any) -> set[str]:
 def judged(
     findings: Iterable[Finding],
     watched: Iterable[Watched],
-    faults: Mapping[str, tuple[str, str]],
+    faults: Mapping[str, tuple[str, ...]],
     optimizer: Optimizer | None,
     strict: bool,
     ignored: set[str],
 ) -> Iterator[Finding]:
     """Put faults of modules and of the optimizer in place of findings that are none.
 
-    Each of the faults is a kind and a cause, by the parameter's name.
+    Each of the faults is a kind, a cause and perhaps a remedy, by the parameter's name.
     """
     own = held(optimizer)
     used = {w.name: id(w.parameter) for w in watched if w.used and w.trained}
@@ -76,8 +76,8 @@ def judged(
         if KINDS[f.kind].fault:
             pass  # what no optimizer mends
         elif f.name in faults:
-            kind, cause = faults[f.name]
-            new = replace(f, kind=kind, cause=cause, remedy="")
+            kind, cause, *remedy = faults[f.name]
+            new = replace(f, kind=kind, cause=cause, remedy="".join(remedy))
         elif optimizer is not None and f.name in used and used[f.name] not in own:
             new = replace(f, kind="not held", cause="", remedy="", strict=strict)
         elif f.kind == "not registered" or f.name in unused:

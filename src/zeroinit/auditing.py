@@ -6,7 +6,7 @@ whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -22,6 +22,7 @@ from zeroinit._modules import shared, unregistered
 from zeroinit._optimizer import Trial, check
 from zeroinit._options import as_list, judged, matching
 from zeroinit._reasons import report
+from zeroinit._remedies import filled
 from zeroinit._run import Loss, Run
 from zeroinit._sharded import Ranks
 from zeroinit.report import Audit, Remark
@@ -163,13 +164,28 @@ def _beside(
     optimizer: Optimizer | None,
     steps: int,
     restore: Callable[[], None],
-) -> tuple[dict[str, tuple[str, str]], list[Remark]]:
+) -> tuple[dict[str, tuple[str, ...]], list[Remark]]:
     """Return faults and remarks of modules that are equal, and of the optimizer."""
+    gradients = in_turn(run.model, losses, run.ranks)
+
+    def again(names: Sequence[str]) -> Iterator[None]:
+        restore()
+        try:
+            filled(run.model, names)
+            for step in range(1, len(losses) + 1):
+                with run.ranks.together():
+                    value = gradients(step)
+                if value is not None:
+                    yield
+        except (RuntimeError, ValueError):
+            pass  # these numbers do not go with the loss
+        finally:
+            restore()
+
     run.ranks.settle()
-    faults, remarks = run.equals.report(run.model)
+    faults, remarks = run.equals.report(run.model, again)
     remarks += shared(run.model)
     if optimizer is not None:
-        gradients = in_turn(run.model, losses, run.ranks)
         trial = Trial(optimizer, run.watched, gradients, restore, run.ranks)
         trial.run(steps)
         faults |= trial.faults

@@ -55,6 +55,11 @@ KINDS: Mapping[str, Kind] = {
         "modules that are equal now and learn alike, so they stay equal",
         "symmetry",
     ),
+    "twin parameters": Kind(
+        True,
+        "parameters that are equal now and learn alike, so they stay equal",
+        "symmetry",
+    ),
     "stuck": Kind(
         True,
         "it has a gradient, and the given optimizer does not move it",

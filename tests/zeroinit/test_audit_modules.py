@@ -123,18 +123,69 @@ def test_only_the_outermost_equal_modules_are_named() -> None:
     assert found.remarks == ()
 
 
-def test_two_tokens_that_are_twins_are_a_remark() -> None:
-    def how(s: Any, x: Tensor) -> Any:
-        tokens = torch.cat([s.one.expand(32, -1), s.two.expand(32, -1), x], 1)
-        return s.head(tokens.view(32, 3, 8).tanh().mean(1))
+def with_tokens(start: float) -> Any:
+    """Return a network that joins two tokens to each sample, as AST does: cls and distillation."""
 
+    def how(s: Any, x: Tensor) -> Any:
+        one, two = (token.expand(32, -1, -1) for token in (s.one, s.two))
+        return s.head(torch.cat([one, two, x.unsqueeze(1)], 1).tanh().mean(1))
+
+    torch.manual_seed(0)
     model: Any = Made(how, head=nn.Linear(8, 3))
-    model.one, model.two = (nn.Parameter(torch.zeros(1, 8)) for _ in range(2))
+    model.one, model.two = (nn.Parameter(torch.full((1, 1, 8), start)) for _ in range(2))
+    return model
+
+
+@pytest.mark.parametrize("losses", [[classify], [classify] * 2])
+@pytest.mark.parametrize("start", [0.0, 0.5])
+def test_two_tokens_that_are_twins_for_ever_are_a_fault(start: float, losses: Any) -> None:
+    model = with_tokens(start)
+    before = [p.detach().clone() for p in model.parameters()]
+    found = audit(model, losses)
+    assert {f.name: f.kind for f in found.faults} == dict.fromkeys(
+        ("one", "two"), "twin parameters"
+    )
+    assert found.remarks == ()
+    assert {(f.cause, f.remedy) for f in found.faults} == {
+        ("one and two are equal, learn alike and stay equal", "give two small random numbers")
+    }
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert all(p.grad is None for p in model.parameters())
+    trained(model, classify, 200)
+    assert torch.equal(model.one, model.two)  # training says the same
+    with torch.no_grad():
+        model.two.normal_(generator=torch.Generator().manual_seed(0))
     found = audit(model, classify)
-    assert not found.faults
+    assert (found.faults, found.remarks) == ((), ())  # and so does the remedy
+
+
+def test_tokens_that_are_equal_now_and_part_are_no_fault() -> None:
+    model = with_tokens(0.5)
+    mixed = model.how
+    model.gate = nn.Parameter(torch.zeros(3))  # it is zero at step 1, and there they learn alike
+    model.how = lambda s, x: mixed(s, x) + s.gate * s.one.sum()
+    classify(model).backward()
+    assert torch.equal(model.one.grad, model.two.grad)
+    found = audit(model, classify)
+    assert (found.faults, found.remarks) == ((), ())
+    trained(model, classify)
+    assert not torch.allclose(model.one, model.two)  # training says the same
+
+
+def test_the_factors_of_one_product_are_a_remark() -> None:
+    """As the scales of query and key in cosine attention: only their product counts."""
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(x * s.q * s.k), head=nn.Linear(8, 3))
+    model.q, model.k = (nn.Parameter(torch.ones(1, 8)) for _ in range(2))
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert remarks(found) == [("equal parameters", ("q", "k"))]
+
+
+def test_twins_are_a_remark_where_no_batch_is_left_to_tell() -> None:
+    batches = iter([X] * 3)
+    found = audit(with_tokens(0.0), lambda m: F.cross_entropy(m(next(batches)), Y))
     assert remarks(found) == [("equal parameters", ("one", "two"))]
-    model.two.data.fill_(0.1)
-    assert audit(model, classify).remarks == ()
 
 
 def test_zero_biases_and_norms_of_a_healthy_network_get_no_remark() -> None:

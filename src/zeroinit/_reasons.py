@@ -69,14 +69,25 @@ def _explain(
     named = {w.name: w for w in run.watched}
     names_of = {id(w.parameter): w.name for w in run.watched}
     dead: dict[int, Cause] = {}
+    waiting: dict[str, list[str]] = {}  # by the zero that hides them
     for name, kind in kinds.items():
         cause = run.causes.get(id(named[name].parameter))
         if kind == "dead" and cause is not None:
             dead[id(named[name].parameter)] = cause
         elif kind == "zero on purpose" and cause is not None and cause.what == "zero":
-            reasons[name] = f"waits for {listed(sorted(cause.at))}, which is zero", ""
+            are = "is" if len(cause.at) == 1 else "are"
+            reasons[name] = f"waits for {listed(sorted(cause.at))}, which {are} zero", ""
+            for zero in cause.at:
+                waiting.setdefault(zero, []).append(name)
+        elif kind == "zero on purpose" and cause is not None:
+            reasons[name] = f"waits while {cause}", ""
         elif kind in ("not used by this loss", "left out") and cause is not None:
             reasons[name] = str(cause), ""
+    for name, kind in kinds.items():
+        if kind == "zero on purpose" and named[name].wakes == 1:
+            behind = waiting.get(name, [])
+            wait = f"; {listed(behind)} wait{'s' * (len(behind) == 1)} for it" if behind else ""
+            reasons[name] = f"all zero, moves at step 1{wait}", ""
     groups: dict[Cause, list[str]] = {}
     for key, cause in joined(dead, names_of).items():
         groups.setdefault(cause, []).append(names_of[key])

@@ -106,7 +106,10 @@ KINDS: Mapping[str, Kind] = {
         lambda f: f"wakes at step {f.wakes}",
     ),
     "zero on purpose": Kind(
-        False, "it wakes by itself", "zero-on-purpose", lambda f: f"wakes at step {f.wakes}"
+        False,
+        "it wakes by itself, whether its zeros are meant or not",
+        "zero-on-purpose",
+        lambda f: f"wakes at step {f.wakes}",
     ),
     "not used by this loss": Kind(
         False, "another loss may use it; if none does, remove it", "gradients"

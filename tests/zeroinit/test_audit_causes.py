@@ -213,8 +213,50 @@ def test_a_zero_on_purpose_moves_or_waits() -> None:
     model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
     set_to(0, model[2].weight)
     found = audit(model, classify)
-    assert found["2.weight"].cause == ""
+    assert found["2.weight"].cause == "all zero, moves at step 1; 0.weight and 0.bias wait for it"
     assert found["0.weight"].cause == "waits for 2.weight, which is zero"
+
+
+def test_a_zero_for_which_nothing_waits_moves_at_step_1() -> None:
+    model: Any = nn.Linear(8, 3)
+    set_to(0, model.weight)
+    assert audit(model, classify)["weight"].cause == "all zero, moves at step 1"
+
+
+def test_a_layer_scale_of_zeros_names_what_waits_for_it() -> None:
+    """Meant, or left by to_empty() after the meta device: nothing tells, so what is so is said."""
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        out: Tensor = s.head(x + s.gamma * s.block(x))
+        return out
+
+    with torch.device("meta"):
+        model: Any = Made(how, block=nn.Linear(8, 8), head=nn.Linear(8, 3))
+        model.gamma = nn.Parameter(torch.ones(8))
+    model.to_empty(device="cpu")
+    torch.manual_seed(0)
+    model.block.reset_parameters()
+    model.head.reset_parameters()
+    set_to(0, model.gamma)  # as fresh memory often is
+    found = audit(model, classify)
+    assert found.faults == ()
+    assert found["gamma"].cause == (
+        "all zero, moves at step 1; block.weight and block.bias wait for it"
+    )
+    assert found["block.weight"].cause == "waits for gamma, which is zero"
+    assert "whether its zeros are meant or not" in str(found).replace("\n  ", " ")
+
+
+def test_what_waits_for_two_zeros_names_both() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.one(s.a(x).tanh()) + s.two(s.a(x).tanh()),
+        a=nn.Linear(8, 8), one=nn.Linear(8, 3), two=nn.Linear(8, 3),
+    )  # fmt: skip
+    set_to(0, model.one.weight, model.two.weight)
+    found = audit(model, classify)
+    assert found["a.weight"].cause == "waits for one.weight and two.weight, which are zero"
+    assert found["one.weight"].cause.endswith("a.weight and a.bias wait for it")
 
 
 def detached(s: Any, x: Tensor) -> Tensor:

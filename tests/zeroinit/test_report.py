@@ -76,7 +76,8 @@ def test_faults_come_first_and_those_of_one_cause_are_one_line() -> None:
         "dead: no step gives it a gradient, so it never moves (page gradients)",
         "twins: units that are equal now and learn alike, so they stay equal (page",
         "  symmetry)",
-        "zero on purpose: it wakes by itself (page zero-on-purpose)",
+        "zero on purpose: it wakes by itself, whether its zeros are meant or not (page",
+        "  zero-on-purpose)",
     ]
 
 

@@ -29,7 +29,7 @@ def agreed(
             for put in drawn:  # so that the next loss draws other numbers
                 put()
         one.steps(steps)
-        one.leave_out_what_twins_make_equal(restore)
+        one.doubt_vectors(restore)
     said = [one.kinds() for one in runs]
     for other in others:
         run.agree(other)

@@ -57,14 +57,14 @@ class Run:
             self.kept = None
         self.move()
 
-    def leave_out_what_twins_make_equal(self, restore: Callable[[], None]) -> None:
-        """Keep the equal numbers of vectors that stay so where no units are twins.
+    def doubt_vectors(self, restore: Callable[[], None]) -> None:
+        """Keep the equal numbers of vectors that stay so where all matrices are drawn anew.
 
-        Those beside twin units are equal as these are: they part when the units are drawn anew.
+        Others are equal as the twin units beside them are, or nearly equal by chance.
         """
-        twins = self.on_one(lambda w: w.trained and not w.entries and w.act_as() < w.units)
         vectors = self.on_one(lambda w: w.entries is not None and w.act_as() < w.units)
-        if not twins or not vectors:
+        drawn = self.on_one(lambda w: w.trained and w.parameter.ndim > 1 and not w.entries)
+        if not vectors or not drawn:
             return
         for w in self.watched:
             w.distinct_after = w.distinct_now()
@@ -73,7 +73,7 @@ class Run:
         trial = Run(self.model, self.loss, self.ranks, why=False)
         try:
             with self.ranks.together():
-                filled(self.model, [w.name for w in twins if w.weight is None])
+                filled(self.model, [w.name for w in drawn])
                 for _ in range(3):
                     trial.take(last=False)
         except (RuntimeError, ValueError) as error:  # the numbers do not go with this loss

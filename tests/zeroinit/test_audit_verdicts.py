@@ -665,6 +665,18 @@ def test_numbers_that_start_equal_and_learn_apart_are_no_twins(width: int, seed:
     assert found["gamma"].act_as == found["shift"].act_as == width
 
 
+def test_numbers_beside_units_that_are_nearly_equal_are_no_twins() -> None:
+    """As the weights of hyper-connections, whose streams start as copies that small layers part."""
+    torch.manual_seed(0)
+    net = tied()
+    with torch.no_grad():
+        for layer in (net[0], net[2]):
+            layer.weight.mul_(1 + 1e-6 * torch.randn_like(layer.weight))
+    model: Any = Made(lambda s, x: s.net[2](s.gamma * s.net[:2](x)),
+                      net=net, gamma=nn.Parameter(torch.ones(16)))  # fmt: skip
+    assert audit(model, classify).faults == ()
+
+
 # One sentence for bad input
 
 

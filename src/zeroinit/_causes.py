@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
-from zeroinit._graph import GATES, VIEWS, gradients, operation, viewed, walk
+from zeroinit._graph import GATES, PRODUCTS, VIEWS, before, gradients, operation, viewed, walk
 from zeroinit._sharded import Ranks, freed, local, parameter_of
 
 #: Where autograd keeps the factors of a product, in the order of the inputs of its node.
@@ -354,26 +354,38 @@ def joined(found: Mapping[int, Cause], names: Mapping[int, str]) -> dict[int, Ca
 
 
 class Cuts(TorchFunctionMode):
-    """Take down which parameters' results lose their graph, and by which function."""
+    """Take down which parameters' results lose their graph, and by which functions.
+
+    ``by`` names the functions, by the ids of all parameters behind them. ``chosen`` names those
+    that give indices, by the ids of the parameters whose scores they compare.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[int, str] = {}
+        self.by: dict[int, dict[str, None]] = {}
+        self.chosen: dict[int, dict[str, None]] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        name = getattr(func, "__name__", "")
+        name = getattr(func, "__name__", "").removeprefix("__").removesuffix("__")
         given = [t for t in args if isinstance(t, Tensor) and t.requires_grad]
         tensors = [t for t in (out if isinstance(out, tuple) else (out,)) if isinstance(t, Tensor)]
         if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
             name = "data"
-        if given and tensors and not any(t.requires_grad for t in tensors) and name != "__get__":
+        if name == "get":
+            return out
+        whole = bool(tensors) and not any(t.requires_grad for t in tensors)
+        indices = any(t.dtype == torch.long for t in tensors)
+        if whole or indices:
             by = f"{name}()" if torch.is_grad_enabled() else "torch.no_grad()"
+            by = by if whole else f"the indices of {by}"
             for tensor in given:
                 for leaf in _behind(tensor):
-                    self.found.setdefault(id(parameter_of(leaf)), f"cut off by {by}")
+                    self.by.setdefault(id(parameter_of(leaf)), {})[by] = None
+                for leaf in _scoring(tensor) if indices else ():
+                    self.chosen.setdefault(id(leaf), {})[by] = None
         return out
 
 
@@ -381,3 +393,18 @@ def _behind(tensor: Tensor) -> Iterable[Tensor]:
     if tensor.grad_fn is None:
         return [tensor]
     return [n.variable for n in walk(tensor) if hasattr(n, "variable")]
+
+
+def _scoring(tensor: Tensor) -> Iterator[Tensor]:
+    """Give the parameters of the last products before a tensor."""
+    seen: set[Node] = set()
+    ahead = [tensor.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        own = [parameter for parameter, _ in map(viewed, before(node)) if parameter is not None]
+        yield from own
+        if operation(node) not in PRODUCTS:
+            ahead += before(node)

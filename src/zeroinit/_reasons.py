@@ -106,7 +106,7 @@ def _explain(
         remedy = _tried(run, restore, [change], list(alike), Watched.may_be_twins)
         why = f"{max(alike.values())} ranks drew the same shard"
         reasons |= dict.fromkeys(alike, (why, remedy))
-    unused = [w for n, w in named.items() if kinds[n] == "not used by this loss" and not w.used]
+    unused = [w for n, w in named.items() if kinds[n] == "not used by this loss"]
     return reasons | _not_used(run, restore, unused)
 
 
@@ -142,9 +142,10 @@ def _tried(
 def _not_used(
     run: Run, restore: Callable[[], None], unused: Sequence[Watched]
 ) -> dict[str, tuple[str, str]]:
-    """Return why parameters have no part in the graph of the loss."""
+    """Return why parameters have no part in the graph of the loss, or only by a choice."""
     cuts = Cuts()
-    [called] = run.ranks.either(any(w.module in run.calls.called for w in unused))
+    cut = [w for w in unused if w.module in run.calls.called and (run.chooses or not w.used)]
+    [called] = run.ranks.either(bool(cut))
     if called:
         restore()
         run.ranks.settle()
@@ -158,8 +159,15 @@ def _not_used(
     names = {module: name for name, module in run.model.named_modules()}
     reasons: dict[str, tuple[str, str]] = {}
     for w in unused:
-        why = cuts.found.get(id(w.parameter))
-        if why is None and w.module not in run.calls.called and not list(w.module.children()):
+        if w.used:
+            by = listed([*cuts.chosen.get(id(w.parameter), ())])
+            cancel = run.causes.get(id(w.parameter)) == Cause("cancel")
+            if by and cancel:
+                reasons[w.name] = f"{Cause('cancel')}: only {by} depend on it", ""
+            continue
+        by = listed(sorted(cuts.by.get(id(w.parameter), ()), key=lambda one: "indices" in one))
+        why = f"cut off by {by}" if by else "no way leads from it to the loss"
+        if not by and w.module not in run.calls.called and not list(w.module.children()):
             why = f"{names[w.module] or type(w.module).__name__} is never called"
-        reasons[w.name] = why or "no way leads from it to the loss", ""
+        reasons[w.name] = why, ""
     return reasons

@@ -269,6 +269,24 @@ def chosen(s: Any, x: Tensor) -> Tensor:
     return out
 
 
+def compared(s: Any, x: Tensor) -> Tensor:
+    scores = s.a(x)
+    out: Tensor = s.b(x) * (scores == scores.amax(1, keepdim=True)).float().sum(1, keepdim=True)
+    return out
+
+
+def routed(s: Any, x: Tensor) -> Tensor:
+    """Take the expert with the best score, and not the score."""
+    _, which = s.a(x).softmax(1).topk(1)
+    out: Tensor = s.b(x) * F.one_hot(which[:, 0], 8).float().roll(1, 0).cumsum(1)[:, :3]
+    return out
+
+
+def logged(s: Any, x: Tensor) -> Tensor:
+    s.a(x).detach().mean()
+    return routed(s, x)
+
+
 def unseen(s: Any, x: Tensor) -> Tensor:
     with torch.no_grad():
         h = s.a(x)
@@ -286,6 +304,9 @@ def data(s: Any, x: Tensor) -> Tensor:
     [
         (detached, "cut off by detach()"),
         (chosen, "cut off by argmax()"),
+        (compared, "cut off by eq()"),
+        (routed, "cut off by the indices of topk()"),
+        (logged, "cut off by detach() and the indices of topk()"),
         (unseen, "cut off by torch.no_grad()"),
         (data, "cut off by data()"),
         (lambda s, x: s.b(x), "a is never called"),

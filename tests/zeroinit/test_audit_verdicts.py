@@ -287,9 +287,36 @@ def test_a_router_that_renormalizes_its_one_choice_never_trains(dtype: torch.dty
         renormalized(1), router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)
     ).to(dtype)
     found = audit(model, lambda m: F.cross_entropy(m(X.to(dtype)), Y))
-    assert found["router.weight"].wakes is None
-    assert found["router.weight"].kind == "not used by this loss"
+    for name in ("router.weight", "router.bias"):
+        assert found[name].wakes is None
+        assert found[name].verdict == "not used by this loss"
+        assert found[name].cause == (
+            "the terms of its gradient cancel: only the indices of topk() depend on it"
+        )
     assert found.faults == ()
+
+
+def test_what_cancels_below_a_router_is_not_said_to_choose() -> None:
+    """The bias of the keys adds one number to all scores of a sample."""
+    torch.manual_seed(0)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        scores = s.q(x)[:, None] @ (s.k.weight + s.k.bias).T
+        h = x + scores[:, 0].softmax(1) @ s.k.weight
+        every = torch.stack([e(h) for e in s.experts], 1)
+        best, which = s.router(h).topk(2, dim=1)
+        chosen = every.gather(1, which[..., None].expand(-1, -1, 8))
+        out: Tensor = s.head((best.softmax(1)[..., None] * chosen).sum(1))
+        return out
+
+    model: Any = Made(
+        how, q=nn.Linear(8, 8), k=nn.Linear(8, 8), router=nn.Linear(8, 4), head=nn.Linear(8, 3),
+        experts=nn.ModuleList([nn.Linear(8, 8) for _ in range(4)]),
+    )  # fmt: skip
+    found = audit(model, classify)
+    assert found["router.weight"].verdict == "fine"
+    assert found["k.bias"].verdict == "not used by this loss"
+    assert found["k.bias"].cause == "the terms of its gradient cancel"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -325,6 +352,7 @@ def test_scores_of_equal_values_are_not_used(dtype: torch.dtype) -> None:
     assert [f.name for f in found.faults] == ["v.weight"]  # its input is zero
     for name in ("q.weight", "q.bias", "k.weight", "k.bias", "k2.bias"):
         assert found[name].verdict == "not used by this loss", name
+        assert found[name].cause == "the terms of its gradient cancel"
     assert found["q2.weight"].verdict == found["k2.weight"].verdict == "fine"
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from traceback import extract_tb
 from typing import Any
 
 
@@ -100,7 +101,10 @@ def _called(target: str) -> object:
     try:
         found: Any = import_module(module)
     except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name in (module, *_above(module))
+        # It may be the module itself, or a package above it, and not one that it imports.
+        missing = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(
+            f"{error.name}."
+        )
         raise _BadInputError(
             f"there is no module {module!r}: run the command where `import {module}` works"
             if missing
@@ -118,11 +122,6 @@ def _called(target: str) -> object:
         raise _BadInputError(f"{target} failed: {_named(error)}") from error
 
 
-def _above(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts))]
-
-
 def _described(value: object) -> str:
     size = f" of {len(value)}" if isinstance(value, tuple) else ""
     return f"a value of type {type(value).__name__}{size}"
@@ -130,9 +129,7 @@ def _described(value: object) -> str:
 
 def _named(error: Exception) -> str:
     """Return an error as one line: its type, what it says, and where it was raised."""
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place, trace = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno}", trace.tb_next
+    last = extract_tb(error.__traceback__)[-1]
     said = " ".join(str(error).split())
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"
     return f"{type(error).__name__}{': ' if said else ''}{said} ({place})"

@@ -11,9 +11,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from zeroinit import _tables
-from zeroinit.report import KINDS, Audit, Finding
+from zeroinit.report import KINDS, Audit, Finding, Remark
 
 CAUSE = "gate.weight is zero, and so is what it multiplies"
 LONG = "base_model.model.transformer.layers.11.attention.self.query.lora_A.default.weight"
@@ -44,9 +45,79 @@ def test_a_tied_parameter_is_found_by_each_of_its_names() -> None:
         found["head"]
 
 
+def of_every_kind() -> Audit:
+    """Return findings of every kind, in another order than that of the table."""
+    asleep = ("dead", "not used by this loss", "frozen")
+    more = {"act_as": 4, "distinct": 8, "dead": 2, "unreached": 3}
+    found = [
+        finding(f"{k}.weight", kind, wakes=None if kind in asleep else k, **more)
+        for k, kind in enumerate(KINDS)
+    ]
+    return Audit(tuple(found[::-1]), 3)
+
+
 def test_a_fault_is_what_the_table_of_kinds_calls_one() -> None:
-    found = Audit(tuple(finding(kind, kind) for kind in KINDS), 3)
-    assert {f.kind for f in found.faults} == {kind for kind in KINDS if KINDS[kind].fault}
+    faults = ["dead", "twins", "drawn alike", "equal modules", "stuck", "erased", "not finite"]
+    faults.append("shared memory")
+    assert [f.kind for f in of_every_kind().faults][::-1] == faults
+    assert [kind for kind in KINDS if KINDS[kind].fault is True] == faults
+    assert [kind.fault for kind in KINDS.values()].count(False) == 9
+
+
+def test_every_kind_is_told_and_explained_in_the_order_of_the_table() -> None:
+    assert str(of_every_kind()).splitlines() == [
+        "8 of 17 parameters cannot train as they should:",
+        "1. dead (2 of 16 units): 0.weight",
+        "2. twins (16 units act as 4): 1.weight",
+        "3. drawn alike (16 units start as 8): 2.weight",
+        "4. equal modules: 3.weight",
+        "5. stuck: 4.weight",
+        "6. erased: 5.weight",
+        "7. not finite: 6.weight",
+        "8. shared memory: 7.weight",
+        "not registered                      1  8.weight",
+        "not held                            1  9.weight",
+        "out of scale                        1  10.weight",
+        "unreached (3 of 16 units)           1  11.weight",
+        "left out (wakes at step 12)         1  12.weight",
+        "zero on purpose (wakes at step 13)  1  13.weight",
+        "not used by this loss               1  14.weight",
+        "frozen                              1  15.weight",
+        "fine                                1  16.weight",
+        "dead: no step gives it a gradient, so it never moves (page gradients)",
+        "twins: units that are equal now and learn alike, so they stay equal (page",
+        "  symmetry)",
+        "drawn alike: several ranks drew the same numbers for their shards, so units",
+        "  start as copies (page symmetry)",
+        "equal modules: modules that are equal now and learn alike, so they stay equal",
+        "  (page symmetry)",
+        "stuck: it has a gradient, and the given optimizer does not move it (page",
+        "  check-your-network)",
+        "erased: the given optimizer sets it to zero where it has no gradient (page",
+        "  check-your-network)",
+        "not finite: the given optimizer brings numbers that are not finite (page",
+        "  check-your-network)",
+        "shared memory: its numbers share one place in memory, so a step raises: clone()",
+        "  it (page check-your-network)",
+        "not registered: the loss uses it, and model.parameters() does not give it (page",
+        "  check-your-network)",
+        "not held: no group of the given optimizer holds it, so no step moves it (page",
+        "  check-your-network)",
+        "out of scale: its weights or its gradients are far from any usual size (page",
+        "  why-the-start-matters)",
+        "unreached: units that this batch never reaches: off, or chosen by no sample",
+        "  (page check-your-network)",
+        "left out: a draw, a choice or units that were off left it out of the first step",
+        "  (page check-your-network)",
+        "zero on purpose: it wakes by itself (page zero-on-purpose)",
+        "not used by this loss: another loss may use it; if none does, remove it (page",
+        "  gradients)",
+    ]
+    folded = {name: kind.meaning for name, kind in KINDS.items() if kind.folded}
+    assert folded == {
+        "frozen": "it has no gradient, as you asked",
+        "fine": "it moves, and its units differ",
+    }
 
 
 def network(blocks: int) -> Audit:
@@ -126,6 +197,181 @@ def test_faults_of_one_cause_that_differ_in_number_each_say_their_own() -> None:
     assert lines[1:4] == [f"1. {CAUSE}", "   dead: a", "   twins (16 units act as 1): b"]
 
 
+ROUTER = "no sample chooses it: router.weight is zero, so each choice is the same"
+NAME = "encoder.layers.10.self_attention.key-value-projection.lora_A.default.weight"
+
+
+def with_everything() -> Audit:
+    """Return an audit with all that it can say, and what is long a little longer than a line."""
+    return Audit(
+        (
+            finding("gate", "dead", dead=16, wakes=None, shape=(16,)),
+            finding("a<b", "dead", dead=4, cause=ROUTER, remedy=f"draw {NAME} at random"),
+            finding("c", "dead", dead=5, cause=ROUTER, remedy="or leave it out"),
+            finding("d", "twins", act_as=8, cause=ROUTER, remedy="or leave it out"),
+            finding("old.0", "dead", dead=4, ignored=True),
+            finding("old.1", "dead", dead=16, wakes=None, ignored=True),
+            finding("late.0", "zero on purpose", wakes=12, cause="waits for gain"),
+            finding("late.1", "zero on purpose", wakes=2, cause="waits for gain"),
+            finding("late.2", "zero on purpose", wakes=2, cause="waits for a&b"),
+            *(finding(f"{k}.weight", "frozen", wakes=None) for k in range(10)),
+            finding("head"),
+        ),
+        3,
+        note=f"on a copy: what was made in inference mode cannot be changed, as {NAME}",
+        remarks=(
+            Remark("slow", ("<b>",), f"Lion moves zeros at 1/120 of {NAME}'s pace"),
+            Remark("one object", ("layers.0", NAME), "one module"),
+        ),
+    )
+
+
+def test_the_text_of_an_audit_with_everything() -> None:
+    assert str(with_everything()).splitlines() == [
+        "4 of 20 parameters cannot train as they should:",
+        "1. no sample chooses it: router.weight is zero, so each choice is the same",
+        "   dead: a<b (4 of 16 units), c (5 of 16 units)",
+        "   twins (16 units act as 8): d",
+        "   remedy: draw",
+        f"      {NAME}",
+        "      at random",
+        "   remedy: or leave it out",
+        "2. dead: gate",
+        "dead, ignored                        1  old.1",
+        "dead (4 of 16 units), ignored        1  old.0",
+        "zero on purpose (wakes at step 2)    2  late.1, late.2",
+        "   waits for gain; waits for a&b",
+        "zero on purpose (wakes at step 12)   1  late.0",
+        "   waits for gain",
+        "frozen                              10  0.weight, 1.weight, 2.weight and 7 more",
+        "fine                                 1  head",
+        "dead: no step gives it a gradient, so it never moves (page gradients)",
+        "twins: units that are equal now and learn alike, so they stay equal (page",
+        "  symmetry)",
+        "zero on purpose: it wakes by itself (page zero-on-purpose)",
+        "slow: Lion moves zeros at 1/120 of",
+        f"  {NAME}'s",
+        "  pace",
+        "  <b>",
+        "one object: one module",
+        "  layers.0 and 1 more",
+        "note: on a copy: what was made in inference mode cannot be changed, as",
+        f"      {NAME}",
+    ]
+
+
+def elements(found: Audit) -> list[str]:
+    """Return the HTML of an audit, cut before its lists and their entries."""
+    return re.split(r"(?=<(?:strong|li|dt|dd|ol|ul|dl|details)\b)", found._repr_html_())
+
+
+def test_the_html_of_an_audit_with_everything() -> None:
+    assert elements(with_everything()) == [
+        '<div style="overflow-wrap:anywhere"><p>',
+        "<strong>4 of 20 parameters cannot train as they should:</strong></p>",
+        "<ol>",
+        "<li>no sample chooses it: router.weight is zero, so each choice is the same",
+        "<dl>",
+        "<dt>dead</dt>",
+        "<dd>",
+        '<ul style="margin:0">',
+        "<li><code>a&lt;b</code> 16×2 (4 of 16 units)</li>",
+        "<li><code>c</code> 16×2 (5 of 16 units)</li></ul></dd>",
+        "<dt>twins (16 units act as 8)</dt>",
+        "<dd>",
+        '<ul style="margin:0">',
+        "<li><code>d</code> 16×2</li></ul></dd>",
+        "<dt>remedy</dt>",
+        f"<dd>draw {NAME} at random</dd>",
+        "<dt>remedy</dt>",
+        "<dd>or leave it out</dd></dl></li>",
+        "<li>",
+        "<dl>",
+        "<dt>dead</dt>",
+        "<dd>",
+        '<ul style="margin:0">',
+        "<li><code>gate</code> 16</li></ul></dd></dl></li></ol>",
+        "<dl>",
+        "<dt>dead</dt>",
+        "<dd>no step gives it a gradient, so it never moves (page gradients)</dd>",
+        "<dt>twins</dt>",
+        "<dd>units that are equal now and learn alike, so they stay equal (page symmetry)</dd>",
+        "<dt>dead, ignored</dt>",
+        "<dd>no step gives it a gradient, so it never moves (page gradients)",
+        '<ul style="margin:0">',
+        "<li><code>old.1</code> 16×2</li></ul></dd>",
+        "<dt>dead (4 of 16 units), ignored</dt>",
+        "<dd>no step gives it a gradient, so it never moves (page gradients)",
+        '<ul style="margin:0">',
+        "<li><code>old.0</code> 16×2</li></ul></dd>",
+        "<dt>zero on purpose (wakes at step 2)</dt>",
+        "<dd>it wakes by itself (page zero-on-purpose)",
+        '<ul style="margin:0">',
+        "<li><code>late.1</code> 16×2: waits for gain</li>",
+        "<li><code>late.2</code> 16×2: waits for a&amp;b</li></ul></dd>",
+        "<dt>zero on purpose (wakes at step 12)</dt>",
+        "<dd>it wakes by itself (page zero-on-purpose)",
+        '<ul style="margin:0">',
+        "<li><code>late.0</code> 16×2: waits for gain</li></ul></dd>",
+        "<dt>slow</dt>",
+        f"<dd>Lion moves zeros at 1/120 of {NAME}&#x27;s pace: <code>&lt;b&gt;</code></dd>",
+        "<dt>one object</dt>",
+        f"<dd>one module: <code>layers.0</code>, <code>{NAME}</code></dd>",
+        "<dt>note</dt>",
+        f"<dd>on a copy: what was made in inference mode cannot be changed, as {NAME}</dd></dl>",
+        "<details><summary>frozen: 10 parameters</summary>",
+        '<ul style="margin:0">',
+        "<li><code>0.weight</code> 16×2</li>",
+        "<li><code>1.weight</code> 16×2</li>",
+        "<li><code>2.weight</code> 16×2</li>",
+        "<li><code>3.weight</code> 16×2</li>",
+        "<li><code>4.weight</code> 16×2</li>",
+        "<li><code>5.weight</code> 16×2</li>",
+        "<li><code>6.weight</code> 16×2</li>",
+        "<li><code>7.weight</code> 16×2</li>",
+        "<li><code>8.weight</code> 16×2</li>",
+        "<li><code>9.weight</code> 16×2</li></ul></details>",
+        "<details><summary>fine: 1 parameter</summary>",
+        '<ul style="margin:0">',
+        "<li><code>head</code> 16×2</li></ul></details></div>",
+    ]
+    assert elements(Audit((finding("w"),), 3)) == [
+        '<div style="overflow-wrap:anywhere"><p>',
+        "<strong>No faults in 1 parameter:</strong></p>",
+        "<details><summary>fine: 1 parameter</summary>",
+        '<ul style="margin:0">',
+        "<li><code>w</code> 16×2</li></ul></details></div>",
+    ]
+
+
+def test_html_folds_more_than_eight_names() -> None:
+    def summaries(count: int) -> list[str]:
+        some = tuple(finding(f"{k}.weight", "twins", act_as=1) for k in range(count))
+        return re.findall("<summary>(.*)</summary>", Audit(some, 3)._repr_html_())
+
+    assert (summaries(8), summaries(9)) == ([], ["and 1 more"])
+
+
+def test_the_cause_of_most_faults_comes_first() -> None:
+    few = finding("a", "dead", dead=16, cause=CAUSE)
+    some = [finding(name, "twins", act_as=1, cause=ROUTER) for name in "bc"]
+    lines = str(Audit((few, *some), 3)).splitlines()
+    assert lines[1:5:2] == [f"1. {ROUTER}", f"2. {CAUSE}"]
+
+
+def test_a_line_of_exactly_eighty_columns_is_not_cut() -> None:
+    def said(first: int, kind: str, line: int) -> str:
+        some = finding("a" * first, kind, act_as=1), finding("b", kind, act_as=1)
+        remark = Remark("one object", ("c" * first, "d"), "one module")
+        return str(Audit(some, 3, remarks=(remark,))).splitlines()[line]
+
+    assert said(68, "fine", 1) == "fine  2  " + "a" * 68 + ", b"
+    assert said(69, "fine", 1) == "fine  2  " + "a" * 15 + "…" + "a" * 44 + " and 1 more"
+    assert said(47, "twins", 1) == "1. twins (16 units act as 1): " + "a" * 47 + ", b"
+    assert said(75, "fine", 3) == "  " + "c" * 75 + ", d"
+    assert said(76, "fine", 3) == "  " + "c" * 16 + "…" + "c" * 50 + " and 1 more"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [1, 2, 3000])
 @pytest.mark.parametrize("name", ["w", "transformer.h.10.attn.c_attn.weight", LONG])
@@ -187,7 +433,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     message = Message()
     message["Project-URL"] = "Issues, https://example.org/issues"
     message["Project-URL"] = "Book, https://example.org/book/"
-    monkeypatch.setattr(_tables, "metadata", lambda name: message)
+    monkeypatch.setattr(_tables, "metadata", {"zeroinit": message}.__getitem__)
     _tables.address.cache_clear()
     yield
     _tables.address.cache_clear()
@@ -230,6 +476,43 @@ def test_json_brings_everything_back() -> None:
         Audit.from_dict(plain | {"schema": 2})
 
 
+def test_json_has_every_field_and_may_lack_remarks() -> None:
+    remark = Remark("one object", ("a", "b"), "one module")
+    plain = Audit((finding("w"),), 3, remarks=(remark,)).to_dict()
+    assert plain == {
+        "schema": 1,
+        "findings": [
+            {
+                "name": "w",
+                "shape": [16, 2],
+                "wakes": 1,
+                "units": 16,
+                "distinct": 16,
+                "distinct_after": 16,
+                "act_as": 16,
+                "dead": 0,
+                "kind": "fine",
+                "names": ["w"],
+                "unreached": 0,
+                "cause": "",
+                "remedy": "",
+                "strict": False,
+                "ignored": False,
+                "verdict": "fine",
+                "fault": False,
+            }
+        ],
+        "steps": 3,
+        "note": "",
+        "remarks": [
+            {"kind": "one object", "names": ["a", "b"], "text": "one module", "numbers": []}
+        ],
+    }
+    assert Audit.from_dict(plain).remarks == (remark,)
+    del plain["remarks"], plain["note"]
+    assert Audit.from_dict(plain) == Audit((finding("w"),), 3)
+
+
 def rows(found: Audit) -> dict[str, str]:
     """Return the rows of a figure, from below: label, and what its tile says."""
     ax = found.plot(Figure().subplots())
@@ -268,9 +551,25 @@ def test_in_a_figure_of_many_parameters_those_that_differ_in_numbers_share_a_row
     }
 
 
+def test_a_figure_has_up_to_forty_rows_and_labels_of_up_to_forty_letters() -> None:
+    def labels(count: int) -> list[str]:
+        return [*rows(Audit(tuple(finding(f"{k}.w") for k in range(count)), 3))]
+
+    assert labels(40) == [f"{k}.w" for k in range(40)]
+    assert labels(41) == ["0.w and 40 more"]
+    assert [*rows(Audit((finding("a" * 40), finding("b" * 41)), 3))] == [
+        "a" * 40,
+        "b" * 10 + "…" + "b" * 29,
+    ]
+    assert [*rows(Audit(tuple(finding(f"{k}.w") for k in range(2)), 3))] == ["0.w", "1.w"]
+
+
 def test_without_axes_the_figure_is_as_high_as_it_has_rows() -> None:
-    low, high = network(1).plot(), network(9).plot()
-    assert isinstance(low.figure, Figure)
-    assert isinstance(high.figure, Figure)
-    assert low.figure.get_figheight() < high.figure.get_figheight() / 3
+    for blocks, count in ((1, 4), (9, 28)):
+        ax = network(blocks).plot()
+        assert isinstance(ax.figure, Figure)
+        assert ax.figure.get_size_inches() == pytest.approx([6.4, 0.9 + 0.27 * count])
+        assert isinstance(ax.figure.get_layout_engine(), ConstrainedLayoutEngine)
+        assert len(ax.get_yticks()) == count
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["step of the first gradient"]
     plt.close("all")

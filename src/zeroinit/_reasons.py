@@ -17,6 +17,11 @@ ENDED = (
     "the loss ran out of batches, so some causes and remedies are not known: "
     "give the same batch at every step, or use itertools.cycle"
 )
+#: What is said of an operation that keeps its part of the graph to itself.
+HIDES = (
+    "{} hides a part of the network, so nobody has looked for gradients that are rounding, for "
+    "what this batch alone makes equal, and for causes: use torch.utils.checkpoint instead of it"
+)
 
 
 def report(run: Run, restore: Callable[[], None]) -> Audit:
@@ -41,7 +46,7 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
             for f in found
         ),
         run.step,
-        note=ENDED if run.ended else "",
+        note="; ".join([ENDED] * run.ended + [HIDES.format(run.hides)] * bool(run.hides)),
     )
 
 

@@ -13,6 +13,7 @@ from torch.autograd.graph import Node
 
 from zeroinit._arguments import NO_PATH, finite, no_number
 from zeroinit._causes import Calls, Cause, causes
+from zeroinit._checkpoint import out_of_sight
 from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
 from zeroinit._modules import Equals
 from zeroinit._progress import progress
@@ -40,6 +41,7 @@ class Run:
         self.ended = False  # whether a call beside the steps found no batch
         self.calls = Calls()
         self.causes: dict[int, Cause] = {}
+        self.hides = ""  # an operation with a graph of its own, in which nothing can be looked for
         self.others: list[Tensor] = []  # leaves of the graph that are no parameters of the model
 
     def steps(self, steps: int) -> None:
@@ -92,6 +94,7 @@ class Run:
         for w, its in zip(self.watched, other.watched, strict=True):
             w.agree(its)
         self.equals.agree(other.equals)
+        self.hides = self.hides or other.hides
         self.step = max(self.step, other.step)
 
     def kinds(self) -> dict[str, str]:
@@ -126,7 +129,7 @@ class Run:
             value.backward(retain_graph=asleep or twins)
         slopes = self.slopes(trained)
         self.drop_rounding(value, nodes, slopes)
-        if self.step == 1 and self.why:
+        if self.step == 1 and self.why and not self.hides:
             self.look_for_causes(value, nodes, slopes)
         if self.why:
             self.equals.learn()
@@ -137,7 +140,7 @@ class Run:
             w.parameter.grad = None
         self.ahead = {w: slope for w, slope in slopes.items() if w.entries is not None}
         slopes.clear()
-        self.kept = value if twins else None
+        self.kept = value if twins and not self.hides else None
         forget(caches)
 
     def move(self) -> None:
@@ -148,6 +151,7 @@ class Run:
 
     def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
         """Look at the parameters as they start."""
+        self.hides = max(self.ranks.all(out_of_sight(nodes)))
         used = uses(value, nodes)
         self.chooses = used.chooses
         names: dict[int, list[str]] = {}
@@ -259,7 +263,7 @@ class Run:
         large = 100 * max(self.highest, *(s.steepest for s in slopes.values()))
 
         def small(w: Watched) -> bool:
-            if w.wakes is not None or w not in slopes:
+            if self.hides or w.wakes is not None or w not in slopes:
                 return False
             eps = torch.finfo(w.parameter.dtype).eps
             return eps < 1e-6 and w.noise < slopes[w].steepest <= eps * large

@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from zeroinit._arguments import check_arguments, check_model, check_steps
+from zeroinit._checkpoint import in_sight
 from zeroinit._kept import kept
 from zeroinit._losses import agreed, in_turn
 from zeroinit._modules import shared, unregistered
@@ -98,6 +99,8 @@ def audit(
     each with the loss that it trains on, and get the same findings, those of the model as a whole.
     An error on one rank is an error on all, and shards that ranks drew alike are a fault.
     Nothing that :func:`torch.compile` made is compiled again: the model runs as plain PyTorch. A
+    reentrant checkpoint of PyTorch runs as one that is not reentrant, as nothing else shows what is
+    inside; where another library hides a part of the graph, the note says what was not done. A
     model that was made in inference mode is copied, for nobody may change it.
 
     Examples
@@ -147,7 +150,7 @@ def audit(
             if any(t.is_inference() for t in (*model.parameters(), *model.buffers())):
                 model, optimizer = deepcopy((model, optimizer))
                 note = "on a copy: what was made in inference mode cannot be changed"
-            with _plainly(), kept(model, optimizer) as restore, ranks.prepared():
+            with _plainly(), in_sight(), kept(model, optimizer) as restore, ranks.prepared():
                 run, remarks = agreed(model, losses, ranks, steps, restore)
                 found = report(run, restore)
                 faults, more = _beside(run, losses, optimizer, steps, restore)

@@ -16,10 +16,13 @@ class progress:  # noqa: N801, used like a function
     ----------
     total : int
         How many steps the run takes at least.
+    shown : bool, default True
+        Whether this process is the one that writes, of those that share a terminal.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, shown: bool = True) -> None:
         self.total, self.begin, self.width = total, time.monotonic(), 0
+        self.shown = shown
 
     def __enter__(self) -> "progress":
         return self
@@ -27,7 +30,7 @@ class progress:  # noqa: N801, used like a function
     def __call__(self, step: int) -> None:
         """Say that a step begins."""
         spent = time.monotonic() - self.begin
-        if spent > PATIENCE and sys.stderr.isatty():
+        if self.shown and spent > PATIENCE and sys.stderr.isatty():
             rest = f" of {self.total} or more" if step <= self.total else ""
             self._write(f"audit: step {step}{rest}, {spent:.0f} s")
 

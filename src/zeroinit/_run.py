@@ -18,7 +18,7 @@ from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
 from zeroinit._modules import Equals
 from zeroinit._progress import progress
 from zeroinit._remedies import filled
-from zeroinit._sharded import Ranks, parameter_of, parameters_of, whole
+from zeroinit._sharded import Ranks, parameter_of, parameters_of, speaks, whole
 from zeroinit._watched import Slope, Watched
 
 Loss = Callable[[nn.Module], Tensor]
@@ -46,7 +46,7 @@ class Run:
 
     def steps(self, steps: int) -> None:
         """Take the steps, and more of them while they bring news."""
-        with progress(steps) as tick:
+        with progress(steps, speaks()) as tick:
             while True:
                 tick(self.step + 1)
                 self.take(last=self.step + 1 >= steps)

@@ -6,6 +6,7 @@ group is made nothing of this is imported, and every function gives back what it
 """
 
 import hashlib
+import os
 import pickle
 import sys
 from collections import Counter
@@ -26,6 +27,13 @@ T = TypeVar("T")
 _STANDS_FOR: dict[int, tuple[Tensor, Tensor]] = {}
 #: How many audits there were of a model that these ranks hold.
 _audits: Counter[tuple[int, ...]] = Counter()
+
+
+def speaks() -> bool:
+    """Whether this process is rank 0, which writes for all; of ``torchrun`` also before a group."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    return os.environ.get("RANK", "0") == "0"
 
 
 def sharded(tensor: Tensor) -> bool:

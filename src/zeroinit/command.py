@@ -65,17 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         options = {"steps": chosen.steps, "strict": chosen.strict, "ignore": chosen.ignore}
-        found, first = _audited(chosen.target, options)
+        found, shown = _audited(chosen.target, options)
     except _BadInputError as error:
         print(error, file=sys.stderr)
         return 2
-    if first is None:
+    if shown:
         print(json.dumps(found.to_dict(), indent=2) if chosen.json else found)
     return 1 if found.faults else 0
 
 
-def _audited(target: str, options: dict[str, Any]) -> tuple[Any, int | None]:
-    """Return the audit, and the rank that prints it, if it is another one."""
+def _audited(target: str, options: dict[str, Any]) -> tuple[Any, bool]:
+    """Return the audit, and whether this rank is the one that prints it."""
     made = _called(target)
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise _BadInputError(
@@ -83,12 +83,12 @@ def _audited(target: str, options: dict[str, Any]) -> tuple[Any, int | None]:
             f"got {_described(made)}: write `return model, loss`"
         )
     from zeroinit import audit  # here, as torch is slow to import
-    from zeroinit._sharded import Ranks
+    from zeroinit._sharded import speaks
 
     model, loss, *optimizer = made
     try:
         found = audit(model, loss, optimizer=optimizer[0] if optimizer else None, **options)
-        return found, Ranks(model).first
+        return found, speaks()
     except Exception as error:
         raise _BadInputError(f"the audit of {target} stopped: {_named(error)}") from error
 

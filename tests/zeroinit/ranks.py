@@ -4,6 +4,7 @@ It is a program, for a process that has used autograd or threads is no good pare
 """
 
 import faulthandler
+import io
 import json
 import multiprocessing
 import sys
@@ -28,7 +29,7 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.nn.parallel import DistributedDataParallel
 
-from zeroinit import assert_trainable, audit
+from zeroinit import _progress, assert_trainable, audit
 
 RANKS = 4
 PATIENCE = 240  # seconds
@@ -288,6 +289,30 @@ def random_on_one(rank: Rank) -> Any:
     return audit(model, sometimes).to_dict()
 
 
+class Terminal(io.StringIO):
+    """It keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(way: str = "") -> Callable[[Rank], str]:
+    """Return a case that gives what an audit writes to a terminal."""
+
+    def case(rank: Rank) -> str:
+        model, loss = WAYS[way](rank, net("healthy")) if way else (net("healthy"), rank.loss())
+        patience, stderr = _progress.PATIENCE, sys.stderr
+        _progress.PATIENCE, sys.stderr = -1.0, (screen := Terminal())
+        try:
+            audit(model, loss)
+        finally:
+            _progress.PATIENCE, sys.stderr = patience, stderr
+        return screen.getvalue()
+
+    return case
+
+
+CASES |= {"shown, alone": shown()} | {f"shown, {way}": shown(way) for way in ("DDP", "TP")}
 CASES |= {"options, alone": options(), "options, DDP": options("DDP")}
 CASES |= {"options, FSDP2": options("FSDP2")}
 CASES |= {f"kept, {way}": kept(way) for way in WAYS}

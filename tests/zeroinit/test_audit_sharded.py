@@ -146,6 +146,14 @@ def test_one_rank_says_what_is_wrong(found: dict[str, list[Any]]) -> None:
     assert others == [f"{begin} rank 0 says which"] * 3
 
 
+@pytest.mark.parametrize("way", ["alone", "DDP", "TP"])
+def test_one_rank_shows_how_far_it_is(found: dict[str, list[Any]], way: str) -> None:
+    """Also where each rank has a model of its own, or a pair of them: they share the terminal."""
+    first, *others = found[f"shown, {way}"]
+    assert "audit: step 1 of 3 or more" in first
+    assert others == [""] * 3
+
+
 def test_a_parameter_that_ddp_waits_for_is_not_used(found: dict[str, list[Any]]) -> None:
     for given in found["unused"]:
         assert verdicts(given)["four.weight"] == "not used by this loss"

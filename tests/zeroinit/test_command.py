@@ -120,6 +120,16 @@ def test_without_faults_the_status_is_0(start: str, capsys: pytest.CaptureFixtur
     assert main(["audit", f"{start}:Nested.good"]) == 0
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_the_ranks_of_torchrun_the_first_alone_prints(
+    rank: str, start: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    assert main(["audit", f"{start}:bad"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out != "", shown.err) == (rank == "0", "")
+
+
 def test_json_is_what_the_audit_holds(start: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", f"{start}:bad", "--json", "--steps", "5"]) == 1
     shown = capsys.readouterr().out

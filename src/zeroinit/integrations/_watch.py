@@ -51,7 +51,9 @@ class Watch:
         try:
             found = audit(model, loss, **self.options)
         except Exception as error:
-            logger.warning("step %d: the audit stopped: %s: %s", step, type(error).__name__, error)
+            if tell:
+                name = type(error).__name__
+                logger.warning("step %d: the audit stopped: %s: %s", step, name, error)
             return {}
         if tell:
             self._tell(step, found)

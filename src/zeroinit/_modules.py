@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from zeroinit._causes import listed
 from zeroinit._equal_rows import heights, split_groups
 from zeroinit._kept import LONG
-from zeroinit._sharded import parameter_of, sharded, whole
+from zeroinit._sharded import class_of, parameter_of, sharded, whole
 from zeroinit.report import Finding, Remark
 
 #: What every module holds besides what a user puts there.
@@ -137,7 +137,7 @@ class Equals:
         for name, module in modules.items():
             signature = _signature(module, groups)
             if signature and all(not isinstance(group, str) for *_, group in signature):
-                equal.setdefault((type(module), signature), []).append(name)
+                equal.setdefault((class_of(module), signature), []).append(name)
         for alike in equal.values():
             own: set[int] = set()
             apart = []  # those that share no parameter with another

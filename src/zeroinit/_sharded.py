@@ -91,6 +91,15 @@ def parameters_of(model: nn.Module) -> list[Tensor]:
     return [parameter_of(p) for p in model.parameters()]
 
 
+def class_of(module: nn.Module) -> type[nn.Module]:
+    """Return the class of a module; fully_shard gives it one of its own, made of two."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None or not isinstance(module, fsdp.FSDPModule):
+        return type(module)
+    both = type(module).__mro__
+    return both[both.index(fsdp.FSDPModule) + 1]
+
+
 class Ranks:
     """The ranks that hold a model together; most models are held by this process alone."""
 

@@ -289,6 +289,24 @@ def random_on_one(rank: Rank) -> Any:
     return audit(model, sometimes).to_dict()
 
 
+WRAPPED = ["", "one", "two", "one two", "three"]
+
+
+def copies(wrapped: str | None = None) -> Callable[[Rank], Any]:
+    """Return a case with equal modules, of which fully_shard wraps some by themselves."""
+
+    def case(rank: Rank) -> Any:
+        model = Copies()
+        if wrapped is None:
+            return audit(model, rank.loss()).to_dict()
+        for name in wrapped.split():
+            fully_shard(getattr(model, name), mesh=rank.all)
+        fully_shard(model, mesh=rank.all)
+        return audit(model, rank.loss(rank.number, RANKS)).to_dict()
+
+    return case
+
+
 class Terminal(io.StringIO):
     """It keeps what is written to it."""
 
@@ -312,6 +330,7 @@ def shown(way: str = "") -> Callable[[Rank], str]:
     return case
 
 
+CASES |= {"copies, alone": copies()} | {f"copies, wrapped: {w}": copies(w) for w in WRAPPED}
 CASES |= {"shown, alone": shown()} | {f"shown, {way}": shown(way) for way in ("DDP", "TP")}
 CASES |= {"options, alone": options(), "options, DDP": options("DDP")}
 CASES |= {"options, FSDP2": options("FSDP2")}

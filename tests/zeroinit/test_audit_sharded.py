@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from ranks import KINDS, PATIENCE, RANKS, SPREAD, WAYS
+from ranks import KINDS, PATIENCE, RANKS, SPREAD, WAYS, WRAPPED
 
 from zeroinit._run import MORE
 
@@ -77,6 +77,15 @@ def test_copies_an_optimizer_and_several_losses_are_judged_as_of_the_whole_model
         "three.bias": "fine",
     }
     assert {remark["kind"] for remark in whole["remarks"]} == {"some losses"}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_copies_are_equal_also_where_one_or_none_is_wrapped_by_itself(
+    found: dict[str, list[Any]], wrapped: str
+) -> None:
+    whole, spread = found["copies, alone"][0], found[f"copies, wrapped: {wrapped}"]
+    assert findings(whole)[0]["cause"] == "one and two are equal, learn alike and stay equal"
+    assert all(findings(given) == findings(whole) for given in spread)
 
 
 @pytest.mark.parametrize("way", WAYS)

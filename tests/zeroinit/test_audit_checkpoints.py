@@ -10,6 +10,7 @@ import torch.utils.checkpoint
 from audited import Made, classify
 from torch import Tensor, nn
 
+from zeroinit._checkpoint import in_sight
 from zeroinit.auditing import audit
 
 Run = Callable[..., Tensor]
@@ -100,6 +101,18 @@ def test_findings_causes_and_remedies_are_those_without_the_checkpoint(kind: str
         "twins": ("twins", ""),
         "rounding": ("not used by this loss", "the terms of its gradient cancel"),
     }[kind]
+
+
+def test_gradients_are_those_of_training_to_the_last_bit() -> None:
+    """Also where the part inside draws."""
+    trained, seen = Blocks(reentrant), Blocks(reentrant)
+    classify_again(trained).backward()
+    with in_sight():
+        classify_again(seen).backward()
+    for mine, its in zip(trained.parameters(), seen.parameters(), strict=True):
+        assert mine.grad is not None
+        assert its.grad is not None
+        assert torch.equal(mine.grad, its.grad)
 
 
 def test_what_is_computed_again_may_have_another_shape() -> None:

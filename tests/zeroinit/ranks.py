@@ -77,6 +77,19 @@ class Tokens(Net):
         return super().forward((8 * x[:, 0]).long())
 
 
+class Shifted(Net):
+    """A shift that a norm takes out again, so that its gradient is what rounding leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.full((1,), 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.two(self.slope(self.one(x))) + self.shift
+        scores: Tensor = self.three(self.slope(F.layer_norm(h, (10,))))
+        return scores
+
+
 class Multiply(torch.optim.SGD):
     """An optimizer that multiplies what is there, so it does not move what is zero."""
 
@@ -105,6 +118,8 @@ def net(kind: str) -> Net:
     torch.manual_seed(0)
     if kind == "tokens":
         return Tokens()
+    if kind == "rounding":
+        return Shifted()
     model = Net(nn.ReLU if kind == "dead" else nn.Tanh)
     with torch.no_grad():
         if kind == "dead":
@@ -151,6 +166,7 @@ WAYS = {"DDP": ddp, "FSDP2": fsdp, "FSDP2 on pairs": pairs, "TP": tensor, "FSDP2
 KINDS = ("healthy", "dead", "twins", "zero on purpose")
 SPREAD = [(kind, way) for kind in KINDS for way in WAYS if way != "FSDP2 on pairs"]
 SPREAD += [("dead", "FSDP2 on pairs"), ("tokens", "DDP"), ("tokens", "FSDP2")]
+SPREAD += [("rounding", way) for way in ("DDP", "FSDP2", "TP")]
 
 
 def alone(kind: str) -> Callable[[Rank], Any]:
@@ -177,7 +193,7 @@ def options(way: str = "") -> Callable[[Rank], Any]:
 
 
 CASES: dict[str, Callable[[Rank], Any]] = {f"{kind}, alone": alone(kind) for kind in KINDS}
-CASES["tokens, alone"] = alone("tokens")
+CASES |= {f"{kind}, alone": alone(kind) for kind in ("tokens", "rounding")}
 CASES |= {f"{kind}, {way}": spread(kind, way) for kind, way in SPREAD}
 
 

@@ -1,6 +1,7 @@
 """What an audit says of an optimizer: what it does to zeros, to late weights and to twins."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from audited import X, Y, classify
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zeroinit._optimizer import Pace
 from zeroinit.auditing import audit
 from zeroinit.report import Audit, Remark
 
@@ -83,6 +85,21 @@ def test_ordinary_optimizers_get_no_remark(name: str) -> None:
     kind = getattr(torch.optim, name)
     assert with_it(late(), kind, **ORDINARY[name]) == audit(late(), classify)
     assert with_it(tied(), kind, **ORDINARY[name]).remarks == ()
+
+
+def test_weight_decay_is_no_part_of_the_pace() -> None:
+    """It pulls the ordinary weight only, by more than the gradient moves either of them."""
+    assert with_it(late(), torch.optim.SGD, lr=1e-3, weight_decay=10.0).remarks == ()
+    p, pace = nn.Parameter(torch.tensor([1.0, 0.0])), Pace()
+    for decay in (0.5, -0.25):  # its way along the weight counts for nothing, whatever its sign
+        with torch.no_grad():
+            p.copy_(torch.tensor([1.0, 0.0]))
+        p.grad = torch.tensor([2.0, 2.0])
+        pace.look(p)
+        with torch.no_grad():
+            p.sub_(decay * p + 0.125 * p.grad)
+        pace.learn(p)
+    assert pace.ways == pytest.approx([0.25 / math.sqrt(2)] * 2)  # across the weight, by hand
 
 
 def test_adafactor_moves_zeros_slowly_at_the_pace_of_its_floor() -> None:

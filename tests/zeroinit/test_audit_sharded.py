@@ -58,6 +58,8 @@ def test_the_kinds_are_those_that_their_names_say(found: dict[str, list[Any]]) -
     assert said["dead"][:5] == ["dead"] * 5
     assert said["twins"][:2] == ["twins (10 units act as 4)"] * 2
     assert {f["unreached"] for f in findings(found["tokens, alone"][0])} == {0}
+    (shift,) = (f for f in findings(found["rounding, alone"][0]) if f["name"] == "shift")
+    assert shift["cause"] == "the terms of its gradient cancel"
     assert said["zero on purpose"][4] == "zero on purpose (wakes at step 1)"
 
 

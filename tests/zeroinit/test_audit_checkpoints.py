@@ -167,6 +167,39 @@ def test_a_checkpoint_of_another_library_is_named_as_out_of_sight(kind: str) -> 
     assert audit(model, both).note == found.note
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("waits", "i.weight", "zero on purpose (wakes at step 2)"),
+        ("twins", "i.weight", "twins (8 units act as 1)"),
+        ("rounding", "shift", "fine"),  # nobody has looked
+    ],
+)
+def test_nothing_is_looked_for_before_a_checkpoint_of_another_library(
+    kind: str, name: str, said: str
+) -> None:
+    """It serves ``backward()`` alone."""
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        h = s.i(x) + s.shift
+        h = F.layer_norm(h, (8,)) if kind == "rounding" else h.tanh()
+        out: Tensor = s.b(CheckpointOfOthers.apply(s.a, h))  # type: ignore[no-untyped-call]
+        return out
+
+    torch.manual_seed(0)
+    model: Any = Made(how, i=nn.Linear(8, 8), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    model.shift = nn.Parameter(torch.tensor(0.5))
+    with torch.no_grad():
+        if kind == "waits":
+            model.a.weight.zero_()
+        if kind == "twins":
+            model.i.weight[1:], model.i.bias[1:] = model.i.weight[:1], model.i.bias[:1]
+            model.a.weight[:, 1:] = model.a.weight[:, :1]
+    found = audit(model, classify)
+    assert found[name].verdict == said
+    assert found.note.startswith("CheckpointOfOthers hides a part of the network")
+
+
 def test_pytorchs_checkpoint_is_put_back() -> None:
     there = torch.utils.checkpoint.CheckpointFunction
     with pytest.raises(ValueError, match="the loss must be a tensor"):

@@ -74,7 +74,7 @@ def groups_of_equal(rows: Tensor) -> Tensor:
     group = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
     if not rows.numel():
         return group
-    columns = torch.linspace(0, rows.shape[1] - 1, 16, device=rows.device).long()
+    columns = spread(rows.shape[1]).to(rows.device)
     filled = heights(rows).nonzero().flatten()
     for some in filled.split(1 + CHUNK // 16):
         group[some] = _fingerprints(rows[some[:, None], columns])
@@ -83,6 +83,12 @@ def groups_of_equal(rows: Tensor) -> Tensor:
     for some in alike.split(1 + CHUNK // rows.shape[1]):
         group[some] = _fingerprints(rows[some])
     return group
+
+
+def spread(length: int) -> Tensor:
+    """Return sixteen places from the first to the last, or all if there are fewer."""
+    some = min(16, length)
+    return torch.arange(some) * (length - 1) // max(some - 1, 1)
 
 
 def heights(rows: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zeroinit._causes import listed
-from zeroinit._equal_rows import heights, split_groups
+from zeroinit._equal_rows import heights, split_groups, spread
 from zeroinit._kept import LONG
 from zeroinit._sharded import class_of, parameter_of, sharded, whole
 from zeroinit.report import Finding, Remark
@@ -180,7 +180,7 @@ def _sketch(parameter: Tensor) -> Any:
     if p.numel() == 0 or p.element_size() == 1 or type(p.data) is not Tensor:
         return id(parameter)  # nothing to compare, or a format of its own
     flat = p.detach().reshape(-1)
-    places = torch.linspace(0, len(flat) - 1, min(16, len(flat)), device=p.device).long()
+    places = spread(len(flat)).to(p.device)
     kind = p.shape, p.dtype, p.device, parameter.requires_grad, sharded(parameter)
     return kind, tuple(flat[places].tolist())
 

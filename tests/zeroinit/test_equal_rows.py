@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zeroinit._equal_rows import groups_of_equal, split_groups
+from zeroinit._equal_rows import groups_of_equal, split_groups, spread
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
@@ -54,6 +54,15 @@ def test_minus_zero_is_zero() -> None:
 def test_rows_without_numbers_are_all_equal() -> None:
     assert together(groups_of_equal(torch.empty(3, 0))) == {(0, 1), (0, 2), (1, 2)}
     assert groups_of_equal(torch.empty(0, 3)).shape == (0,)
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 1000, 2**24 + 4, 64_000_000, 10**15])
+def test_places_are_from_the_first_to_the_last_and_none_beyond(length: int) -> None:
+    """In single precision 63 999 999 is 64 000 000, which no table of a million by 64 has."""
+    found = spread(length).tolist()
+    assert (found[0], found[-1]) == (0, length - 1)
+    assert found == sorted(set(found))
+    assert len(found) == min(16, length)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

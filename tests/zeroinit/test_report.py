@@ -57,8 +57,8 @@ def of_every_kind() -> Audit:
 
 
 def test_a_fault_is_what_the_table_of_kinds_calls_one() -> None:
-    faults = ["dead", "twins", "drawn alike", "equal modules", "stuck", "erased", "not finite"]
-    faults.append("shared memory")
+    faults = ["dead", "twins", "drawn alike", "equal modules", "twin parameters"]
+    faults += ["stuck", "erased", "not finite", "shared memory"]
     assert [f.kind for f in of_every_kind().faults][::-1] == faults
     assert [kind for kind in KINDS if KINDS[kind].fault is True] == faults
     assert [kind.fault for kind in KINDS.values()].count(False) == 9
@@ -66,24 +66,25 @@ def test_a_fault_is_what_the_table_of_kinds_calls_one() -> None:
 
 def test_every_kind_is_told_and_explained_in_the_order_of_the_table() -> None:
     assert str(of_every_kind()).splitlines() == [
-        "8 of 17 parameters cannot train as they should:",
+        "9 of 18 parameters cannot train as they should:",
         "1. dead (2 of 16 units): 0.weight",
         "2. twins (16 units act as 4): 1.weight",
         "3. drawn alike (16 units start as 8): 2.weight",
         "4. equal modules: 3.weight",
-        "5. stuck: 4.weight",
-        "6. erased: 5.weight",
-        "7. not finite: 6.weight",
-        "8. shared memory: 7.weight",
-        "not registered                      1  8.weight",
-        "not held                            1  9.weight",
-        "out of scale                        1  10.weight",
-        "unreached (3 of 16 units)           1  11.weight",
-        "left out (wakes at step 12)         1  12.weight",
-        "zero on purpose (wakes at step 13)  1  13.weight",
-        "not used by this loss               1  14.weight",
-        "frozen                              1  15.weight",
-        "fine                                1  16.weight",
+        "5. twin parameters: 4.weight",
+        "6. stuck: 5.weight",
+        "7. erased: 6.weight",
+        "8. not finite: 7.weight",
+        "9. shared memory: 8.weight",
+        "not registered                      1  9.weight",
+        "not held                            1  10.weight",
+        "out of scale                        1  11.weight",
+        "unreached (3 of 16 units)           1  12.weight",
+        "left out (wakes at step 13)         1  13.weight",
+        "zero on purpose (wakes at step 14)  1  14.weight",
+        "not used by this loss               1  15.weight",
+        "frozen                              1  16.weight",
+        "fine                                1  17.weight",
         "dead: no step gives it a gradient, so it never moves (page gradients)",
         "twins: units that are equal now and learn alike, so they stay equal (page",
         "  symmetry)",
@@ -91,6 +92,8 @@ def test_every_kind_is_told_and_explained_in_the_order_of_the_table() -> None:
         "  start as copies (page symmetry)",
         "equal modules: modules that are equal now and learn alike, so they stay equal",
         "  (page symmetry)",
+        "twin parameters: parameters that are equal now and learn alike, so they stay",
+        "  equal (page symmetry)",
         "stuck: it has a gradient, and the given optimizer does not move it (page",
         "  check-your-network)",
         "erased: the given optimizer sets it to zero where it has no gradient (page",
@@ -109,7 +112,8 @@ def test_every_kind_is_told_and_explained_in_the_order_of_the_table() -> None:
         "  (page check-your-network)",
         "left out: a draw, a choice or units that were off left it out of the first step",
         "  (page check-your-network)",
-        "zero on purpose: it wakes by itself (page zero-on-purpose)",
+        "zero on purpose: it wakes by itself, whether its zeros are meant or not (page",
+        "  zero-on-purpose)",
         "not used by this loss: another loss may use it; if none does, remove it (page",
         "  gradients)",
     ]
@@ -248,7 +252,8 @@ def test_the_text_of_an_audit_with_everything() -> None:
         "dead: no step gives it a gradient, so it never moves (page gradients)",
         "twins: units that are equal now and learn alike, so they stay equal (page",
         "  symmetry)",
-        "zero on purpose: it wakes by itself (page zero-on-purpose)",
+        "zero on purpose: it wakes by itself, whether its zeros are meant or not (page",
+        "  zero-on-purpose)",
         "slow: Lion moves zeros at 1/120 of",
         f"  {NAME}'s",
         "  pace",
@@ -305,12 +310,12 @@ def test_the_html_of_an_audit_with_everything() -> None:
         '<ul style="margin:0">',
         "<li><code>old.0</code> 16×2</li></ul></dd>",
         "<dt>zero on purpose (wakes at step 2)</dt>",
-        "<dd>it wakes by itself (page zero-on-purpose)",
+        "<dd>it wakes by itself, whether its zeros are meant or not (page zero-on-purpose)",
         '<ul style="margin:0">',
         "<li><code>late.1</code> 16×2: waits for gain</li>",
         "<li><code>late.2</code> 16×2: waits for a&amp;b</li></ul></dd>",
         "<dt>zero on purpose (wakes at step 12)</dt>",
-        "<dd>it wakes by itself (page zero-on-purpose)",
+        "<dd>it wakes by itself, whether its zeros are meant or not (page zero-on-purpose)",
         '<ul style="margin:0">',
         "<li><code>late.0</code> 16×2: waits for gain</li></ul></dd>",
         "<dt>slow</dt>",

@@ -146,10 +146,10 @@ def test_training_is_the_same_bit_for_bit_with_the_callback(
     alone, watched, callback = Net(form), Net(form), AuditCallback(every=2)
     Net.dtypes.clear()
     Net.logged.clear()
-    _, plain, losses = trained(alone, **more)
+    first, plain, losses = trained(alone, **more)
     count, (dtype,) = len(Net.dtypes), {*Net.dtypes}
     after = torch.get_rng_state()
-    _, seen, again = trained(watched, callback, **more)
+    second, seen, again = trained(watched, callback, **more)
     assert sorted(callback.audits) == audited
     assert [step for step, row in seen.rows if "audit/faults" in row] == audited
     assert again.losses == losses.losses
@@ -159,6 +159,8 @@ def test_training_is_the_same_bit_for_bit_with_the_callback(
     assert torch.equal(torch.get_rng_state(), after)
     for mine, its in zip(alone.state_dict().values(), watched.state_dict().values(), strict=True):
         assert torch.equal(mine, its)
+    states = [trainer.optimizers[0].state_dict() for trainer in (first, second)]
+    torch.testing.assert_close(*states, rtol=0, atol=0)
     assert Net.logged[: len(Net.logged) // 2] * 2 == Net.logged
     assert len(Net.dtypes) > 2 * count
     assert {*Net.dtypes} == {dtype}  # the audit's too
@@ -178,6 +180,48 @@ def test_what_died_and_what_woke_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert said[2][1].startswith("step 4: woke since step 2: first.weight: ")
     counts = [(step, row["audit/faults"]) for step, row in logger.rows if "audit/faults" in row]
     assert counts == [(0, 0.0), (2, float(len(dead[2]))), (4, 0.0)]
+
+
+class Multiply(torch.optim.SGD):
+    """An optimizer that multiplies what is there, so it does not move what is zero."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        closure = closure or (lambda: None)
+        closure()
+        for p in self.param_groups[0]["params"]:
+            p.data *= 1 - 0.01 * p.data.sign() * p.grad.sign()
+
+
+class Other(Net):
+    """It starts its last layer at zero, and has an optimizer of some kind, or none."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+        nn.init.zeros_(self.last.weight)
+
+    def configure_optimizers(self) -> Any:
+        return self.kind(self.parameters(), lr=0.1) if self.kind else None
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "said"),
+    [
+        (Multiply, "stuck", ""),
+        (None, "zero on purpose (wakes at step 1)", "ValueError: _MockOptimizer holds no param"),
+        (torch.optim.LBFGS, "zero on purpose (wakes at step 1)", "ValueError: LBFGS calls the"),
+    ],
+)
+def test_the_trainers_optimizer_is_audited_where_it_can_be(
+    kind: Any, verdict: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = AuditCallback()
+    with caplog.at_level(logging.INFO, "zeroinit"):
+        trained(Other(kind), callback)
+    assert callback.audits[0]["last.weight"].verdict == verdict
+    logged = [r.getMessage() for r in caplog.records if "without" in r.getMessage()]
+    assert len(logged) == bool(said)
+    assert all(f"step 0: audited without the optimizer: {said}" in line for line in logged)
 
 
 def test_a_second_run_begins_anew() -> None:

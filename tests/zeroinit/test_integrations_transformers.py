@@ -4,6 +4,7 @@ import builtins
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
 
+from zeroinit.integrations._watch import Watch
 from zeroinit.integrations.transformers import AuditCallback
 
 HIDDEN = ["first.weight", "first.bias", "last.weight"]
@@ -101,6 +103,8 @@ def test_training_is_the_same_bit_for_bit_with_the_callback(
     assert torch.equal(torch.get_rng_state(), after)
     for mine, its in zip(alone.model.parameters(), watched.model.parameters(), strict=True):
         assert torch.equal(mine, its)
+    states = watched.optimizer.state_dict(), alone.optimizer.state_dict()
+    torch.testing.assert_close(*states, rtol=0, atol=0)
     assert "training_step" not in vars(watched)
 
 
@@ -147,6 +151,67 @@ def test_faults_of_the_start_are_a_warning_that_says_all(
     assert "   dead: first.weight, first.bias" in record.getMessage().replace("1. dead", "   dead")
 
 
+class Multiply(torch.optim.SGD):
+    """An optimizer that multiplies what is there, so it does not move what is zero."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for p in self.param_groups[0]["params"]:
+            p.data *= 1 - 0.01 * p.data.sign() * p.grad.sign()
+
+
+def with_optimizer(folder: Path, made: Callable[[Net], torch.optim.Optimizer]) -> Trainer:
+    plain = trainer(folder)
+    nn.init.zeros_(plain.model.last.weight)
+    optimizers = made(plain.model), None
+    return Trainer(plain.model, plain.args, train_dataset=rows(), optimizers=optimizers)
+
+
+def test_what_the_trainers_optimizer_does_is_audited(tmp_path: Path) -> None:
+    run = with_optimizer(tmp_path, lambda model: Multiply(model.parameters(), lr=0.1))
+    callback = AuditCallback(run)
+    without = AuditCallback(run, optimizer=None)
+    run.add_callback(callback)
+    run.add_callback(without)
+    run.train()
+    found = callback.audits[0]["last.weight"]
+    assert (found.kind, found.cause) == ("stuck", "Multiply does not move what is zero")
+    assert without.audits[0].faults == ()
+
+
+def test_an_optimizer_that_an_audit_cannot_use_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = nn.Linear(2, 2)
+    run = with_optimizer(tmp_path, lambda _: torch.optim.SGD(other.parameters(), lr=0.1))
+    callback = AuditCallback(run)
+    run.add_callback(callback)
+    with caplog.at_level(logging.INFO, "zeroinit"):
+        run.train()
+    assert callback.audits[0]["last.weight"].verdict == "zero on purpose (wakes at step 1)"
+    said = [r.getMessage() for r in caplog.records if r.name == "zeroinit"]
+    assert said[0].startswith("step 0: audited without the optimizer: ValueError: SGD holds no ")
+    assert said[1].startswith("step 0: No faults")
+
+
+@pytest.mark.parametrize(("options", "says"), [({}, True), ({"optimizer": None}, False)])
+def test_without_an_optimizer_it_says_so_once_and_on_one_rank(
+    options: dict[str, Any], says: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def loss(model: nn.Module) -> Tensor:
+        found: Tensor = model(torch.ones(2, 4), torch.tensor([0, 1]))["loss"]
+        return found
+
+    with caplog.at_level(logging.INFO, "zeroinit"):
+        for tell in (True, False):
+            watch = Watch(1, options)
+            assert watch.look(0, Net(), loss, None, tell) == {"audit/faults": 0.0}
+            assert watch.look(1, Net(), lambda _: 1 / 0, None, tell) == {}  # type: ignore[arg-type,return-value]
+    first, *rest = (r.getMessage() for r in caplog.records)
+    assert (first == "step 0: audited without the optimizer: the trainer has none yet") == says
+    assert len(rest) == 1 + says
+    assert rest[-1] == "step 1: the audit stopped: ZeroDivisionError: division by zero"
+
+
 def test_the_batch_is_the_one_that_is_trained_on(tmp_path: Path) -> None:
     seen: list[tuple[bool, Tensor]] = []
 
@@ -160,10 +225,10 @@ def test_the_batch_is_the_one_that_is_trained_on(tmp_path: Path) -> None:
     run.model.eval()
     run.add_callback(AuditCallback(run, every=6, steps=3))
     run.train()
-    assert len(seen) == 6 + 3
+    assert len(seen) == 6 + 3 + 3  # of training, of gradient descent, with the optimizer
     assert all(training for training, _ in seen)
-    assert all(torch.equal(x, seen[0][1]) for _, x in seen[:4])
-    assert not torch.equal(seen[3][1], seen[4][1])
+    assert all(torch.equal(x, seen[0][1]) for _, x in seen[:7])
+    assert not torch.equal(seen[6][1], seen[7][1])
 
 
 def test_an_audit_that_stops_does_not_stop_the_training(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from zeroinit import _tables
 from zeroinit.auditing import audit
@@ -41,20 +42,37 @@ class Watch:
         return self.tried != step and (self.tried is None or step % self.every == 0)
 
     def look(
-        self, step: int, model: nn.Module, loss: Callable[[nn.Module], Tensor], tell: bool
+        self,
+        step: int,
+        model: nn.Module,
+        loss: Callable[[nn.Module], Tensor],
+        optimizer: Optimizer | None,
+        tell: bool,
     ) -> dict[str, float]:
         """Audit, log what has changed, and return numbers for the trainer's own log.
 
-        No error of an audit stops a training run: it is logged.
+        No error of an audit stops a training run: it is logged. An audit that stops with the
+        trainer's optimizer is tried without it.
         """
         self.tried = step
+        options, without = {"optimizer": optimizer} | self.options, ""
+        if optimizer is None and "optimizer" not in self.options:
+            without = "the trainer has none yet"
         try:
-            found = audit(model, loss, **self.options)
+            try:
+                found = audit(model, loss, **options)
+            except Exception as error:
+                if options["optimizer"] is None:
+                    raise
+                found = audit(model, loss, **options | {"optimizer": None})
+                without = f"{type(error).__name__}: {error}"
         except Exception as error:
             if tell:
                 name = type(error).__name__
                 logger.warning("step %d: the audit stopped: %s: %s", step, name, error)
             return {}
+        if tell and without:
+            logger.info("step %d: audited without the optimizer: %s", step, without)
         if tell:
             self._tell(step, found)
         self.audits[step] = found

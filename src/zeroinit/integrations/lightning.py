@@ -27,17 +27,18 @@ class AuditCallback(Callback):  # type: ignore[misc]
     """Audit at the start and every so many steps, and log what died since, and what woke.
 
     What is audited is the module's ``training_step`` on the batch that it is about to train on, in
-    the state and precision that training is in. Training itself goes on as it would without the
-    callback. Messages go to the logger ``zeroinit``: faults of the first audit and what died since
-    as warnings, what woke as information. The number of faults goes to the trainer's loggers, as
-    ``audit/faults``.
+    the state and precision that training is in, with its optimizer. Training itself goes on as it
+    would without the callback. Messages go to the logger ``zeroinit``: faults of the first audit
+    and what died since as warnings, what woke as information. The number of faults goes to the
+    trainer's loggers, as ``audit/faults``.
 
     Parameters
     ----------
     every : int, at least 1, default 500
         Steps of the optimizer from one audit to the next.
     **options
-        As :func:`~zeroinit.auditing.audit` takes them, such as ``steps``.
+        As :func:`~zeroinit.auditing.audit` takes them, such as ``steps``; ``optimizer=None`` does
+        without the trainer's.
 
     Raises
     ------
@@ -49,7 +50,8 @@ class AuditCallback(Callback):  # type: ignore[misc]
     -----
     What ``training_step`` logs with ``self.log`` during an audit is left out. What it writes to a
     logger by itself is not.
-    An audit that stops with an error does not stop the training: the error is logged.
+    An audit that stops with an error does not stop the training: the error is logged. Where the
+    audit cannot use the trainer's optimizer, or there is none yet, it does without, and says so.
 
     Examples
     --------
@@ -91,9 +93,11 @@ class AuditCallback(Callback):  # type: ignore[misc]
             value: Tensor = out["loss"] if isinstance(out, Mapping) else out
             return value
 
-        numbers = self._watch.look(trainer.global_step, pl_module, loss, trainer.is_global_zero)
+        optimizer = next(iter(trainer.optimizers), None)
+        step, first = trainer.global_step, trainer.is_global_zero
+        numbers = self._watch.look(step, pl_module, loss, optimizer, first)
         for logger in trainer.loggers if numbers else ():
-            logger.log_metrics(numbers, step=trainer.global_step)
+            logger.log_metrics(numbers, step=step)
 
 
 @contextmanager

@@ -27,10 +27,10 @@ class AuditCallback(TrainerCallback):  # type: ignore[misc]
     """Audit at the start and every so many steps, and log what died since, and what woke.
 
     What is audited is the trainer's ``compute_loss`` on the batch that it is about to train on, in
-    the state that training is in. Training itself goes on as it would without the callback.
-    Messages go to the logger ``zeroinit``: faults of the first audit and what died since as
-    warnings, what woke as information. The number of faults goes to the trainer's own log, as
-    ``audit/faults``.
+    the state that training is in, with its optimizer. Training itself goes on as it would without
+    the callback. Messages go to the logger ``zeroinit``: faults of the first audit and what died
+    since as warnings, what woke as information. The number of faults goes to the trainer's own log,
+    as ``audit/faults``.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ class AuditCallback(TrainerCallback):  # type: ignore[misc]
     every : int, at least 1, default 500
         Steps of the optimizer from one audit to the next.
     **options
-        As :func:`~zeroinit.auditing.audit` takes them, such as ``steps``.
+        As :func:`~zeroinit.auditing.audit` takes them, such as ``steps``; ``optimizer=None`` does
+        without the trainer's.
 
     Raises
     ------
@@ -48,7 +49,8 @@ class AuditCallback(TrainerCallback):  # type: ignore[misc]
 
     Notes
     -----
-    An audit that stops with an error does not stop the training: the error is logged.
+    An audit that stops with an error does not stop the training: the error is logged. Where the
+    audit cannot use the trainer's optimizer, or there is none yet, it does without, and says so.
 
     Examples
     --------
@@ -110,6 +112,9 @@ class AuditCallback(TrainerCallback):  # type: ignore[misc]
                 )
             return value.mean()  # of several devices
 
-        numbers = self._watch.look(state.global_step, model, loss, state.is_world_process_zero)
+        optimizer = trainer.optimizer
+        optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
+        step, first = state.global_step, state.is_world_process_zero
+        numbers = self._watch.look(step, model, loss, optimizer, first)
         if numbers:
             trainer.log(numbers)

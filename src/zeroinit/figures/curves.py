@@ -72,7 +72,7 @@ def by_layer(ax: Axes, values: Mapping[str, Tensor], *, ylabel: str, first: int 
         ax.plot(layer, middle, marker, ls=dash, color=colour, label=label)
         ax.fill_between(layer, low, high, color=colour, alpha=0.2, lw=0)
         foot = np.full(zero.sum(), 0.02)
-        ax.plot(layer[zero], foot, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
+        ax.plot(layer[zero], foot, "x", color=colour, transform=ax.get_xaxis_transform())
     ax.set(xlabel="layer $l$", ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
@@ -108,9 +108,9 @@ def by_width(
         colour, _, marker = look_of(label, k)
         seen = {width: step for width, step in found.items() if step is not None}
         never = [width for width in found if width not in seen]
-        ax.plot(list(seen), list(seen.values()), marker, color=colour, ls="none", label=label)
+        ax.plot(list(seen), list(seen.values()), marker, color=colour, label=label)
         heights = [0.98 - 0.05 * k] * len(never)
-        ax.plot(never, heights, "x", color=colour, ls="none", transform=ax.get_xaxis_transform())
+        ax.plot(never, heights, "x", color=colour, transform=ax.get_xaxis_transform())
     ax.axhline(last, color=ink(), lw=1, ls="-", label="end of the runs")
     if predicted is not None:
         ax.axhline(predicted, color=ink(), lw=1, ls=(0, (4, 2)), label="predicted escape")
@@ -140,7 +140,7 @@ def waits(
     for k, (label, steps) in enumerate(measured.items()):
         colour, dash, marker = look_of(label, k)
         ax.plot(sizes, predicted[label], color=colour, linestyle=dash, lw=1.2)
-        ax.plot(sizes, steps, marker, color=colour, ls="none", label=label)
+        ax.plot(sizes, steps, marker, color=colour, label=label)
     ax.set(xscale="log", xlabel="size ε of the difference at the start", ylabel="steps to escape")
     ax.xaxis.set_inverted(True)
     ax.legend()

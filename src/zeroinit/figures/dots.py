@@ -30,7 +30,7 @@ def spread(ax: Axes, values: Mapping[str, Tensor], *, xlabel: str) -> Axes:
         points = np.asarray(numbers)
         height = row + np.linspace(-0.28, 0.28, len(points))
         colour = look_of(label, row).colour
-        ax.plot(points, height, ".", color=colour, ms=3, ls="none")
+        ax.plot(points, height, ".", color=colour, ms=3)
         ax.plot([np.median(points)] * 2, [row - 0.42, row + 0.42], color=ink(), lw=2, ls="-")
     ax.set(xlabel=xlabel, ylim=(len(values) - 0.4, -0.6))
     ax.set_yticks(range(len(values)), list(values))
@@ -64,11 +64,9 @@ def lineup(ax: Axes, groups: Mapping[str, Mapping[str, Tensor]], *, xlabel: str)
             height = len(names) + np.linspace(-0.25, 0.25, len(points))
             zero = (points == 0) & (ax.get_xscale() == "log")
             label = group if name == next(iter(rows)) else None
-            ax.plot(points[~zero], height[~zero], ".", color=colour, ms=5, ls="none", label=label)
+            ax.plot(points[~zero], height[~zero], ".", color=colour, ms=5, label=label)
             edge = np.full(zero.sum(), 0.02)
-            ax.plot(
-                edge, height[zero], "x", color=colour, ls="none", transform=ax.get_yaxis_transform()
-            )
+            ax.plot(edge, height[zero], "x", color=colour, transform=ax.get_yaxis_transform())
             names.append(name)
     ax.set(xlabel=xlabel, ylim=(len(names) - 0.4, -0.6))
     ax.set_yticks(range(len(names)), names)

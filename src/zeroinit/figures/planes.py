@@ -73,8 +73,8 @@ def unit_paths(ax: Axes, weight: Tensor, *, label: str) -> Axes:
     colour, _, marker = look_of(label, 0)
     for i in range(paths.shape[1]):
         ax.plot(*paths[:, i].T, color=colour, lw=1, alpha=0.7, ls="-")
-    ax.plot(*paths[0].T, marker, color=colour, ls="none", mfc=ground())
-    ax.plot(*paths[-1].T, marker, color=colour, ls="none", label=label)
+    ax.plot(*paths[0].T, marker, color=colour, mfc=ground())
+    ax.plot(*paths[-1].T, marker, color=colour, label=label)
     ax.set(xlabel="weight from $x_1$", ylabel="weight from $x_2$")
     ax.legend()
     return ax
@@ -116,8 +116,8 @@ def surface(
         points = np.asarray(path.reshape(len(path), -1, 2))
         lines = ax.plot(points[:, :, 0], points[:, :, 1], color=colour, linestyle=dash)
         lines[0].set_label(label)
-        ax.plot(*points[0].T, "o", color=colour, ms=6, ls="none")
-        ax.plot(*points[-1].T, "s", color=colour, ms=6, ls="none")
+        ax.plot(*points[0].T, "o", color=colour, ms=6)
+        ax.plot(*points[-1].T, "s", color=colour, ms=6)
     ax.set(
         xlabel=labels[0],
         ylabel=labels[1],

@@ -115,8 +115,8 @@ def looks(ax: Axes) -> Axes:
     """
     for row, (colour, dash, marker) in enumerate(STARTS.values()):
         ax.plot([0, 1], [row, row], color=colour, ls=dash)
-        ax.plot(1.5, row, marker, color=colour, ls="none", ms=7)
-    ax.plot(1.5, len(STARTS), "x", color=STARTS["zeros"].colour, ls="none", ms=7)
+        ax.plot(1.5, row, marker, color=colour, ms=7)
+    ax.plot(1.5, len(STARTS), "x", color=STARTS["zeros"].colour, ms=7)
     ax.set_xticks([0.5, 1.5], ["line", "mark"])
     ax.set_yticks(range(len(STARTS) + 1), [*STARTS, "exactly 0"])
     ax.set(xlim=(-0.2, 2), ylim=(len(STARTS) + 0.5, -0.5))

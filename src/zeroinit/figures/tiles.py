@@ -35,7 +35,7 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
         np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors=ground(), linewidth=1
     )
     row, column = np.nonzero(sizes == 0)
-    ax.plot(column + 0.5, row + 0.5, "x", color=STARTS["zeros"].colour, ls="none", ms=5)
+    ax.plot(column + 0.5, row + 0.5, "x", color=STARTS["zeros"].colour, ms=5)
     ax.set(
         xlabel="step", yticks=np.arange(len(names)) + 0.5, yticklabels=[_letters(n) for n in names]
     )
@@ -109,7 +109,7 @@ def _tiles(ax: Axes, table: NDArray[np.int_], *, height: float = 0.5) -> None:
             place = (column + 0.5, row + height)
             ax.text(*place, str(step), color=_on_tile(int(step), table), ha="center", va="center")
     row, column = np.nonzero(table == 0)
-    ax.plot(column + 0.5, row + height, "x", color=STARTS["zeros"].colour, ls="none", ms=7)
+    ax.plot(column + 0.5, row + height, "x", color=STARTS["zeros"].colour, ms=7)
     ax.grid(False)
 
 

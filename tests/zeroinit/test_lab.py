@@ -80,8 +80,13 @@ def test_one_width_fills_no_register() -> None:
     assert [width for width in WIDTHS if width.bit_count() > 1] == [17]
 
 
-def test_the_points_fit_the_networks() -> None:
-    for make in DATA.values():
+def test_no_depth_is_left_out() -> None:
+    assert [*DEPTHS] == [*range(1, len(DEPTHS) + 1)]
+
+
+def test_the_points_fit_the_networks_and_are_those_of_their_name() -> None:
+    for name, make in DATA.items():
         data = make()
+        assert name.replace("-", "_") == make.__name__
         assert data.x.shape[1] == 2
         assert set(data.y.tolist()) == {0, 1}

@@ -56,6 +56,16 @@ def test_a_drawing_names_its_axes(name: str, ax: Axes) -> None:
     assert ax.get_ylabel() or [text.get_text() for text in ax.get_yticklabels()]
 
 
+@pytest.mark.parametrize("style", ["default", "zeroinit.book"])
+@pytest.mark.parametrize("name", ["parameters_by_step", "decision", "looks", "wakes", "wake_order"])
+def test_a_drawing_without_a_grid_has_none_in_any_style(name: str, style: str) -> None:
+    with plt.style.context(style):
+        ax = DRAWINGS[name](Figure().subplots())
+        lines = [*ax.get_xgridlines(), *ax.get_ygridlines()]
+        assert lines
+        assert not any(line.get_visible() for line in lines)
+
+
 def test_every_public_function_is_drawn_here() -> None:
     public = {
         name

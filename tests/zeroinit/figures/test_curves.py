@@ -28,6 +28,14 @@ def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: A
     assert legend(ax) == ["zeros, lr 0.1", "random", "H(p), the entropy of the labels"]
 
 
+def test_two_runs_have_a_band_between_them(ax: Axes) -> None:
+    two = numbers(5, 2)
+    losses(ax, {"random": two})
+    (band,) = ax.collections
+    heights = corners(band)[:, 1]
+    assert two.min() < heights.min() < heights.max() < two.max()
+
+
 def test_a_start_has_a_colour_and_a_dash_of_its_own(ax: Axes) -> None:
     losses(ax, {f"{start} units": numbers(5) for start in (*STARTS, "other")})
     *lines, other = ax.lines

@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "bookbuild.progress",  # its line begins before others prepare
     "bookbuild.checks",
     "bookbuild.content",
     "bookbuild.editions",

@@ -6,6 +6,9 @@ below ``cache_root`` that the page imported or opened, with a digest, and every 
 used, with its version. Cached outputs are reused until one of these changes. Prose, captions and
 the tags that hide a cell are no sources. Sphinx is told of the files, and reads the page again when
 one changes. The newest ``KEPT`` records of each page stay, below ``nb_execution_cache_path``.
+
+When a cell of a page starts, the event ``cell-started`` is emitted, with the name of the page, the
+number of the cell and how many cells the page has.
 """
 
 import json
@@ -130,6 +133,11 @@ class CachedClient(NotebookClientBase):  # type: ignore[misc]
     def execute(self, first: str) -> str | None:
         """Run a line of code, and then the cells; return the error of a cell that failed."""
         config = self.nb_config
+
+        def started(cell: NotebookNode, cell_index: int) -> None:
+            number = next(n for n, one in enumerate(self.code, 1) if one is cell)
+            self.env.events.emit("cell-started", self.env.docname, number, len(self.code))
+
         here = nullcontext(self.path.parent)
         with TemporaryDirectory() if config.execution_in_temp else here as folder:
             result = single_nb_execution(
@@ -140,6 +148,7 @@ class CachedClient(NotebookClientBase):  # type: ignore[misc]
                 extra_arguments=[f"--IPKernelApp.exec_lines={first}"],
                 startup_timeout=600,  # imports take long where much else runs
                 shutdown_kernel="immediate",  # a kernel has nothing to save
+                on_cell_execute=started,
             )
         if result.err is not None:
             if config.execution_raise_on_error:
@@ -210,6 +219,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_config_value("cache_root", "", "env", types=frozenset({str}))
     app.add_config_value("cache_environment", "", "env", types=frozenset({str}))
+    app.add_event("cell-started")
     app.connect("config-inited", note_environment)
     app.connect("builder-inited", take_over)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

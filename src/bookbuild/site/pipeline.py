@@ -13,6 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild import progress
 from bookbuild.checks import warnings
 from bookbuild.content import films
 from bookbuild.editions import epub, notebooks, offer
@@ -35,6 +36,7 @@ PageStep = Callable[[Sphinx, str, str, dict[str, Any], nodes.document | None], N
 LastStep = Callable[[Sphinx], None]
 
 BEFORE_THEME: tuple[PageStep, ...] = (
+    progress.begin_page,
     assets.note_shared,  # before any page adds style sheets of its own
 )
 PAGE: tuple[PageStep, ...] = (
@@ -49,11 +51,14 @@ PAGE: tuple[PageStep, ...] = (
 )
 AFTER_THEME: tuple[PageStep, ...] = (
     assets.choose,  # of all that was added
+    progress.end_page,
 )
 EPUB_PAGE: tuple[PageStep, ...] = (
+    progress.begin_page,
     accessibility.mend,
     render.write_title,
     epub.mend,
+    progress.end_page,
 )
 BEFORE_INDEX = (search_index.restore,)  # all pages are written, and the search index is not
 FINISH: tuple[LastStep, ...] = (
@@ -64,7 +69,7 @@ FINISH: tuple[LastStep, ...] = (
     assets.finish,  # after all that copy files
     metadata.write,  # when only pages are left
 )
-CONCLUDE = (warnings.conclude,)  # at the end of any build, and last
+CONCLUDE = (progress.end, warnings.conclude)  # at the end of any build, and last
 
 # Sphinx calls the functions connected to an event in the order of these numbers. The theme has 500,
 # and so do extensions that give no number.
@@ -101,7 +106,7 @@ def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the steps to Sphinx, and the extensions that they need."""
-    for folder in ("checks", "content", "editions", "formulas", "lab"):
+    for folder in ("checks", "content", "editions", "formulas", "lab", "progress"):
         app.setup_extension(f"bookbuild.{folder}")
     for module in (assets, dark_figures, source_pages, template_cache):
         app.setup_extension(module.__name__)

@@ -111,6 +111,19 @@ def test_an_error_leaves_the_file_as_it_was(
     assert [file.name for file in target.parent.iterdir()] == [target.name]
 
 
+def test_an_error_of_the_disk_is_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bookbuild.lab.archive", "lab.zip", "no_packages", "1"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(archive.FOLDER.parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The files of the lab's page could not be made: [Errno 2]")
+    assert done.stderr.count("\n") == 1
+
+
 def test_to_see_that_nothing_has_changed_imports_little() -> None:
     shown = subprocess.run(
         [sys.executable, "-S", "-c", "import sys, bookbuild.lab.archive; print(*sys.modules)"],

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
+from bookbuild.tools.progress import Progress
 from bookbuild.tools.store import draft
 
 FOLDER = Path(__file__).parent
@@ -41,14 +42,24 @@ def make(target: Path, packages: Path, jobs: int) -> None:
         with ZipFile(target) as archive:
             if archive.comment == made_from:
                 return
-    print("Compiling the training steps of the lab ...", flush=True)
-    from bookbuild.lab import build
+    with (
+        Progress("Files of the lab made") as progress,
+        draft(target) as file,
+        ZipFile(file, "w") as archive,
+    ):
+        progress.tell("training steps, compiled")
+        from bookbuild.lab import build
 
-    with draft(target) as file, ZipFile(file, "w") as archive:
         archive.comment = made_from
         for name, content in build.files(packages, jobs):
             archive.writestr(ZipInfo(name), content)
+            progress.tell(name, None)
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    try:
+        make(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    except KeyboardInterrupt:
+        sys.exit(130)  # as of a program that is stopped; who stops it knows why
+    except OSError as error:
+        sys.exit(f"The files of the lab's page could not be made: {error}")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
@@ -88,7 +89,8 @@ def choices() -> bytes:
 
 def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each file; ``jobs`` processes compile."""
-    with ProcessPoolExecutor(jobs) as pool:
+    quietly = signal.SIGINT, signal.SIG_DFL  # Ctrl-C ends a process, and it says nothing
+    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=quietly) as pool:
         for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
             yield f"graphs/{depth}.onnx", graph
     for seed in lab.SEEDS:

@@ -1,10 +1,13 @@
-# .venv is a virtual environment with the versions of constraints.txt. The first target that needs it makes it.
+# .venv is a virtual environment with the versions of constraints.txt. The first target that needs it makes it: READY is there
+# when it holds what the book needs, and WHOLE when it holds what tests and tools need as well.
 PYTHON ?= python3
 JOBS ?= 2
 ROUNDS ?= 3
 BIN := .venv/bin
 READY := .venv/ready
+WHOLE := .venv/whole
 KATEX := node_modules/.package-lock.json
+STOPPABLE := trap 'echo "Stopped. What is done is kept: the next run goes on from there." >&2; exit 130' INT;
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Let npm use the system's certificate store, as pip does. (A comment behind the value would add blanks to it.)
@@ -18,7 +21,7 @@ help: ## Show this list
 
 # Sphinx ends with 1 where it has written the book and warned of it; its last words then say where to begin.
 html: $(READY) $(KATEX) lab ## Build the book into _build/html
-	@$(SPHINX) -b html book _build/html || { \
+	@$(STOPPABLE) $(SPHINX) -b html book _build/html || { \
 	  test $$? = 1 -a -e _build/doctrees/mistakes || \
 	    echo "The book was not built, for the reason above: what is in _build/html is older, or not whole." >&2; \
 	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
@@ -29,47 +32,49 @@ pdf: html ## Print the book into one PDF; needs Chromium
 	@$(BIN)/python -m bookbuild.editions.pdf _build/html _build/why-not-start-at-zero.pdf
 
 epub: $(READY) $(KATEX) ## Build the book as an EPUB
-	@$(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
+	@$(STOPPABLE) $(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
 	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
 
-test: html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
+test: $(WHOLE) html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) --durations=20 tests src book README.md
 
-lint: $(READY) ## Check style and types
+lint: $(WHOLE) ## Check style and types
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format --check -q . && $(BIN)/mypy --no-error-summary
 
-doctest: $(READY) ## Run every example in docstrings, pages and README
+doctest: $(WHOLE) ## Run every example in docstrings, pages and README
 	@$(BIN)/python -m pytest -q src book README.md
 
 serve: $(READY) $(KATEX) lab ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.execution.serve -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
 	  --ignore '*/__pycache__/*' book _build/serve
 
-bench: $(READY) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
+bench: $(WHOLE) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
 
-mutants: $(READY) ## Change the package in every small way, and count the changes that no test notices
+mutants: $(WHOLE) ## Change the package in every small way, and count the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)
 
-lighthouse: html node_modules/whole ## Score the heaviest pages in Chromium; on an idle machine
+lighthouse: $(WHOLE) html node_modules/whole ## Score the heaviest pages in Chromium; on an idle machine
 	@$(BIN)/python -m pytest -q tests/browser/test_lighthouse.py && cat _build/lighthouse.md
 
 clean: ## Remove the built book, and keep .venv
 	@rm -rf _build
 
 $(READY): constraints.txt pyproject.toml
-	@PYTHON="$(PYTHON)" sh src/bookbuild/tools/venv.sh .venv
-	@touch $@
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh src/bookbuild/tools/venv.sh .venv book ready
+
+$(WHOLE): $(READY)
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh src/bookbuild/tools/venv.sh .venv book,test whole
 
 # KATEX is the file that npm writes when it has installed. The tests need more packages of npm than the book.
 $(KATEX): package-lock.json | $(READY)
-	@$(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
+	@$(STOPPABLE) $(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
 # The archive of the files that the lab's page loads. The program makes it again if it is out of date.
 lab: $(READY) $(KATEX)
-	@if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.lab.archive _build/lab.zip node_modules $(JOBS); \
+	@$(STOPPABLE) if test -e node_modules/uplot; then PYTHONPATH=src $(BIN)/python -m bookbuild.lab.archive _build/lab.zip node_modules $(JOBS); \
 	  else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi
 
 node_modules/whole: package-lock.json | $(KATEX)
-	@$(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."
+	@$(STOPPABLE) $(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."

@@ -1,6 +1,8 @@
-"""``make html`` says what is missing, leaves nothing half-made, and sets up ``.venv`` once."""
+"""``make html`` says what is missing, sets up ``.venv`` once, and goes on where it was stopped."""
 
 import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +12,18 @@ import pytest
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
 
-# A Python with one thing changed, whose environments hold a pip that does as it is told.
+# A Python with one thing changed. Its environments hold a pip that notes what it is to install, and
+# does as it is told.
 FAKE = """\
 #!{executable}
-import shutil, sys, types
+import os, shutil, sys, types
 from pathlib import Path
 
 {setting}
+version = "Python " + ".".join(map(str, sys.version_info[:3]))
 match sys.argv[1:]:
     case ["-V"]:
-        print("Python", ".".join(map(str, sys.version_info[:3])))
+        print(version)
     case ["-c", code]:
         exec(code)
     case ["-m", "venv", *options, folder]:
@@ -27,10 +31,20 @@ match sys.argv[1:]:
         python = Path(folder, "bin/python")
         python.parent.mkdir(parents=True, exist_ok=True)
         {venv}
-        python.write_text("#!/bin/sh\\n{pip}\\n")
+        python.write_text(f'''#!/bin/sh
+case "$*" in
+    -V) echo {{version}};;
+    "-m pip --version") ;;
+    *) echo "$@" >> asked; {pip}
+esac
+''')
         python.chmod(0o755)
+    case program:
+        os.execv(sys.executable, [sys.executable, *program])
 """
-NO_NETWORK = "echo Could not find a version; exit 1"
+NO_NETWORK = "echo Could not find a version >&2; exit 1"
+# Ctrl-C, as a terminal sends it, to make and all that runs for it
+INTERRUPT = "kill -INT 0; sleep 9"
 
 
 def fake(book: "Book", setting: str = "", venv: str = "", pip: str = "") -> str:
@@ -73,6 +87,13 @@ def test_no_such_python(book: "Book") -> None:
     assert "3.11" in done.stderr
 
 
+def asked(book: "Book") -> list[str]:
+    """Return what pip was asked to install since the last call."""
+    lines = book.text("asked").splitlines()
+    book.write("asked", "")
+    return [line.removeprefix("-m pip install --constraint constraints.txt ") for line in lines]
+
+
 def test_an_environment_is_made_once(book: "Book") -> None:
     ready, python = ".venv/ready", fake(book)
     first = book.make(ready, f"PYTHON={python}")
@@ -83,16 +104,106 @@ def test_an_environment_is_made_once(book: "Book") -> None:
     os.utime(book.folder / "constraints.txt", (later, later))
     assert "venv.sh" in book.make("-n", "html").stdout
     renewed = book.make(ready, f"PYTHON={python}")
-    assert (renewed.returncode, "venv --clear" in renewed.stdout) == (0, False), renewed.stderr
+    assert (renewed.returncode, "venv" in renewed.stdout.replace(".venv", "")) == (0, False)
+    assert asked(book) == ["--editable .[book]"] * 2
 
 
-def test_what_is_half_made_is_made_anew(book: "Book") -> None:
+def test_the_book_needs_less_than_its_tests(book: "Book") -> None:
+    assert book.make(".venv/ready", f"PYTHON={fake(book)}").returncode == 0
+    assert asked(book) == ["--editable .[book]"]
+    for target in ("html", "epub", "serve"):
+        assert "venv.sh" not in book.make("-n", target).stdout
+    for target in ("test", "lint", "doctest", "bench", "mutants", "lighthouse"):
+        assert book.make("-n", target).stdout.count("venv.sh") == 1
+    assert book.make(".venv/whole", f"PYTHON={fake(book)}").returncode == 0
+    assert asked(book) == ["--editable .[book,test]"]
+    assert "venv.sh" not in book.make("-n", "test").stdout
+
+
+def test_pytorch_without_cuda_comes_from_its_own_index_and_nothing_else_does(book: "Book") -> None:
+    assert book.make(".venv/ready", f"PYTHON={fake(book)}", "TORCH=cpu").returncode == 0
+    index = "https://download.pytorch.org/whl/cpu"
+    assert asked(book) == [f"--no-deps --index-url {index} torch", "--editable .[book]"]
+    done = book.make(".venv/whole", f"PYTHON={fake(book)}", "TORCH=cuda")
+    assert done.returncode != 0
+    assert "There is no TORCH=cuda: write TORCH=cpu" in done.stderr
+
+
+def test_a_set_up_that_was_cut_short_goes_on(book: "Book") -> None:
     ready = ".venv/ready"
-    assert book.make(ready, f"PYTHON={fake(book)}").returncode == 0
-    os.utime(book.folder / ready, (0, 0))
     assert book.make(ready, f"PYTHON={fake(book, pip=NO_NETWORK)}").returncode != 0
     assert not (book.folder / ready).exists()
-    assert "venv --clear" in book.make(ready, f"PYTHON={fake(book)}").stdout
+    packages = ".venv/lib/python3/site-packages"
+    book.write(f"{packages}/whole-1.dist-info/INSTALLER", "pip")
+    book.write(f"{packages}/half-1.dist-info/RECORD", "")
+    python = book.folder / ".venv/bin/python"
+    python.write_text(python.read_text("utf-8").replace("exit 1", ""), "utf-8")
+    done = book.make(ready, f"PYTHON={fake(book)}")
+    assert (done.returncode, "venv --clear" in done.stdout) == (0, False), done.stderr
+    assert [*(book.folder / packages).iterdir()] == [book.folder / packages / "whole-1.dist-info"]
+    assert (book.folder / ready).exists()
+
+
+@pytest.mark.parametrize(
+    "python",
+    ["echo Python 3.10.1", f'[ "$*" = -V ] && echo Python {platform.python_version()}'],
+    ids=["of another Python", "without pip"],
+)
+def test_what_is_no_environment_of_this_python_is_made_anew(book: "Book", python: str) -> None:
+    book.write(".venv/bin/python", f"#!/bin/sh\n{python}\n")
+    Path(book.folder, ".venv/bin/python").chmod(0o755)
+    done = book.make(".venv/ready", f"PYTHON={fake(book)}")
+    assert (done.returncode, "venv --clear" in done.stdout) == (0, True), done.stderr
+
+
+def test_nothing_is_removed_behind_a_link(book: "Book") -> None:
+    (book.folder / ".venv").symlink_to("elsewhere")
+    book.write("elsewhere/mine", "")
+    done = book.make(".venv/ready", f"PYTHON={fake(book)}")
+    assert done.returncode != 0
+    assert ".venv is a link, and what it leads to is no environment" in done.stderr
+    assert (book.folder / "elsewhere/mine").exists()
+
+    (book.folder / "elsewhere/mine").unlink()
+    done = book.make(".venv/ready", f"PYTHON={fake(book)}")
+    assert (done.returncode, "venv --clear" in done.stdout) == (0, False), done.stderr
+    assert (book.folder / "elsewhere/ready").exists()
+
+
+def interrupted(book: "Book", *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``make`` in a group of its own, which Ctrl-C is for."""
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=book.folder,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_ctrl_c_ends_a_set_up_with_a_sentence_and_the_next_goes_on(book: "Book") -> None:
+    done = interrupted(book, ".venv/ready", f"PYTHON={fake(book, pip=INTERRUPT)}")
+    assert done.returncode != 0
+    said = "The set-up was stopped. Run the same command again: it goes on from what is installed."
+    assert said in done.stderr
+    assert not [word for word in ("Traceback", "no network") if word in done.stderr]
+    assert not (book.folder / ".venv/ready").exists()
+    python = book.folder / ".venv/bin/python"
+    python.write_text(python.read_text("utf-8").replace(INTERRUPT, ""), "utf-8")
+    done = book.make(".venv/ready", f"PYTHON={fake(book)}")
+    assert (done.returncode, "venv --clear" in done.stdout) == (0, False), done.stderr
+
+
+def test_ctrl_c_ends_a_build_with_a_sentence(book: "Book") -> None:
+    book.write("bin/python", f"#!/bin/sh\n{INTERRUPT}\n")
+    Path(book.folder, "bin/python").chmod(0o755)
+    for name in (".venv/ready", "node_modules/.package-lock.json"):
+        book.write(name, "")
+    done = interrupted(book, "html", "BIN=bin")
+    assert done.returncode != 0
+    assert done.stderr.startswith("Stopped. What is done is kept: the next run goes on from there.")
+    assert "The book was not built" not in done.stderr
 
 
 def test_a_full_disk_is_named_when_the_book_is_not_built(book: "Book") -> None:

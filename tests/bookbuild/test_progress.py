@@ -5,7 +5,9 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -57,14 +59,14 @@ os.kill(fork, signal.SIGKILL)
 """
 
 
-def start(folder: Path, out: int | IO[str], **environment: str) -> "subprocess.Popen[str]":
+def start(folder: Path, out: int | IO[str]) -> "subprocess.Popen[str]":
     """Start the task."""
     return subprocess.Popen(
         [sys.executable, "-c", TASK.format(folder=str(folder))],
         stdin=subprocess.PIPE,
         stdout=out,
         text=True,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "40"} | environment,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "40"},
     )
 
 
@@ -76,7 +78,7 @@ def test_on_a_terminal_it_is_one_line(tmp_path: Path) -> None:
     shown = ""
     while "1 of 2" not in shown:
         shown += os.read(screen, 1000).decode()
-    task.communicate("\n")
+    task.communicate("\n", timeout=60)
     with suppress(OSError):  # Linux says so where a terminal ends
         while data := os.read(screen, 1000):
             shown += data.decode()
@@ -90,25 +92,78 @@ def test_on_a_terminal_it_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("patience", "least"), [(0.0, 1), (600.0, 0)], ids=["long", "short"])
 def test_in_a_log_it_is_a_few_lines_and_none_of_what_is_soon_over(
-    tmp_path: Path, patience: float, least: int
+    tmp_path: Path,
+    patience: float,
+    least: int,
+    wait_until: Callable[[Callable[[], bool]], None],
 ) -> None:
     change(tmp_path, PATIENCE=patience, LOG=600)
     with open(tmp_path / "log", "w+") as log:
-        start(tmp_path, log).communicate("\n")
+        task = start(tmp_path, log)
+        wait_until(lambda: os.path.getsize(log.name) > 0 or not least)
+        task.communicate("\n", timeout=60)
         log.seek(0)
         lines = log.read().splitlines()
     assert least <= len(lines) <= 2 * least
     assert all(re.fullmatch(r"Pages read: [01] of 2, \d:\d\d(: .*)?", line) for line in lines)
 
 
+UNREAD = """
+import sys
+sys.path.insert(0, {folder!r})
+from progress import Progress
+with Progress("Pages read", 2) as shown:
+    shown.drawer.wait()
+    shown.tell("a page")
+"""
+
+
 def test_it_is_no_matter_if_nobody_looks(tmp_path: Path) -> None:
     change(tmp_path, PATIENCE=0.0)
     reader, writer = os.pipe()
     os.close(reader)
-    task = start(tmp_path, writer)
+    done = subprocess.run(
+        [sys.executable, "-c", UNREAD.format(folder=str(tmp_path))],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
     os.close(writer)
-    task.communicate("\n")
-    assert task.returncode == 0
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+PIP = """\
+seen() {
+    until grep -q ": $1\\$" log; do sleep 0.01; done
+}
+echo "Collecting torch>=2.8 (from zeroinit)"; seen torch
+echo Collecting numpy; echo "  Using cached numpy.whl"; seen numpy
+echo Installing collected packages: numpy, torch; seen "installing them"
+echo No space left on device >&2; exit 3
+"""
+
+
+def test_of_pip_it_shows_the_package_and_its_last_words_if_it_fails(tmp_path: Path) -> None:
+    change(tmp_path, PATIENCE=0.0, LOG=0.01)
+    with open(tmp_path / "log", "w+") as log:
+        done = subprocess.run(
+            [sys.executable, "progress.py", "follow", "Packages found", "sh", "-c", PIP],
+            cwd=tmp_path,
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+        log.seek(0)
+        lines = [re.sub(r" \d:\d\d", "", line) for line in log.read().splitlines()]
+    assert done.returncode == 3
+    assert done.stderr.endswith("\nNo space left on device\n")
+    assert [line for line, _ in groupby(lines)][-4:] == [
+        "Packages found: 0,: torch",
+        "Packages found: 1,: numpy",
+        "Packages found: 2,: installing them",
+        "Packages found: 2,",
+    ]
 
 
 PAGE = """\

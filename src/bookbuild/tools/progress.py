@@ -5,19 +5,22 @@ time goes on while the task computes, and forks of the task can tell it as well.
 a second shows nothing.
 
 ``python progress.py follow TITLE COMMAND`` runs pip, and shows the package that it comes to. It
-needs nothing but Python: the packages are not there yet.
+needs nothing but Python: the packages are not there yet. The second process starts in every build,
+and imports little.
 """
 
-import json
+from __future__ import annotations
+
 import os
 import select
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import Self
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 PATIENCE = 1.0  # seconds before the first line
 TERMINAL = 0.5  # seconds from one drawing to the next
@@ -35,24 +38,29 @@ class Progress:
     """A task of several pieces, some done and some in hand, shown on the standard output."""
 
     def __init__(self, title: str, total: int | None = None) -> None:
+        import subprocess
+
+        self.begin = time.monotonic()
         source, self.target = os.pipe()
-        command = [sys.executable, "-IS", __file__, "draw", json.dumps([title, total])]
+        command = [sys.executable, "-IS", __file__, "draw", title, str(total or "")]
         sys.stdout.flush()
         self.drawer = subprocess.Popen(command, stdin=source)
         os.close(source)
 
     def tell(self, piece: str, at: str | None = "") -> None:
         """Say that a piece is begun, or what it is at; None says that it is done."""
-        self.send([piece, at])
+        self.send(piece if at is None else f"{piece}\t{at}")
 
-    def send(self, said: list[str | None] | None) -> None:
-        """Send the drawer a line; None ends it."""
+    def send(self, said: str) -> None:
+        """Send the second process a line; an empty one ends it."""
         with suppress(BrokenPipeError):  # nobody reads what it draws any more
-            os.write(self.target, json.dumps(said).encode() + b"\n")
+            os.write(self.target, f"{said}\n".encode())
 
     def close(self) -> None:
         """Have the last line drawn. Forks may still hold the pipe, so its end is said."""
-        self.send(None)
+        if time.monotonic() - self.begin < PATIENCE:
+            self.drawer.kill()  # it has drawn nothing
+        self.send("")
         os.close(self.target)
         self.drawer.wait()
 
@@ -90,8 +98,15 @@ class Line:
         return f"{self.title}: {done}, {minutes}:{seconds:02}: {', '.join(hand)}".removesuffix(": ")
 
 
+def put(text: str) -> None:
+    """Write to the standard output, of which nothing waits in a buffer."""
+    os.write(sys.stdout.fileno(), text.encode())
+
+
 def draw(title: str, total: int | None, source: int) -> None:
     """Draw what comes from a pipe, until it is said to be the end or all writers are gone."""
+    import shutil
+
     now = begin = time.monotonic()
     line, due, rest, more = Line(title, total, now), begin + PATIENCE, b"", True
     terminal = on_terminal()
@@ -101,48 +116,56 @@ def draw(title: str, total: int | None, source: int) -> None:
         if ready:
             data = os.read(source, 65536)
             *lines, rest = (rest + data).split(b"\n")
-            told = [json.loads(one) for one in lines]
-            more = bool(data) and None not in told
-            for piece, at in filter(None, told):
-                line.hear(piece, at, now)
+            more = bool(data) and b"" not in lines
+            for said in filter(None, lines):
+                piece, begun, at = said.decode().partition("\t")
+                line.hear(piece, at if begun else None, now)
         if now >= due and more:
             due = now + (TERMINAL if terminal else LOG)
             shown = line.text(now)
-            if terminal:  # the next one to print begins where this line does
+            if terminal:  # what is printed next begins where this line does
                 shown = f"{ERASE}{shown[: shutil.get_terminal_size().columns - 1]}\r"
-            print(shown, end="" if terminal else "\n", flush=True)
+            put(shown if terminal else f"{shown}\n")
     line.hand.clear()
-    if now - begin >= PATIENCE:
-        print(f"{ERASE if terminal else ''}{line.text(now)}", flush=True)
+    put(f"{ERASE if terminal else ''}{line.text(now)}\n")
 
 
 def follow(title: str, command: list[str]) -> int:
-    """Run pip, show the package that it comes to, and return its exit status."""
+    """Run pip, show the package that it comes to, and return its exit status.
+
+    The last of what pip says is shown if it fails, and not if Ctrl-C ends it.
+    """
+    import re
+    import subprocess
+    from collections import deque
+
+    said: deque[str] = deque(maxlen=20)
+    signal.signal(signal.SIGINT, lambda *_: said.clear())
+    last = ""
     with (
         Progress(title) as progress,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pip,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as pip,
     ):
         assert pip.stdout
-        last = ""
-        for said in pip.stdout:
-            match said.split():
-                case ["Collecting", package, *_]:
-                    if last:
-                        progress.tell(last, None)
-                    progress.tell(last := package)
-                case ["Installing", "collected", *_] if last:
+        for line in pip.stdout:
+            said.append(line)
+            if found := re.match(r"Collecting ([\w.-]+)|Installing collected", line):
+                if last:
                     progress.tell(last, None)
-                    progress.tell("installing them")
+                last = found[1] or ""
+                progress.tell(last or "installing them")
+    if pip.returncode:
+        sys.stderr.writelines(said)
     return pip.returncode
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["draw", task]:
+        case ["draw", title, total]:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its task
-            title, total = json.loads(task)
-            with suppress(BrokenPipeError):
-                draw(title, total, sys.stdin.fileno())
+            with suppress(OSError):  # nobody reads, or the disk is full
+                draw(title, int(total) if total else None, sys.stdin.fileno())
         case ["follow", title, *command]:
-            signal.signal(signal.SIGINT, lambda *_: None)  # it ends with pip
             sys.exit(follow(title, command))

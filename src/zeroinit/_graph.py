@@ -193,8 +193,14 @@ def gradients_again(
     return [g.to_dense() if g is not None and g.is_sparse else g for g in found]
 
 
+def coarsest(nodes: Iterable[Node]) -> float:
+    """Return the rounding of the coarsest numbers in a graph, of those of single precision up."""
+    kinds = {m.dtype for node in nodes for m in getattr(node, "_input_metadata", ())}
+    return max((torch.finfo(d).eps for d in kinds & {torch.float32, torch.float64}), default=0.0)
+
+
 def rounding(
-    loss: Tensor, nodes: Sequence[Node], parameters: Sequence[Tensor]
+    loss: Tensor, nodes: Sequence[Node], parameters: Sequence[Tensor], least: float
 ) -> Sequence[Tensor | None]:
     """Return how much of each gradient may be what rounding leaves of terms that cancel.
 
@@ -202,7 +208,7 @@ def rounding(
     about the sum of its terms without their signs. Rounding changes the last of its digits: here a
     third of them is taken for lost, as sums of many terms lose more than one. The numbers of one
     operation are changed more in one direction than in the other, as rounding changes them: the
-    changes of many terms must not cancel.
+    changes of many terms must not cancel. Numbers are rounded as much as the least at any rate.
     """
     change = 0.25
     draw = _Noise()
@@ -220,7 +226,7 @@ def rounding(
     return [
         None
         if other is None or g is None
-        else (other - g.to_dense()) * (torch.finfo(g.dtype).eps ** (2 / 3) / change)
+        else (other - g.to_dense()) * (max(torch.finfo(g.dtype).eps, least) ** (2 / 3) / change)
         for g, other in zip(found, gradients_again(loss, parameters, hooks), strict=True)
     ]
 

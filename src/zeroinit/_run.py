@@ -14,7 +14,7 @@ from torch.autograd.graph import Node
 from zeroinit._arguments import NO_PATH, finite, no_number
 from zeroinit._causes import Calls, Cause, causes
 from zeroinit._checkpoint import out_of_sight
-from zeroinit._graph import leaves, rounding, uses, walk, with_other_targets
+from zeroinit._graph import coarsest, leaves, rounding, uses, walk, with_other_targets
 from zeroinit._modules import Equals
 from zeroinit._progress import progress
 from zeroinit._remedies import filled
@@ -37,6 +37,7 @@ class Run:
         self.kept: Tensor | None = None  # the last loss, with its graph, if there may be twins
         self.ahead: dict[Watched, Slope] = {}  # vectors to move when the kept graph is done with
         self.random = self.chooses = False
+        self.coarsest = 0.0  # the rounding of single precision, if doubles are cast to it
         self.highest = 0.0  # of the losses of a step, without their signs
         self.ended = False  # whether a call beside the steps found no batch
         self.calls = Calls()
@@ -176,6 +177,8 @@ class Run:
             if weight and bias and not bias.weight and weight.units == bias.parameter.numel():
                 bias.join(weight)
         self.watched = list(watched.values())
+        if any(w.parameter.dtype == torch.float64 for w in self.watched):
+            self.coarsest = coarsest(nodes)
         if self.why:
             self.equals = Equals(self.model)
             self.others = [t for t in leaves(nodes) if id(parameter_of(t)) not in watched]
@@ -265,13 +268,15 @@ class Run:
         def small(w: Watched) -> bool:
             if self.hides or w.wakes is not None or w not in slopes:
                 return False
-            eps = torch.finfo(w.parameter.dtype).eps
+            eps = max(torch.finfo(w.parameter.dtype).eps, self.coarsest)
             return eps < 1e-6 and w.noise < slopes[w].steepest <= eps * large
 
         asked = self.on_one(small)
         if asked:
             parameters = [w.parameter for w in asked]
-            lost = self.ranks.added_up(parameters, rounding(value, nodes, parameters))
+            lost = self.ranks.added_up(
+                parameters, rounding(value, nodes, parameters, self.coarsest)
+            )
             for w, part in zip(asked, lost, strict=True):
                 if part is not None:
                     w.noise = w.look(part).steepest

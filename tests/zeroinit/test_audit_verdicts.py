@@ -265,12 +265,12 @@ def test_a_sum_inside_rmsnorm_is_followed(affine: bool) -> None:
 # Rounding is no gradient
 
 
-def renormalized(chosen: int) -> Callable[[Any, Tensor], Tensor]:
+def renormalized(chosen: int, scores: torch.dtype | None = None) -> Callable[[Any, Tensor], Tensor]:
     """Return a mixture of the experts with the best scores, whose weights sum to 1."""
 
     def how(s: Any, x: Tensor) -> Tensor:
-        best, which = s.router(x).softmax(1).topk(chosen, dim=1)
-        best = best / best.sum(1, keepdim=True)
+        best, which = s.router(x).softmax(1, dtype=scores).topk(chosen, dim=1)
+        best = (best / best.sum(1, keepdim=True)).to(x.dtype)
         every = torch.stack([e(x) for e in s.experts], 1)
         own = every.gather(1, which[..., None].expand(-1, -1, 8))
         out: Tensor = s.head(x + (best[..., None] * own).sum(1))
@@ -279,12 +279,16 @@ def renormalized(chosen: int) -> Callable[[Any, Tensor], Tensor]:
     return how
 
 
+@pytest.mark.parametrize("scores", [None, torch.float32])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_router_that_renormalizes_its_one_choice_never_trains(dtype: torch.dtype) -> None:
+def test_a_router_that_renormalizes_its_one_choice_never_trains(
+    dtype: torch.dtype, scores: torch.dtype | None
+) -> None:
+    """OLMoE computes the scores in single precision, whatever its weights have."""
     torch.manual_seed(0)
     experts = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(4)])
     model: Any = Made(
-        renormalized(1), router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)
+        renormalized(1, scores), router=nn.Linear(8, 4), experts=experts, head=nn.Linear(8, 3)
     ).to(dtype)
     found = audit(model, lambda m: F.cross_entropy(m(X.to(dtype)), Y))
     for name in ("router.weight", "router.bias"):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
+from zeroinit._remedies import filled
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.report import Audit
 
@@ -302,3 +303,13 @@ def test_tied_modules_are_no_copies() -> None:
     model.q3 = copy.deepcopy(model.q1)
     found = audit(model, lambda m: F.cross_entropy(m.get_submodule("q3")(X), Y) + both(m) / 2)
     assert {f.cause for f in found.faults} == {"q1 and q3 are equal, learn alike and stay equal"}
+
+
+def test_numbers_that_are_tried_are_each_parameters_own() -> None:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    filled(model, ["0.weight", "1.weight"])
+    one, other = (layer.weight.detach().clone() for layer in model)
+    assert (one != other).all()
+    assert one.std() == pytest.approx(8**-0.5, rel=0.3)
+    filled(model, ["0.weight"])
+    assert torch.equal(model[0].weight, one)  # the same at each trial

@@ -305,8 +305,7 @@ def test_what_cancels_below_a_router_is_not_said_to_choose() -> None:
     torch.manual_seed(0)
 
     def how(s: Any, x: Tensor) -> Tensor:
-        scores = s.q(x)[:, None] @ (s.k.weight + s.k.bias).T
-        h = x + scores[:, 0].softmax(1) @ s.k.weight
+        h = x + (s.q(x) @ s.k(s.place).T).softmax(1) @ s.place
         every = torch.stack([e(h) for e in s.experts], 1)
         best, which = s.router(h).topk(2, dim=1)
         chosen = every.gather(1, which[..., None].expand(-1, -1, 8))
@@ -316,6 +315,7 @@ def test_what_cancels_below_a_router_is_not_said_to_choose() -> None:
     model: Any = Made(
         how, q=nn.Linear(8, 8), k=nn.Linear(8, 8), router=nn.Linear(8, 4), head=nn.Linear(8, 3),
         experts=nn.ModuleList([nn.Linear(8, 8) for _ in range(4)]),
+        place=nn.Parameter(torch.randn(5, 8)),
     )  # fmt: skip
     found = audit(model, classify)
     assert found["router.weight"].verdict == "fine"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
@@ -158,6 +159,34 @@ def test_two_tokens_that_are_twins_for_ever_are_a_fault(start: float, losses: An
         model.two.normal_(generator=torch.Generator().manual_seed(0))
     found = audit(model, classify)
     assert (found.faults, found.remarks) == ((), ())  # and so does the remedy
+
+
+def test_the_two_tokens_of_a_spectrogram_transformer_are_twins() -> None:
+    """They start at zero, the positions of both do, and the head takes their mean."""
+    torch.manual_seed(0)
+    config = transformers.ASTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        num_mel_bins=16, max_length=16, patch_size=4, frequency_stride=4, time_stride=4,
+        num_labels=3,
+    )  # fmt: skip
+    model: Any = transformers.ASTForAudioClassification(config)
+    sound = torch.randn(4, 16, 16)
+
+    def loss(m: Any) -> Tensor:
+        value: Tensor = m(input_values=sound, labels=torch.tensor([0, 1, 2, 0])).loss
+        return value
+
+    at = "audio_spectrogram_transformer.embeddings"
+    assert {f.name: f.verdict for f in audit(model, loss).faults} == {
+        f"{at}.cls_token": "twin parameters",
+        f"{at}.distillation_token": "twin parameters",
+        f"{at}.position_embeddings": "twins (18 units act as 17)",
+    }
+    tokens = model.audio_spectrogram_transformer.embeddings
+    trained(model, loss)
+    torch.testing.assert_close(tokens.cls_token, tokens.distillation_token)
+    nn.init.normal_(tokens.distillation_token, std=0.02)
+    assert audit(model, loss).faults == ()
 
 
 def test_tokens_that_are_equal_now_and_part_are_no_fault() -> None:

@@ -141,7 +141,7 @@ class Trial:
             for w in self.watched
             if w.may_be_twins() and w.act_as() < w.units
         }
-        for step in range(1, LONG_ENOUGH + least):
+        for step in range(1, max(LONG_ENOUGH, least) + 1):
             compared = all(len(p.ways) == FIRST for p in paces.values())
             [more] = self.ranks.either(step <= least or bool(starts) or not compared)
             if not more:
@@ -294,9 +294,9 @@ def _span(several: Iterable[float]) -> str:
 
 def _short(number: float) -> str:
     """Return a positive number in a few characters, as 1/120 or 9.6."""
-    if 0 < number < 0.1:
-        return f"1/{1 / number:.2g}" if number > 0.01 else f"1/{float(f'{1 / number:.2g}'):,.0f}"
-    return f"{number:.2g}" if abs(number) < 100 else f"{float(f'{number:.2g}'):,.0f}"
+    small = 0 < number < 0.1
+    rounded = float(f"{1 / number if small else number:.2g}")
+    return f"{'1/' * small}{rounded:,.12g}"
 
 
 def _warmed(optimizer: Optimizer) -> None:

@@ -1,6 +1,7 @@
 """What an audit says of an optimizer: what it does to zeros, to late weights and to twins."""
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from audited import X, Y, classify
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zeroinit._optimizer import Pace
+from zeroinit._optimizer import FIRST, LONG_ENOUGH, Pace, Trial, _short
 from zeroinit.auditing import audit
 from zeroinit.report import Audit, Remark
 
@@ -308,3 +309,330 @@ def test_noise_parts_twin_numbers_of_a_vector_and_gradient_steps_do_not() -> Non
         assert plain.remarks == ()
     noise = audit(model, loss, optimizer=made(noisy)(model.parameters()))  # type: ignore[call-arg]
     assert remarks(noise)["parts twins"].names == ("scales",)
+
+
+def test_a_pace_is_how_far_steps_go_against_the_gradient_weight_decay_apart() -> None:
+    p = nn.Parameter(torch.tensor([0.3, 0.0]))
+    pace = Pace()
+    pace.learn(p)  # no step with a gradient yet
+    assert (pace.gradients, pace.ways) == ([], [])
+    for size in (1e-30, 1.0, 2.0, 3.0):
+        p.grad = size * torch.tensor([3.0, 4.0])
+        pace.look(p)
+        p.data = p.data - torch.tensor([0.03, 0.5])  # of which the first number is decay
+        pace.learn(p)
+        pace.learn(p)
+    assert pace.ways == pytest.approx([0.5 * 4 / 5] * FIRST)
+    zero = nn.Parameter(torch.zeros(2))
+    zero.grad, pace = torch.tensor([3.0, 4.0]), Pace()
+    pace.look(zero)
+    zero.data = -torch.tensor([0.6, 0.8])
+    pace.learn(zero)
+    assert pace.ways == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0.0, "0"),
+        (1 / 12345, "1/12,000"),
+        (1 / 101, "1/100"),
+        (1 / 99.6, "1/100"),
+        (1 / 120, "1/120"),
+        (0.05, "1/20"),
+        (0.1, "0.1"),
+        (0.126, "0.13"),
+        (1.0, "1"),
+        (9.64, "9.6"),
+        (99.6, "100"),
+        (12345.0, "12,000"),
+        (-0.05, "-0.05"),
+    ],
+)
+def test_a_number_is_said_with_two_digits(number: float, said: str) -> None:
+    assert _short(number) == said
+
+
+def test_a_ratio_is_stuck_slow_large_or_not_worth_a_word() -> None:
+    def said(**ratios: list[float]) -> tuple[Any, list[Remark]]:
+        named: Any = {type("Named", (), {"name": name}): r for name, r in ratios.items()}
+        nothing: Any = None
+        trial = Trial(torch.optim.SGD([nn.Parameter(X)]), [], nothing, nothing, nothing)
+        trial.say("what is zero", named)
+        return trial.faults, trial.remarks
+
+    assert said(a=[3.0, 1.0, 0.1], b=[1.0, 1.0], c=[-1e-4, 0.5]) == ({}, [])
+    assert said(a=[9e-5, -9e-5, 0.0], b=[0.2, 0.2])[0] == {
+        "a": ("stuck", "SGD does not move what is zero")
+    }
+    assert said(a=[5.0, 9.0, 1.0], b=[3.5, 3.0]) == (
+        {},
+        [
+            Remark(
+                "large first step",
+                ("a", "b"),
+                "the first step of SGD with what is zero is 3.5 to 5 times the ordinary, "
+                "a later one 1 to 3",
+                (4.25, 2.0),
+            )
+        ],
+    )
+    text = "SGD moves what is zero at 1/10,000 to 1/20 of the ordinary pace"
+    numbers: Any = pytest.approx((4.0001 / 3, 0.0502 / 3))
+    assert said(a=[3.0, 1.0, 0.05], b=[1.0, -0.2], c=[1e-4, 0.0]) == (
+        {},
+        [Remark("slow", ("a", "b", "c"), text, numbers)],
+    )
+    text = "SGD moves what is zero at 1/20 of the ordinary pace"
+    assert said(a=[1.0, 0.05])[1] == [Remark("slow", ("a",), text, (1.0, 0.05))]
+
+
+def proportional(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+    """A step whose every number has the size of the weights, or a ten-thousandth."""
+    return -gradient.sign() * max(float(p.square().mean().sqrt()), 1e-4)
+
+
+def strict(kind: type[Optimizer]) -> type[Optimizer]:
+    """Return a class that asks for every gradient."""
+
+    class Strict(kind):  # type: ignore[misc, valid-type]
+        def step(self, closure: Any = None) -> None:
+            if any(p.grad is None for group in self.param_groups for p in group["params"]):
+                raise ValueError("a gradient is missing")
+            super().step()
+
+    return Strict
+
+
+def counted(kind: type[Optimizer]) -> tuple[type[Optimizer], list[float]]:
+    """Return a class that writes down the rate of each of its steps."""
+    rates: list[float] = []
+
+    class Counted(kind):  # type: ignore[misc, valid-type]
+        def step(self, closure: Any = None) -> None:
+            rates.append(self.param_groups[0].get("lr"))
+            super().step()
+
+    return Counted, rates
+
+
+def random_network() -> Any:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "steps", "taken"),
+    [
+        (random_network, 1, 1),  # nothing to look at longer
+        (random_network, 5, 5),
+        (late, 1, 4 + FIRST),  # three gradients of what wakes at step 2, then those to compare
+        (late, 3, 4 + FIRST),
+        (tied, 3, LONG_ENOUGH),  # twins that do not part
+        (tied, 25, 25),
+    ],
+)
+def test_as_many_steps_are_taken_as_there_is_something_to_see(
+    model: Callable[[], Any], steps: int, taken: int
+) -> None:
+    kind, rates = counted(torch.optim.SGD)
+    network = model()
+    audit(network, classify, optimizer=kind(network.parameters(), lr=0.1), steps=steps)  # type: ignore[call-arg]
+    assert (len(rates), LONG_ENOUGH, FIRST) == (taken, 20, 3)
+
+
+@pytest.mark.parametrize(("now", "used"), [(0.0, 0.1), (0.05, 0.05)])
+def test_a_rate_of_zero_alone_is_replaced_by_that_of_the_schedule(now: float, used: float) -> None:
+    model = late()
+    kind, rates = counted(torch.optim.SGD)
+    optimizer = kind(model.parameters(), lr=0.1)  # type: ignore[call-arg]
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: now / 0.1)
+    rates.clear()
+    found = audit(model, classify, optimizer=optimizer)
+    assert {*rates} == {used}
+    assert found.faults == ()
+
+
+def test_an_optimizer_without_a_rate_is_taken_as_it_is() -> None:
+    class Plain(Optimizer):
+        def __init__(self, params: Any) -> None:
+            super().__init__(params, {})
+
+        @torch.no_grad()
+        def step(self) -> None:  # type: ignore[override]
+            for p in self.param_groups[0]["params"]:
+                p -= 0.1 * p.grad
+
+    assert with_it(random_network(), Plain).faults == ()
+
+
+def test_twins_that_do_not_move_are_not_parted() -> None:
+    found = with_it(tied(), torch.optim.SGD, lr=0.0)
+    assert (found.remarks, len(found.faults)) == ((), 2)
+
+
+def sized(sizes: list[float]) -> Any:
+    """Return linear layers of these sizes, with large biases, and a last one of zeros."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(8, 8) for _ in sizes]
+    for layer, size in zip(layers, sizes, strict=True):
+        layer.weight.data *= size / layer.weight.data.square().mean().sqrt()
+        nn.init.constant_(layer.bias, 10 * size)
+    last = nn.Linear(8, 3, bias=False)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(*layers, last)
+
+
+def test_a_pace_is_that_of_a_random_weight_of_the_usual_size() -> None:
+    def pace(seed: int) -> Remark:
+        model = sized([0.001, 0.01, 1.0])
+        torch.manual_seed(seed)  # which changes nothing
+        found = with_it(model, strict(made(proportional)), lr=1e-3)
+        return remarks(found)["slow"]
+
+    slow = pace(0)
+    assert slow.names == ("3.weight",)
+    assert slow.numbers == pytest.approx((1e-4 / 0.01,) * 2, rel=0.2)
+    assert pace(1) == slow
+
+
+def test_without_a_matrix_the_usual_size_is_a_tenth() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Module()
+    model.scales = nn.Parameter(torch.zeros(8))
+    weights = torch.randn(8, 3)
+    found = audit(
+        model,
+        lambda m: F.cross_entropy(X * m.get_parameter("scales") @ weights, Y),
+        optimizer=made(proportional)(model.parameters()),  # type: ignore[call-arg]
+    )
+    assert remarks(found)["slow"].numbers == pytest.approx((1e-4 / 0.1,) * 2, rel=0.5)
+
+
+def test_what_a_draw_left_out_is_not_late() -> None:
+    model: Any = nn.ModuleDict({"first": nn.Linear(8, 3), "other": nn.Linear(8, 3)})
+
+    def loss(m: Any) -> Tensor:
+        return F.cross_entropy(m["first"](X) + m["other"](X) * (torch.rand(()) < 0.5), Y)
+
+    seeds = (
+        s
+        for s in range(99)
+        if (torch.manual_seed(s), (torch.rand(4) < 0.5).tolist())[1] == [False, True, True, True]
+    )
+    torch.manual_seed(next(seeds))
+    found = audit(model, loss, optimizer=made(fixed)(model.parameters()))  # type: ignore[call-arg]
+    assert found["other.weight"].verdict == "left out (wakes at step 2)"
+    assert found.faults == ()
+
+
+@pytest.mark.parametrize(("batches", "kinds"), [(0, []), (1, []), (2, ["slow"]), (3, ["slow"])])
+def test_an_audit_of_an_optimizer_ends_with_the_batches(batches: int, kinds: list[str]) -> None:
+    """Two gradients of what is zero are enough to compare; an end is not asked for more."""
+
+    def asked(left: int, **options: Any) -> tuple[int, Audit]:
+        numbers = itertools.count(1)
+
+        def loss(m: nn.Module) -> Tensor:
+            if next(numbers) > left:
+                raise StopIteration
+            return classify(m)
+
+        found = audit(model, loss, **options)
+        return next(numbers) - 1, found
+
+    model = late()
+    alone, _ = asked(99)
+    optimizer = torch.optim.Adafactor(model.parameters())
+    count, found = asked(alone + batches, optimizer=optimizer)
+    assert [remark.kind for remark in found.remarks] == kinds
+    assert count == alone + batches + 1
+
+
+@pytest.mark.parametrize(
+    ("factor", "kinds"),
+    [(0.95, []), (0.8, ["overwritten"]), (0.15, ["overwritten"]), (0.08, ["erased"])],
+)
+def test_what_has_no_gradient_may_decay_by_a_tenth(factor: float, kinds: list[str]) -> None:
+    def decaying(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+        return -gradient if gradient.any() else (factor - 1) * p / 0.01
+
+    found = with_it(late(), made(decaying))
+    text = "Made changes these where they have no gradient"
+    both = ("0.weight", "0.bias")
+    assert [f.kind for f in found.faults] + [r.kind for r in found.remarks] == kinds * (
+        1 + (factor < 0.1)
+    )
+    if "overwritten" in kinds:
+        assert found.remarks == (Remark("overwritten", both, text),)
+
+
+def test_each_parameter_without_a_gradient_is_judged_by_itself() -> None:
+    def biases(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+        return -100 * p if not gradient.any() and p.ndim == 1 else -gradient
+
+    assert [*causes(with_it(late(), made(biases)))] == ["0.bias"]
+    model = late()
+    nn.init.zeros_(model[0].bias)  # it is zero before and after
+    assert with_it(model, torch.optim.SGD, lr=0.1).remarks == ()
+
+
+def test_an_optimizer_that_is_on_its_way_may_move_what_has_no_gradient() -> None:
+    def rolling(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Any:
+        return state.get("velocity", 0) - gradient
+
+    model = late()
+    optimizer: Any = made(rolling)(model.parameters())  # type: ignore[call-arg]
+    assert "overwritten" not in remarks(audit(model, classify, optimizer=optimizer))
+    for p in model.parameters():
+        optimizer.state[p]["velocity"] = torch.full_like(p, 10.0)
+    assert "overwritten" not in remarks(audit(model, classify, optimizer=optimizer))
+
+
+def test_what_was_erased_before_numbers_were_lost_is_named_as_well() -> None:
+    def update(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Any:
+        state["steps"] = state.get("steps", 0) + 1
+        if len(p) == 3 and state["steps"] == 2:
+            return math.nan
+        return -gradient if gradient.any() else -100 * p
+
+    kinds = {name: kind for name, (kind, _) in causes(with_it(late(), made(update))).items()}
+    assert kinds == {"0.weight": "erased", "0.bias": "erased", "2.weight": "not finite"}
+
+
+def test_an_error_of_an_optimizer_is_told_in_a_sentence() -> None:
+    def stops(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Any:
+        raise OSError("no\n  way")
+
+    said = (
+        r"Made.step\(\) raises OSError at step 1: no way: leave the optimizer out, the audit then"
+    )
+    with pytest.raises(ValueError, match=said):
+        with_it(late(), made(stops))
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_twins_are_parted_by_a_part_of_their_way(step: int) -> None:
+    """Half of the twins go further by a tenth, from some step on."""
+
+    def update(p: Tensor, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+        state["steps"] = state.get("steps", 0) + 1
+        further = torch.ones(len(p), *[1] * (p.ndim - 1))
+        if state["steps"] >= step and len(p) == 16:
+            further[1:8:2] = 1.1
+        return -further
+
+    model = tied()
+    with torch.no_grad():  # half of the units are no twins
+        model[0].weight[8:].normal_()
+    (parted,) = with_it(model, made(update)).remarks
+    assert parted.kind == "parts twins"
+    assert parted.names == ("0.weight",)
+    ways = torch.tensor([step, step + 0.1] * 4)
+    apart = (4 * 0.1**2) ** 0.5 / float(ways.norm())
+    assert parted.numbers == pytest.approx((apart,), rel=1e-3)
+    assert parted.text == (
+        "Made parts these twins, out of rounding or a draw: they differ after "
+        + {1: "1 step by 1/15", 2: "2 steps by 1/29"}[step]
+        + " of the way they have gone"
+    )

@@ -1,6 +1,7 @@
 """The callback of Lightning: it sees what dies, and leaves the training as it is."""
 
 import builtins
+import inspect
 import logging
 import sys
 from typing import Any, ClassVar
@@ -235,6 +236,10 @@ def test_a_second_run_begins_anew() -> None:
 def test_a_module_that_optimizes_by_hand_is_told_what_to_do() -> None:
     with pytest.raises(ValueError, match="the training_step of ByHand optimizes by hand"):
         trained(ByHand(), AuditCallback())
+
+
+def test_every_five_hundred_steps_unless_told_otherwise() -> None:
+    assert inspect.signature(AuditCallback).parameters["every"].default == 500
 
 
 def test_without_the_library_one_sentence_says_what_to_install(

@@ -1,6 +1,7 @@
 """The callback of ``transformers``: it sees what dies, and leaves the training as it is."""
 
 import builtins
+import inspect
 import logging
 import re
 import sys
@@ -270,6 +271,10 @@ def test_a_second_run_begins_anew_and_another_patch_of_the_step_stays(tmp_path: 
 def test_every_must_be_a_number_of_steps(every: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="every must be an int of at least 1, got "):
         AuditCallback(trainer(tmp_path), every=every)
+
+
+def test_every_five_hundred_steps_unless_told_otherwise() -> None:
+    assert inspect.signature(AuditCallback).parameters["every"].default == 500
 
 
 def test_without_the_library_one_sentence_says_what_to_install(

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -83,6 +84,38 @@ def test_a_log_gets_nothing(
         with progress(1) as tick:
             tick(1)
     assert log.getvalue() == capfd.readouterr().err == ""
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ((3.0, 3.0, 3.0, 3.0), ""),
+        (
+            (3.0, 3.1, 3.6, 61.2),
+            "\raudit: step 2 of 2 or more, 3 s"
+            "\raudit: step 3, 4 s             "
+            "\raudit: step 4, 61 s"
+            "\r                   \r",
+        ),
+    ],
+)
+def test_the_line_comes_after_three_seconds_and_covers_the_one_before(
+    times: tuple[float, ...], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((100.0, *(100.0 + t for t in times)))
+    monkeypatch.setattr(_progress, "time", SimpleNamespace(monotonic=clock.__next__))
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with progress(2) as tick:
+        for step in range(1, 5):
+            tick(step)
+    assert terminal.getvalue() == shown
 
 
 def test_an_audit_says_each_of_its_steps(

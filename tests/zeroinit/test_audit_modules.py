@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zeroinit._remedies import filled
 from zeroinit.auditing import assert_trainable, audit
-from zeroinit.report import Audit
+from zeroinit.report import Audit, Finding, Remark
 
 
 def mlp() -> nn.Sequential:
@@ -294,6 +294,7 @@ def test_what_no_module_registers_is_named_by_its_attribute(how: str, names: lis
     strict = audit(model, classify, strict=True)
     assert [f.name for f in strict.faults] == names
     assert "hidden is no part of the model that PyTorch sees" in str(strict)
+    assert audit(model, classify, strict=True, ignore=["hidden*"]).faults == ()
     hidden = [t for t in _tensors(model.hidden) if t.requires_grad]
     optimizer = torch.optim.SGD([*model.parameters(), *hidden], lr=0.1)
     assert len(audit(model, classify, optimizer=optimizer, strict=True)) == 2  # they are trained
@@ -342,3 +343,100 @@ def test_numbers_that_are_tried_are_each_parameters_own() -> None:
     assert one.std() == pytest.approx(8**-0.5, rel=0.3)
     filled(model, ["0.weight"])
     assert torch.equal(model[0].weight, one)  # the same at each trial
+
+
+def test_modules_that_part_when_their_zero_heads_differ_part_at_step_2() -> None:
+    q1 = nn.Linear(8, 4)
+    parts = {"q1": q1, "q2": copy.deepcopy(q1), "h1": nn.Linear(4, 3), "h2": nn.Linear(4, 3)}
+    model: Any = Made(lambda s, x: s.h1(s.q1(x).tanh()) + 2 * s.h2(s.q2(x).tanh()), **parts)
+    for head in (model.h1, model.h2):
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+    (remark,) = audit(model, classify).remarks
+    text = "these modules start equal, and part at step 2"
+    assert remark == Remark("equal at the start", ("q1", "q2"), text)
+
+
+def test_equal_parameters_are_told_in_a_sentence() -> None:
+    model: Any = Made(lambda s, x: s.a(x) + s.b(x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    text = "these parameters are equal, learn alike and stay equal"
+    assert audit(model, classify).remarks == (
+        Remark("equal parameters", ("a.weight", "b.weight"), text),
+    )
+
+
+def test_two_pairs_of_equal_modules_are_told_apart() -> None:
+    one, two = mlp(), nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    parts = {"a": one, "b": two, "c": copy.deepcopy(one), "d": copy.deepcopy(two)}
+    model: Any = Made(lambda s, x: s.a(x) + s.b(x) + s.c(x) + s.d(x), **parts)
+    causes = {f.name: f.cause for f in audit(model, classify).faults}
+    for pair in (("a", "c"), ("b", "d")):
+        for name in pair:
+            text = f"{pair[0]} and {pair[1]} are equal, learn alike and stay equal"
+            assert causes[f"{name}.0.weight"] == causes[f"{name}.2.bias"] == text
+
+
+def test_vectors_that_are_equal_are_no_equal_modules() -> None:
+    a, b = nn.LayerNorm(8), nn.LayerNorm(8)
+    nn.init.normal_(a.weight)
+    b.load_state_dict(a.state_dict())
+    model: Any = Made(lambda s, x: s.head(s.a(x) + s.b(x)), a=a, b=b, head=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert (found.faults, found.remarks) == ((), ())
+
+
+def test_of_a_module_under_two_names_the_parts_are_not_named_again() -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Tanh())
+    model = nn.Sequential(layer, layer, nn.Linear(8, 3))
+    text = "one module under 2 names: it is used by all"
+    assert audit(model, classify).remarks == (Remark("one object", ("0", "1"), text),)
+
+
+def unregistered(model: Any, forward: Callable[[Any, Tensor], Tensor]) -> list[Finding]:
+    model.how = forward
+    return [f for f in audit(model, classify) if f.kind == "not registered"]
+
+
+def test_what_is_not_registered_is_told_with_a_remedy() -> None:
+    def finding(name: str, shape: tuple[int, ...], units: int, remedy: str) -> Finding:
+        return Finding(
+            name=name,
+            shape=shape,
+            wakes=1,
+            units=units,
+            distinct=units,
+            distinct_after=units,
+            act_as=units,
+            dead=0,
+            kind="not registered",
+            cause=f"{name.partition('[')[0]} is no part of the model that PyTorch sees",
+            remedy=f"make {name.partition('[')[0]} {remedy}",
+        )
+
+    model: Any = Made(lambda s, x: x, head=nn.Linear(8, 3))
+    model.head.scales = {"a": [torch.ones(8, requires_grad=True)]}
+    model.gain = torch.ones((), requires_grad=True)
+    model.same = [model.gain, model.head.weight, model.gain * 2]  # found before, or no leaf
+    several = "an nn.ModuleList, nn.ModuleDict or nn.Parameter"
+    assert unregistered(model, lambda s, x: s.head(x * s.head.scales["a"][0]) * s.gain) == [
+        finding("gain", (), 1, "an nn.Module or nn.Parameter that is registered"),
+        finding("head.scales['a'][0]", (8,), 8, several),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("depth", "count", "found"),
+    [(1, 1000, True), (1, 1001, False), (3, 1, True), (4, 1, False)],
+)
+def test_lists_are_looked_through_to_three_levels_and_a_thousand_parts(
+    depth: int, count: int, found: bool
+) -> None:
+    model: Any = Made(lambda s, x: x, head=nn.Linear(8, 3))
+    scale = torch.ones(8, requires_grad=True)
+    model.hidden = [*[None] * (count - 1), scale]
+    for _ in range(depth - 1):
+        model.hidden = [model.hidden]
+    assert len(unregistered(model, lambda s, x: s.head(x * scale))) == found

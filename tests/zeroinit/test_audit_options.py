@@ -1,5 +1,6 @@
 """The options of an audit: several losses, names to ignore, how strict it is; also in a command."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import torch.nn.functional as F
 from audited import X, Y, classify
 from torch import Tensor, nn
 
+from zeroinit._options import judged
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.command import main
-from zeroinit.report import Audit
+from zeroinit.report import Audit, Finding
 
 
 def dead() -> Any:
@@ -73,7 +75,10 @@ def test_twins_that_one_loss_parts_are_none() -> None:
     nn.init.zeros_(model[2].bias)
     assert audit(model, alike)["0.weight"].kind == audit(model, [alike] * 2)["0.weight"].kind
     assert audit(model, apart)["0.weight"].kind == "fine"
-    assert audit(model, [alike, apart])["0.weight"].kind == "fine"
+    found = audit(model, [alike, apart])
+    assert found["0.weight"].kind == "fine"
+    texts = [remark.text for remark in found.remarks if "0.weight" in remark.names]
+    assert texts == ["twins with 1 of 2 losses"]
 
 
 def test_the_same_loss_several_times_draws_anew() -> None:
@@ -130,6 +135,83 @@ def test_strict_makes_a_fault_of_what_the_loss_does_not_use() -> None:
         assert_trainable(model, loss, strict=True)
 
 
+def test_verdicts_that_are_no_faults_give_way_to_those_of_modules_and_of_the_optimizer() -> None:
+    kinds = {name: "fine" for name in ("stuck", "loose", "held")} | {
+        "dead": "dead",
+        "unused": "not used by this loss",
+        "frozen": "frozen",
+        "list[0]": "not registered",
+    }
+    own = {name: nn.Parameter(torch.zeros(2)) for name in kinds}
+    names = {"held": ("held", "tied")}
+    findings = [
+        Finding(
+            name, (2,), 1, 2, 2, 2, 2, 0, kind, names.get(name, ()), cause="seen", remedy="before"
+        )
+        for name, kind in kinds.items()
+    ]
+    watched: Any = [
+        SimpleNamespace(name=n, parameter=p, used=n != "unused", trained=n != "frozen")
+        for n, p in own.items()
+        if n != "list[0]"
+    ]
+    faults = {name: ("stuck", "SGD does not move it") for name in ("stuck", "dead")}
+
+    def said(*held: str, strict: bool = False) -> dict[str, tuple[Any, ...]]:
+        optimizer = torch.optim.SGD([own[name] for name in held]) if held else None
+        found = judged(findings, watched, faults, optimizer, strict, {"tied"})
+        return {f.name: (f.kind, f.cause, f.remedy, f.strict, f.ignored) for f in found}
+
+    alone = {
+        "stuck": ("stuck", "SGD does not move it", "", False, False),
+        "loose": ("fine", "seen", "before", False, False),
+        "held": ("fine", "seen", "before", False, True),
+        "dead": ("dead", "seen", "before", False, False),
+        "unused": ("not used by this loss", "seen", "before", False, False),
+        "frozen": ("frozen", "seen", "before", False, False),
+        "list[0]": ("not registered", "seen", "before", False, False),
+    }
+    assert said() == alone
+    assert said("held") == alone | {"loose": ("not held", "", "", False, False)}
+    assert said("held", strict=True) == alone | {
+        "loose": ("not held", "", "", True, False),
+        "unused": ("not used by this loss", "seen", "before", True, False),
+        "list[0]": ("not registered", "seen", "before", True, False),
+    }
+
+
+def test_a_tied_parameter_is_ignored_by_each_of_its_names() -> None:
+    model: Any = nn.ModuleDict({"one": nn.Linear(8, 3), "two": nn.Linear(8, 3)})
+    model.two.weight = model.one.weight
+    nn.init.zeros_(model.one.weight)
+
+    def loss(m: Any) -> Any:
+        return m.one(X).square().mean() + m.two(X).relu().mean()
+
+    for pattern in ("one.weight", "two.weight"):
+        assert audit(model, loss, ignore=[pattern])["two.weight"].ignored
+
+
+def test_an_optimizer_meets_the_losses_in_turn_and_nothing_else_gets_a_gradient() -> None:
+    outside = torch.ones((), requires_grad=True)
+    asked: list[int] = []
+
+    def loss(k: int) -> Any:
+        def value(model: nn.Module) -> Tensor:
+            asked.append(k)
+            return classify(model) * outside
+
+        return value
+
+    losses, model = [loss(k) for k in range(3)], nn.Linear(8, 3)
+    audit(model, losses)
+    alone = len(asked)
+    audit(model, losses, optimizer=torch.optim.SGD(model.parameters()), steps=4)
+    assert asked[-4:] == [0, 1, 2, 0]
+    assert len(asked) > 2 * alone
+    assert outside.grad is None
+
+
 def test_strict_does_not_mind_a_bias_that_a_norm_takes_away() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
@@ -144,7 +226,8 @@ def test_bad_options_are_refused_in_a_sentence() -> None:
         (classify, {"ignore": "weight"}, r"a list of patterns, got 'weight': write \['weight'\]"),
         (classify, {"ignore": [1]}, r"a list of patterns, got \[1\]: write \['head.\*'\]"),
         (classify, {"ignore": None}, "a list of patterns, got None"),
-        (classify, {"ignore": ["wieght"]}, "no parameter matches 'wieght': the nearest name is"),
+        (classify, {"ignore": ["wieght"]}, "matches 'wieght': the nearest name is 'weight'"),
+        (classify, {"ignore": ["5.*"]}, r"no parameter matches '5\.\*': the nearest name is '"),
     ]:
         with pytest.raises((TypeError, ValueError), match=said):
             audit(model, loss, **options)  # type: ignore[arg-type]

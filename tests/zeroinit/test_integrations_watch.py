@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from audited import classify
 from torch import nn
+from torch.optim import SGD
 
 from zeroinit.integrations import _watch
 from zeroinit.integrations._watch import Watch
@@ -14,13 +15,14 @@ from zeroinit.report import Audit, Finding
 
 def test_an_audit_is_due_at_the_start_and_every_so_many_steps_once() -> None:
     watch, model = Watch(3, {"steps": 7}), nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
 
     def audited(*steps: int) -> list[int]:
         due = []
         for step in steps:
             if watch.due(step):
                 due.append(step)
-                watch.look(step, model, classify, tell=False)
+                watch.look(step, model, classify, optimizer, tell=False)
         return due
 
     assert audited(0, 0, 1, 2, 3, 3, 4, 5, 6) == [0, 3, 6] == [*watch.audits]
@@ -43,12 +45,15 @@ def told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> A
 
     def logged(*audits: list[Finding], tell: bool = True) -> list[tuple[str, str]]:
         several = iter(audits)
-        monkeypatch.setattr(_watch, "audit", lambda model, loss: Audit((*next(several),), 3))
+        monkeypatch.setattr(
+            _watch, "audit", lambda *arguments, **options: Audit((*next(several),), 3)
+        )
         watch, model = Watch(10, {}), nn.Linear(8, 3)
+        optimizer = SGD(model.parameters(), lr=0.1)
         caplog.clear()
         with caplog.at_level(logging.INFO):
             for k, found in enumerate(audits):
-                numbers = watch.look(10 * k, model, classify, tell)
+                numbers = watch.look(10 * k, model, classify, optimizer, tell)
                 assert numbers == {"audit/faults": float(sum(f.fault for f in found))}
         assert {record.name for record in caplog.records} <= {"zeroinit"}
         return [(record.levelname, record.getMessage()) for record in caplog.records]
@@ -115,8 +120,8 @@ def test_what_died_is_told_in_up_to_four_hundred_characters(
 def test_an_audit_that_stops_is_told_and_not_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    watch = Watch(1, {"steps": 0})
-    assert watch.look(4, nn.Linear(8, 3), classify, tell=True) == {}
+    watch, model = Watch(1, {"steps": 0}), nn.Linear(8, 3)
+    assert watch.look(4, model, classify, SGD(model.parameters(), lr=0.1), tell=True) == {}
     assert caplog.messages == [
         "step 4: the audit stopped: ValueError: steps must be at least 1, got 0: "
         "3 is enough for most networks"

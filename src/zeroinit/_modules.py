@@ -106,15 +106,17 @@ class Equals:
                 groups.setdefault(group, []).append(name)
         twins = [alike for alike in groups.values() if len(alike) > 1]
         apart: set[int] = set()
+        why = ""
         for _ in again([name for _, *others in twins for name in others]) if twins else ():
             apart |= {k for k, alike in enumerate(twins) if self._told_apart(alike)}
+            why = ": only their sum or their product counts"
         for k, alike in enumerate(twins):
             if k in apart:
                 text = f"{listed(alike)} are equal, learn alike and stay equal"
                 remedy = f"give {listed(alike[1:])} small random numbers"
                 causes |= dict.fromkeys(alike, ("twin parameters", text, remedy))
             else:
-                text = "these parameters are equal, learn alike and stay equal"
+                text = f"these parameters are equal, learn alike and stay equal{why}"
                 remarks.append(Remark("equal parameters", tuple(alike), text))
         return causes, remarks
 

@@ -210,12 +210,14 @@ def test_the_factors_of_one_product_are_a_remark() -> None:
     found = audit(model, classify)
     assert found.faults == ()
     assert remarks(found) == [("equal parameters", ("q", "k"))]
+    assert found.remarks[0].text.endswith("stay equal: only their sum or their product counts")
 
 
 def test_twins_are_a_remark_where_no_batch_is_left_to_tell() -> None:
     batches = iter([X] * 3)
     found = audit(with_tokens(0.0), lambda m: F.cross_entropy(m(next(batches)), Y))
     assert remarks(found) == [("equal parameters", ("one", "two"))]
+    assert found.remarks[0].text.endswith("stay equal")
 
 
 def test_zero_biases_and_norms_of_a_healthy_network_get_no_remark() -> None:

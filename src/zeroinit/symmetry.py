@@ -318,7 +318,7 @@ def _check_same(model: nn.Module, layer: int, keep: Tensor, gain: int) -> None:
             continue
         if not isinstance(output, Tensor):
             why = f"it gives a {type(output).__name__}, and not a tensor"
-            continue
+            break
         why = f"it calls, in this order, {', '.join(calls)}"
         # More than once, because at some parameters the output is 0 everywhere, as behind a ReLU.
         if all(_same(probe, layer, keep, gain, points, generator) for _ in range(8)):

@@ -133,6 +133,11 @@ def test_tied_units_are_twins_of_the_first_and_what_one_unit_holds_is_random(
     assert not bias or len(last.bias.unique()) == 4
 
 
+def test_the_named_constant_is_a_tenth() -> None:
+    model = INITIALIZERS["constant"](MLP([2, 5, 2], dtype=torch.float64), generator())
+    assert all((p == 0.1).all() for p in model.parameters())
+
+
 def test_without_a_generator_the_numbers_are_pytorchs_global_ones() -> None:
     for fill in (default_, tied_, kaiming_normal_, xavier_normal_, partial(normal_, std=0.3)):
         with torch.random.fork_rng():

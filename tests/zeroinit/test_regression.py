@@ -569,9 +569,10 @@ def test_a_number_of_steps_below_1_is_refused() -> None:
         descend(SQUARE, ONES, ZEROS, lr=0.1, steps=1.5)  # type: ignore[arg-type]
 
 
-def test_inputs_of_zero_have_no_largest_rate() -> None:
+@pytest.mark.parametrize("inputs", [0, 2])
+def test_inputs_of_zero_have_no_largest_rate(inputs: int) -> None:
     with pytest.raises(ValueError, match="x is zero: the loss does not depend on the weights"):
-        largest_rate(torch.zeros(3, 2))
+        largest_rate(torch.zeros(3, inputs))
 
 
 # Edges

@@ -111,7 +111,7 @@ def by_width(
         ax.plot(list(seen), list(seen.values()), marker, color=colour, label=label)
         heights = [0.98 - 0.05 * k] * len(never)
         ax.plot(never, heights, "x", color=colour, transform=ax.get_xaxis_transform())
-    ax.axhline(last, color=ink(), lw=1, ls="-", label="end of the runs")
+    ax.axhline(last, color=ink(), lw=1, label="end of the runs")
     if predicted is not None:
         ax.axhline(predicted, color=ink(), lw=1, ls=(0, (4, 2)), label="predicted escape")
     ax.set(xlabel="width $n$", ylabel="step", yscale="log", ylim=(0.8, 5 * last))

@@ -31,9 +31,7 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     names = list(gradients)
     sizes = np.stack([np.asarray(g.flatten(1).norm(dim=1)) for g in gradients.values()])
     shown = np.ma.masked_equal(sizes, 0.0)
-    tiles = ax.pcolormesh(
-        np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors=ground(), linewidth=1
-    )
+    tiles = ax.pcolormesh(np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors=ground())
     row, column = np.nonzero(sizes == 0)
     ax.plot(column + 0.5, row + 0.5, "x", color=STARTS["zeros"].colour, ms=5)
     ax.set(
@@ -42,7 +40,7 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     ax.set_xticks(np.arange(sizes.shape[1]) + 0.5, [str(k + 1) for k in range(sizes.shape[1])])
     ax.grid(False)
     if shown.count():
-        ax.figure.colorbar(tiles, ax=ax, label="log₁₀ of the gradient's norm", extend="both")
+        ax.figure.colorbar(tiles, label="log₁₀ of the gradient's norm", extend="both")
     return ax
 
 
@@ -103,7 +101,7 @@ def wake_order(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
 def _tiles(ax: Axes, table: NDArray[np.int_], *, height: float = 0.5) -> None:
     """Draw a table of steps as tiles, a cross where it is 0, and nothing where it is below."""
     shown = np.ma.masked_less(table, 1)
-    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors=ground(), linewidth=1)
+    ax.pcolormesh(shown, cmap="cividis_r", vmin=1, edgecolors=ground())
     for (row, column), step in np.ndenumerate(table):
         if step > 0:
             place = (column + 0.5, row + height)

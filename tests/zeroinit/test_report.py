@@ -380,6 +380,10 @@ def test_a_line_of_exactly_eighty_columns_is_not_cut() -> None:
     assert said(47, "twins", 1) == "1. twins (16 units act as 1): " + "a" * 47 + ", b"
     assert said(75, "fine", 3) == "  " + "c" * 75 + ", d"
     assert said(76, "fine", 3) == "  " + "c" * 16 + "…" + "c" * 50 + " and 1 more"
+    some = [finding(n, "dead", dead=d, cause=CAUSE) for n, d in (("e" * 90, 4), ("f", 5))]
+    assert str(Audit((*some,), 3)).splitlines()[2] == (
+        "   dead: " + "e" * 11 + "…" + "e" * 32 + " (4 of 16 units) and 1 more"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

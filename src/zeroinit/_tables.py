@@ -166,8 +166,9 @@ def _term(term: str, words: str) -> str:
 
 
 def _meaning(name: str) -> str:
+    """Return what a kind means that is not folded, and its page, which each of these has."""
     kind = KINDS[name]
-    return escape(kind.meaning) + (f" ({_link(kind.page)})" if kind.page else "")
+    return f"{escape(kind.meaning)} ({_link(kind.page)})"
 
 
 def _link(page: str) -> str:

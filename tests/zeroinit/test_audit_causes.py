@@ -1,6 +1,7 @@
 """Why a parameter is dead, waits or is not used, and the change that wakes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,12 @@ from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit import MLP, zeros_
+from zeroinit._kept import kept
+from zeroinit._reasons import report
+from zeroinit._run import Run
+from zeroinit._sharded import Ranks
 from zeroinit.auditing import audit
+from zeroinit.report import Finding
 
 
 @torch.no_grad()
@@ -320,3 +326,51 @@ def test_what_is_not_used_is_told_apart(how: Callable[..., Tensor], cause: str) 
     assert found.faults == ()
     for name in ("a.weight", "a.bias"):
         assert (found[name].kind, found[name].cause) == ("not used by this loss", cause)
+
+
+class TwoRanks(Ranks):
+    """Two ranks that say the same, but for what the second finds of a weight and of a bias."""
+
+    def __init__(self, model: nn.Module, alike: dict[str, int]) -> None:
+        super().__init__(model)
+        self.ranks, self.alike, self.asked = (0, 1), alike, list[str]()
+
+    def all(self, mine: Any) -> list[Any]:
+        other = {"dead": "fine", "net.4.weight": "unreached"}
+        if isinstance(mine, list) and all(isinstance(f, Finding) for f in mine):
+            return [mine, [replace(f, kind=other.get(f.name, f.kind)) for f in mine]]
+        return [mine, mine]
+
+    def drawn_alike(self, parameters: Iterable[Tensor]) -> list[int]:
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        self.asked = [names[id(p)] for p in parameters]
+        return [self.alike.get(name, 1) for name in self.asked]
+
+
+def test_shards_that_ranks_drew_alike_are_told_with_the_remedy() -> None:
+    torch.manual_seed(0)
+    layers = nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3)
+    model: Any = Made(lambda s, x: s.net(x) + 0.0 * s.dead, net=nn.Sequential(*layers))
+    model.dead = nn.Parameter(torch.ones(3))
+    model.net[4].bias.requires_grad_(False)
+    with torch.no_grad():
+        model.net[0].weight.copy_(model.net[0].weight[:1].clone())
+        model.net[0].bias.fill_(0.1)
+        model.net[2].weight.copy_(model.net[2].weight[:, :1].clone())
+    ranks = TwoRanks(model, {"net.0.weight": 3, "net.2.bias": 2, "dead": 2, "net.4.bias": 2})
+    alone = {f.name: f for f in audit(model, classify)}
+    with kept(model, None) as restore:
+        run = Run(model, classify, ranks)
+        run.steps(3)
+        found = report(run, restore)
+    assert ranks.asked == [name for name in alone if name not in ("dead", "net.4.bias")]
+    assert {f.name: f.kind for f in found} == {f.name: f.kind for f in alone.values()} | {
+        "net.2.bias": "drawn alike",
+        "net.4.weight": "unreached",
+    }
+    said = ("3 ranks drew the same shard", "start the model before it is sharded")
+    for f in found:
+        before = (alone[f.name].cause, alone[f.name].remedy)
+        assert (f.cause, f.remedy) == (said if f.name in ("net.0.weight", "net.2.bias") else before)
+    assert found["dead"].cause
+    assert alone["net.0.weight"].kind == "twins"

@@ -21,7 +21,6 @@ import json
 import os
 import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -292,10 +291,10 @@ def learn(session: pytest.Session) -> NoReturn:
     watch.start()
     for item in session.perform_collect():
         watch.switch_context(item.nodeid)
-        begin = time.process_time()
+        begin = sum(os.times()[:4])  # with what the test starts
         if not passes(session, item):
             os._exit(1)
-        seconds[item.nodeid] = time.process_time() - begin
+        seconds[item.nodeid] = sum(os.times()[:4]) - begin
     watch.stop()
     data = watch.get_data()
     runs = {}
@@ -312,7 +311,8 @@ def main(jobs: int, modules: Sequence[str]) -> str | None:
     rounds = Rounds(jobs, modules or sorted(map(name, PACKAGE.rglob("*.py"))))
     # Where pytest rewrites assertions, it does not ask for the code that a mutant gives.
     options = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider", "--assert=plain"]
-    if pytest.main([*options, *TESTS], [rounds]) == pytest.ExitCode.USAGE_ERROR:
+    stopped = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
+    if pytest.main([*options, *TESTS], [rounds]) in stopped:
         return "No mutant was tried."
     tried = Counter(mutant.module for mutant in rounds.mutants)
     alive = Counter(mutant.module for mutant in rounds.survivors)

@@ -68,6 +68,7 @@ $(WHOLE): $(READY)
 
 # KATEX is the file that npm writes when it has installed. The tests need more packages of npm than the book.
 $(KATEX): package-lock.json | $(READY)
+	@echo "Setting up node_modules for the book (once) ..."
 	@$(STOPPABLE) $(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
 
@@ -77,4 +78,5 @@ lab: $(READY) $(KATEX)
 	  else echo "The book is built without its lab: npm could not install onnxruntime-web and uPlot."; fi
 
 node_modules/whole: package-lock.json | $(KATEX)
+	@echo "Setting up node_modules for the tests (once) ..."
 	@$(STOPPABLE) $(BIN)/npm ci --silent && touch $@ || echo "npm could not install what tests need ($(BIN)/npm ci says why)."

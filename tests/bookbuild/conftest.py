@@ -66,6 +66,7 @@ class Book:
             cwd=self.folder,
             env=inherited
             | {"PYTHONPATH": f"{self.folder}/src:{self.folder}/site-packages"}
+            | {"TORCH": ""}  # that of this run of make
             | self.environment
             | environment,
             capture_output=True,

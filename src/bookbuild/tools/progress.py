@@ -140,7 +140,8 @@ def follow(title: str, command: list[str]) -> int:
     from collections import deque
 
     said: deque[str] = deque(maxlen=20)
-    signal.signal(signal.SIGINT, lambda *_: said.clear())
+    stopped: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
     last = ""
     with (
         Progress(title) as progress,
@@ -156,7 +157,7 @@ def follow(title: str, command: list[str]) -> int:
                     progress.tell(last, None)
                 last = found[1] or ""
                 progress.tell(last or "installing them")
-    if pip.returncode:
+    if pip.returncode and not stopped:
         sys.stderr.writelines(said)
     return pip.returncode
 

@@ -47,7 +47,10 @@ install() {
     "$@" || fail "The packages could not be installed. pip says why above: most often there is no network to the package" \
         "index (a set-up needs one, later builds do not) or the disk is full. $again"
 }
-echo "Setting up $1 with the packages of ${2} (once; PyTorch is large) ..."
+case $2 in
+    book) echo "Setting up $1 for the book (once; PyTorch is large) ..." ;;
+    *) echo "Setting up $1 for the tests (once) ..." ;;
+esac
 [ -z "$TORCH" ] || install --no-deps --index-url https://download.pytorch.org/whl/cpu torch
 install --editable ".[$2]"
 touch "$1/$3"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
+from zeroinit._equal_rows import any_number
 from zeroinit._graph import GATES, PRODUCTS, VIEWS, before, gradients, operation, viewed, walk
 from zeroinit._sharded import Ranks, freed, local, parameter_of
 
@@ -104,7 +105,7 @@ class Calls:
                 hook.remove()
 
 
-class _Search:
+class Search:
     """A backward pass that is watched, and what it shows of the parameters without a gradient."""
 
     def __init__(
@@ -122,10 +123,21 @@ class _Search:
         self.came: dict[Node, bool] = {}
         self.went: dict[Node, tuple[bool, ...]] = {}
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """See the backward pass that is made in here."""
+        hooks = [node.register_hook(partial(self.see, node)) for node in self.nodes
+                 if not hasattr(node, "variable")]  # fmt: skip
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     def see(self, node: Node, out: tuple[Any, ...], into: tuple[Any, ...]) -> None:
         """Take down whether a node got a gradient, and which inputs it gave one to."""
-        self.came[node] = any(g is not None and bool(local(g).any()) for g in into)
-        self.went[node] = tuple(g is not None and bool(local(g).any()) for g in out)
+        self.came[node] = any(g is not None and any_number(local(g)) for g in into)
+        self.went[node] = tuple(g is not None and any_number(local(g)) for g in out)
 
     def agree(self, ranks: Ranks) -> None:
         """Take for given what came, and went, on one of the ranks."""
@@ -192,7 +204,7 @@ class _Search:
         if id(parameter) in self.names:
             return id(parameter) in self.zeros
         value = parameter if parameter is not None else _saved(node, where or "")
-        return value is not None and not value.any()
+        return value is not None and not any_number(value)
 
     def is_unknown(self, node: Node, place: int) -> bool:
         """Whether a factor comes from the graph, and autograd has no need of its numbers."""
@@ -268,27 +280,14 @@ def _one_logit(node: Node) -> bool:
     return result is not None and result.ndim > 0 and result.shape[dim] == 1
 
 
-def causes(
-    model: nn.Module,
-    loss: Tensor,
-    nodes: Sequence[Node],
-    calls: Calls,
-    asked: Sequence[Tensor],
-    zeros: Collection[Tensor],
-    ranks: Ranks,
-) -> dict[int, Cause]:
+def causes(search: Search, loss: Tensor, asked: Sequence[Tensor], ranks: Ranks) -> dict[int, Cause]:
     """Return, by the ids of parameters without a gradient, what hides them.
 
-    It is told which parameters are zero.
+    If no backward pass was watched so far, it takes one more.
     """
-    search = _Search(model, calls, nodes, zeros)
-    hooks = [node.register_hook(partial(search.see, node)) for node in nodes
-             if not hasattr(node, "variable")]  # fmt: skip
-    try:
-        gradients(loss, asked)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    if not search.came:
+        with search.watching():
+            gradients(loss, asked)
     search.agree(ranks)
     found: dict[int, Cause] = {}
     wanted = set(map(id, asked))

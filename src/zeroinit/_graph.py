@@ -200,7 +200,7 @@ def coarsest(nodes: Iterable[Node]) -> float:
 
 
 def rounding(
-    loss: Tensor, nodes: Sequence[Node], parameters: Sequence[Tensor], least: float
+    loss: Tensor, nodes: Sequence[Node], parameters: Sequence[Tensor], least: float, *, alone: bool
 ) -> Sequence[Tensor | None]:
     """Return how much of each gradient may be what rounding leaves of terms that cancel.
 
@@ -209,6 +209,8 @@ def rounding(
     third of them is taken for lost, as sums of many terms lose more than one. The numbers of one
     operation are changed more in one direction than in the other, as rounding changes them: the
     changes of many terms must not cancel. Numbers are rounded as much as the least at any rate.
+
+    One process ``alone`` gets the largest number of each, and needs no memory for the others.
     """
     change = 0.25
     draw = _Noise()
@@ -217,18 +219,42 @@ def rounding(
         lean = random.Random(seed).uniform(-1, 2)
         return _changed(gradients, lambda g: g + change * g.abs() * (draw(g) - lean))
 
+    def lost(g: Tensor, other: Tensor) -> Tensor:
+        return (other - g).mul_(max(torch.finfo(g.dtype).eps, least) ** (2 / 3) / change)
+
+    def largest(n: int, other: Tensor) -> Tensor:
+        g = found[n]
+        if g is None or other.is_sparse or sharded(other):
+            return other
+        of_parts = [
+            torch.view_as_real(part) if part.is_complex() else part
+            for part in map(lost, _parts(g.to_dense()), _parts(other))
+        ]
+        most[n] = torch.stack([torch.maximum(p.amax(), -p.amin()) for p in of_parts]).amax()
+        return other.new_zeros(1).expand_as(other)
+
+    most: dict[int, Tensor] = {}
     found = [p.grad for p in parameters]
     hooks = {
         node: partial(disturb, seed)
         for seed, node in enumerate(nodes)
         if viewed(node)[0] is None  # a change of the sums themselves says nothing of their terms
     }
+    handles = [p.register_hook(partial(largest, n)) for n, p in enumerate(parameters) if alone]
+    try:
+        others = gradients_again(loss, parameters, hooks)
+    finally:
+        for handle in handles:
+            handle.remove()
     return [
-        None
-        if other is None or g is None
-        else (other - g.to_dense()) * (max(torch.finfo(g.dtype).eps, least) ** (2 / 3) / change)
-        for g, other in zip(found, gradients_again(loss, parameters, hooks), strict=True)
+        None if other is None or g is None else most[n] if n in most else lost(g.to_dense(), other)
+        for n, (g, other) in enumerate(zip(found, others, strict=True))
     ]
+
+
+def _parts(t: Tensor) -> Sequence[Tensor]:
+    """Return a tensor in parts along its first axis, each of about a million numbers."""
+    return t.split(1 + 2**20 * len(t) // t.numel()) if t.ndim and t.numel() else [t]
 
 
 def with_other_targets(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:

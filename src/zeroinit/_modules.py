@@ -4,7 +4,7 @@ Two modules are equal if each parameter of one is equal to that of the same name
 long as their gradients are equal too, they learn alike: units of one layer have the same fate.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -34,8 +34,9 @@ class Equals:
         start: dict[int, int] = {}
         for like in groups.values():
             while len(like) > 1:
-                same = [p for p in like if torch.equal(whole(p), whole(like[0]))]
-                like = [p for p in like if all(p is not q for q in same)]
+                alike = [torch.equal(whole(p), whole(like[0])) for p in like]
+                same = [p for p, is_one in zip(like, alike, strict=True) if is_one]
+                like = [p for p, is_one in zip(like, alike, strict=True) if not is_one]
                 if len(same) > 1:
                     start |= dict.fromkeys(map(id, same), next(self.numbers))
         self.history = [start]  # the groups, by ids, at the start and after each step
@@ -47,15 +48,15 @@ class Equals:
             if id(p) in start and p.requires_grad and p.ndim > 1 and _differ(p)
         }
 
-    def learn(self) -> None:
-        """Part the parameters whose gradients differ."""
+    def learn(self, moving: Collection[int]) -> None:
+        """Part the parameters whose gradients differ; only those of these ids are not zero."""
         now = dict(self.history[-1])
         groups: dict[int, list[Tensor]] = {}
         for p in self.named.values():
             if id(p) in now:
                 groups.setdefault(now[id(p)], []).append(p)
         for members in groups.values():
-            some = [p for p in members if p.grad is not None and bool(dense(p.grad).any())]
+            some = [p for p in members if id(p) in moving]
             self.moved |= set(map(id, some))
             if len(members) > 1 and some:
                 kin = _kin([dense(p.grad) for p in some])  # type: ignore[arg-type]
@@ -173,7 +174,9 @@ def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str,
 
 def _differ(p: Tensor) -> bool:
     numbers = whole(p.detach()).reshape(-1)
-    return bool((numbers != numbers[:1]).any())
+    if numbers.is_complex():
+        return bool((numbers != numbers[:1]).any())
+    return bool(numbers.amax() != numbers.amin())
 
 
 def _sketch(parameter: Tensor) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from zeroinit._arguments import NO_PATH, finite, no_number
-from zeroinit._causes import Calls, Cause, causes
+from zeroinit._causes import Calls, Cause, Search, causes
 from zeroinit._checkpoint import out_of_sight
 from zeroinit._graph import coarsest, leaves, rounding, uses, walk, with_other_targets
 from zeroinit._modules import Equals
@@ -126,14 +126,19 @@ class Run:
         asleep, twins = self.ranks.either(
             any(w.wakes is None for w in trained), last and any(w.may_be_twins() for w in trained)
         )
-        with gradients_of_others_kept(self.model, nodes):
+        search = self.search(nodes) if self.step == 1 and self.why and not self.hides else None
+        at_once = search is not None and self.hides_much()
+        with (
+            gradients_of_others_kept(self.model, nodes),
+            search.watching() if search is not None and at_once else nullcontext(),
+        ):
             value.backward(retain_graph=asleep or twins)
         slopes = self.slopes(trained)
         self.drop_rounding(value, nodes, slopes)
-        if self.step == 1 and self.why and not self.hides:
-            self.look_for_causes(value, nodes, slopes)
+        if search is not None:
+            self.look_for_causes(search, value, slopes)
         if self.why:
-            self.equals.learn()
+            self.equals.learn({id(w.parameter) for w, s in slopes.items() if s.steepest})
         for w, slope in slopes.items():
             w.learn(slope, self.step)
             if w.entries is None:
@@ -275,7 +280,8 @@ class Run:
         if asked:
             parameters = [w.parameter for w in asked]
             lost = self.ranks.added_up(
-                parameters, rounding(value, nodes, parameters, self.coarsest)
+                parameters,
+                rounding(value, nodes, parameters, self.coarsest, alone=not self.ranks.ranks),
             )
             for w, part in zip(asked, lost, strict=True):
                 if part is not None:
@@ -286,20 +292,24 @@ class Run:
                 w.parameter.grad = None
                 del slopes[w]
 
-    def look_for_causes(
-        self, value: Tensor, nodes: Sequence[Node], slopes: dict[Watched, Slope]
-    ) -> None:
+    def search(self, nodes: Sequence[Node]) -> Search:
+        """Return what finds the causes in a backward pass."""
+        zeros = [w.parameter for w in self.watched if w.all_zero]
+        return Search(self.model, self.calls, nodes, zeros)
+
+    def hides_much(self) -> bool:
+        """Whether zeros are likely to hide so much that the first pass is watched for causes."""
+        return any(w.all_zero and w.parameter.ndim > 1 and w.trained for w in self.watched)
+
+    def look_for_causes(self, search: Search, value: Tensor, slopes: dict[Watched, Slope]) -> None:
         """Find what hides the parameters that the first step gives no gradient."""
         asleep = self.on_one(lambda w: w in slopes and not slopes[w].steepest)
         for w in asleep:
             w.parameter.grad = None
             slopes.pop(w, None)
         if asleep:
-            zeros = [w.parameter for w in self.watched if w.all_zero]
             parameters = [w.parameter for w in asleep]
-            self.causes = causes(
-                self.model, value, nodes, self.calls, parameters, zeros, self.ranks
-            )
+            self.causes = causes(search, value, parameters, self.ranks)
         for w in self.on_one(lambda w: w.rounding is not None):
             self.causes[id(w.parameter)] = Cause("cancel")
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from zeroinit._entries import Entries, entries_of
-from zeroinit._equal_rows import Alike, alike_rows, distinct_rows, heights, split_groups
+from zeroinit._equal_rows import Alike, alike_rows, any_number, distinct_rows, heights, split_groups
 from zeroinit._graph import Uses
 from zeroinit._kept import writable
 from zeroinit._sharded import parameter_of, whole
@@ -33,6 +33,8 @@ class Watched:
         self.turned = key in uses.turned and not self.layer
         self.table = key in uses.tables
         self.output, self.gated = key in uses.outputs, key in uses.gated
+        #: the batch tells its units apart; one number is too little to go by
+        self.told_apart = self.output or self.gated or self.table or self.parameter.ndim < 2
         self.writable = writable(self.parameter)
         self.weight: Watched | None = None  # of a bias, the weights of the same units
         rows = self.rows(self.parameter)
@@ -75,7 +77,7 @@ class Watched:
 
     def _zero(self, rows: Tensor) -> Tensor:
         """Return which of the rows to watch are zero."""
-        if not len(self.alike.rows) or not rows.numel():
+        if not len(self.alike.rows) or not any_number(rows):
             return torch.ones(len(self.alike.rows), dtype=torch.bool, device=rows.device)
         return heights(rows)[self.alike.rows] == 0
 
@@ -125,7 +127,7 @@ class Watched:
         """Part the units whose gradients differ."""
         if self.entries and slope.at is None and slope.steepest:
             self.entries.learn(slope.rows()[:, 0])
-        if not len(self.alike.rows):
+        if not len(self.alike.rows) or self.told_apart:
             return
         if slope.at is None:
             which = (slope.heights[self.alike.rows] > 0).nonzero().flatten()
@@ -164,9 +166,7 @@ class Watched:
             return self.weight.act_as()
         if self.entries and self.entries.known() and self.entries.equal():
             return self.units - self.entries.equal()
-        if self.output or self.gated or self.table or self.parameter.ndim < 2:
-            return self.units  # the batch tells them apart; one number is too little to go by
-        if not len(self.group):
+        if self.told_apart or not len(self.group):
             return self.units
         members = self.group[self.moved]
         return self.units - len(members) + len(members.unique())
@@ -259,7 +259,11 @@ class Watched:
         rows = self.rows(self.parameter)
         if self.reached.all():
             return distinct_rows(rows)
-        return len(self.alike.of_all[~self.reached].unique()) + distinct_rows(rows[self.reached])
+        left = ~self.reached
+        others = min(int(left.sum()), self.alike.distinct)
+        if 1 < self.alike.distinct < self.units:
+            others = len(self.alike.of_all[left].unique())
+        return others + distinct_rows(rows[self.reached])
 
 
 class Slope:

@@ -30,6 +30,7 @@ class Alike(NamedTuple):
 def alike_rows(rows: Tensor) -> Alike:
     """Return the rows that are equal to another, to the last bit, and those that are zero."""
     device = rows.device
+    none = torch.zeros(0, dtype=torch.long, device=device)
     if rows.numel() and rows.numel() <= SMALL:
         keys = _keys(rows)
         numbers: dict[bytes, int] = {}
@@ -39,15 +40,20 @@ def alike_rows(rows: Tensor) -> Alike:
             sizes[g] += 1
         zero = numbers.get(bytes(len(keys[0])), -1)
         if len(numbers) == len(keys) and zero < 0:
-            none = torch.zeros(0, dtype=torch.long, device=device)
             return Alike(none, none, torch.arange(len(keys), device=device), len(keys))
         found = [n for n, g in enumerate(group) if sizes[g] > 1 or g == zero]
         of_all = torch.tensor(group, device=device)
         which = torch.tensor(found, dtype=torch.long, device=device)
         return Alike(which, of_all[which], of_all, len(numbers))
+    if not len(rows):
+        return Alike(none, none, none, 0)
     if len(rows) > 1 and all_equal(rows):
         every = torch.zeros(len(rows), dtype=torch.long, device=device)
         return Alike(torch.arange(len(rows), device=device), every, every, 1)
+    first = [_fingerprints(some[:, :4]) for some in rows.split(1 + CHUNK // 4)]
+    ordered = torch.cat(first).sort().values
+    if bool(ordered.all()) and bool((ordered[1:] != ordered[:-1]).all()):
+        return Alike(none, none, torch.arange(len(rows), device=device), len(rows))
     prints = groups_of_equal(rows)
     _, of_all, size = prints.unique(return_inverse=True, return_counts=True)
     which = ((size[of_all] > 1) | (prints == 0)).nonzero().flatten()
@@ -105,6 +111,10 @@ def spread(length: int) -> Tensor:
 
 def all_equal(rows: Tensor) -> bool:
     """Whether all rows are equal to the first, to the last bit; two passes tell it."""
+    if not torch.equal(rows[0], rows[-1]):
+        return False
+    if not any_number(rows[0]):
+        return not any_number(rows)
     return bool((rows.amax(0) == rows.amin(0)).all())
 
 
@@ -159,6 +169,14 @@ def split_groups(
     new = (apart | (kin[1:] != kin[:-1])).long().cumsum(0)
     group[order] = len(size) + torch.cat([new.new_zeros(1), new])
     return group
+
+
+def in_both(group: Tensor, other: Tensor) -> Tensor:
+    """Return the groups of what is together in both."""
+    _, group = group.unique(return_inverse=True)
+    _, other = other.unique(return_inverse=True)
+    both: Tensor = (group * len(other) + other).unique(return_inverse=True)[1]
+    return both
 
 
 def _along_a_direction(rows: Tensor, places: Tensor, scale: float) -> Tensor:

@@ -4,6 +4,8 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from zeroinit._sharded import local
 
 #: Longer lists and dicts are kept, but not what they hold: they are data, and no part of a model.
 LONG = 1000
+#: What nothing changes in place.
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type})
 
 
 @contextmanager
@@ -59,7 +63,7 @@ def _whatever_comes(restore: Callable[[], None]) -> None:
 
 def _keep(value: Any, back: list[Callable[[], None]], seen: dict[int, Any]) -> None:
     """Append what puts back a value, and what it holds."""
-    if id(value) in seen:
+    if type(value) in PLAIN or id(value) in seen:
         return
     seen[id(value)] = value  # held, so that no other gets its id
     inside: list[Any] = []
@@ -72,13 +76,13 @@ def _keep(value: Any, back: list[Callable[[], None]], seen: dict[int, Any]) -> N
         for state in [value.state, *value.state.values()]:  # however many parameters it holds
             _keep(state, back, seen)
     elif isinstance(value, dict):
-        back.append(_items(value, dict(value), value.update))
+        back.append(partial(_put_items, value, dict(value)))
         inside = list(value.values())
     elif isinstance(value, list | deque):
-        back.append(_items(value, list(value), value.extend))
+        back.append(partial(_put_items, value, list(value)))
         inside = list(value)
     elif isinstance(value, set):
-        back.append(_items(value, set(value), value.update))
+        back.append(partial(_put_items, value, set(value)))
     elif isinstance(value, tuple):
         inside = list(value)
     elif isinstance(value, np.ndarray) and value.flags.writeable:
@@ -97,20 +101,14 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
     return lambda: function(*arguments)
 
 
-def _items(container: Any, items: Any, fill: Callable[[Any], Any]) -> Callable[[], None]:
-    """Return what gives a dict, list or set its items back, if they have changed."""
-
-    def put() -> None:
-        now = list(container.items() if isinstance(container, dict) else container)
-        then = list(items.items() if isinstance(items, dict) else items)
-        if len(now) != len(then) or any(
-            (a[0] is not b[0] or a[1] is not b[1]) if isinstance(container, dict) else a is not b
-            for a, b in zip(now, then, strict=True)
-        ):
-            container.clear()
-            fill(items)
-
-    return put
+def _put_items(container: Any, items: Any) -> None:
+    """Give a dict, list or set its items back, if they have changed."""
+    same = len(container) == len(items) and all(map(is_, container, items))
+    if same and isinstance(container, dict):
+        same = all(map(is_, container.values(), items.values()))
+    if not same:
+        container.clear()
+        (container.extend if isinstance(container, list | deque) else container.update)(items)
 
 
 def _tensor(tensor: Tensor) -> Callable[[], None]:

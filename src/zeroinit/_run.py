@@ -19,7 +19,7 @@ from zeroinit._modules import Equals
 from zeroinit._progress import progress
 from zeroinit._remedies import filled
 from zeroinit._sharded import Ranks, parameter_of, parameters_of, speaks, whole
-from zeroinit._watched import Slope, Watched
+from zeroinit._watched import Slope, Watched, measure
 
 Loss = Callable[[nn.Module], Tensor]
 
@@ -255,7 +255,9 @@ class Run:
                 continue
             w.used = True
             slopes[w] = w.look(gradient)
-            if not math.isfinite(slopes[w].steepest):
+        measure(slopes.values())
+        for w, slope in slopes.items():
+            if not math.isfinite(slope.steepest):
                 raise ValueError(
                     f"the gradient of {w.name} is not finite at step {self.step}: "
                     "mend the batch or the scale of the start"

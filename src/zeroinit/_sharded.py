@@ -50,8 +50,10 @@ def whole(tensor: Tensor) -> Tensor:
 
 def local(tensor: Tensor) -> Tensor:
     """Return the part of a tensor that this rank holds."""
+    if not sharded(tensor):
+        return tensor
     with torch.no_grad():
-        part: Tensor = tensor.to_local() if sharded(tensor) else tensor  # type: ignore[attr-defined]
+        part: Tensor = tensor.to_local()  # type: ignore[attr-defined]
     return part
 
 

@@ -1,14 +1,24 @@
 """A parameter under watch, seen as units: what its gradients say, and the verdict in the end."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from zeroinit._entries import Entries, entries_of
-from zeroinit._equal_rows import Alike, alike_rows, any_number, distinct_rows, heights, split_groups
+from zeroinit._equal_rows import (
+    SMALL,
+    Alike,
+    alike_rows,
+    any_number,
+    distinct_rows,
+    heights,
+    in_both,
+    split_groups,
+)
 from zeroinit._graph import Uses
 from zeroinit._kept import writable
 from zeroinit._sharded import parameter_of, whole
@@ -86,8 +96,7 @@ class Watched:
         self.weight, self.entries = weight, None
         if len(weight.alike.rows):
             mine = self.rows(self.parameter)[weight.alike.rows]
-            pairs = torch.stack([weight.group, alike_rows(mine).of_all], 1)
-            weight.group = pairs.unique(dim=0, return_inverse=True)[1]
+            weight.group = in_both(weight.group, alike_rows(mine).of_all)
 
     def look(self, gradient: Tensor) -> "Slope":
         """Return a gradient as rows, with the largest number of each."""
@@ -153,8 +162,7 @@ class Watched:
         self.moved |= other.moved
         self.reached |= other.reached
         if len(self.group):
-            pairs = torch.stack([self.group, other.group], 1)
-            self.group = pairs.unique(dim=0, return_inverse=True)[1]
+            self.group = in_both(self.group, other.group)
         if self.entries and other.entries:
             self.entries.agree(other.entries)
         else:
@@ -266,6 +274,19 @@ class Watched:
         return others + distinct_rows(rows[self.reached])
 
 
+def measure(slopes: Iterable["Slope"]) -> None:
+    """Find the largest numbers of small gradients, all of one shape and dtype at once."""
+    small: dict[tuple[torch.Size, torch.dtype, torch.device], list[tuple[Slope, Tensor]]] = {}
+    for slope in slopes:
+        rows = slope.rows()
+        if 0 < rows.numel() <= SMALL:
+            small.setdefault((rows.shape, rows.dtype, rows.device), []).append((slope, rows))
+    for alike in small.values():
+        tall = heights(torch.cat([rows for _, rows in alike])).view(len(alike), -1)
+        for (slope, _), own, steepest in zip(alike, tall, tall.amax(1).tolist(), strict=True):
+            slope.heights, slope.steepest = own, steepest
+
+
 class Slope:
     """A gradient as rows: all of them, or those at some places.
 
@@ -274,12 +295,17 @@ class Slope:
 
     def __init__(self, gradient: Tensor, find: Callable[[], Tensor], at: Tensor | None) -> None:
         self.gradient, self.rows, self.at = gradient, find, at
-        rows = find()
-        self.heights = rows.new_zeros(len(rows))
-        self.steepest = 0.0
-        if rows.numel():
-            self.heights = heights(rows)
-            self.steepest = float(self.heights.max())
+
+    @cached_property
+    def heights(self) -> Tensor:
+        """The largest number of each row, without its sign."""
+        rows = self.rows()
+        return heights(rows) if rows.numel() else rows.new_zeros(len(rows))
+
+    @cached_property
+    def steepest(self) -> float:
+        """The largest number of all."""
+        return float(self.heights.max()) if len(self.heights) else 0.0
 
     def step(self, numbers: Tensor, length: float) -> None:
         """Move numbers against the gradient, the steepest one by a length."""

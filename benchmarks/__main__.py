@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import saves
+from benchmarks.audit_lines import LINES
 from benchmarks.builds import EDITED, ROOT, STEPS, VARIANTS, Copy, install, pinned
 from benchmarks.imports import PACKAGE, module, users
 from benchmarks.lab import chromium
@@ -34,6 +35,7 @@ def main(rounds: int) -> None:
         "saves": [],
         "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
         "audit": {"steps": [], "audit": []},
+        "audits": {name: [] for name in LINES},
         "imports": {"torch": [], "zeroinit": []},
         "lab": [],
         "failed": {},
@@ -51,6 +53,8 @@ def main(rounds: int) -> None:
         tell(f"round {k + 1} of {rounds}: audit")
         for what, taken in results["audit"].items():
             taken.append(fresh("audit_cost", what))
+        for name, taken in results["audits"].items():
+            taken.append(fresh("audit_lines", name))
         for what, taken in results["imports"].items():
             taken.append(fresh("imports", what))
         tell(f"round {k + 1} of {rounds}: lab")

@@ -65,6 +65,11 @@ def ratios(results: dict[str, Any]) -> str:
     over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
     more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
     row("audit: more memory than its steps, in copies of the model", more, "≤", 1)
+    for name, taken in results.get("audits", {}).items():
+        row(f"audit of {name} / its steps", series(taken, "ratio"), "≤", 1.2)
+        row(f"audit of {name} / all steps", series(taken, "ratio of all steps"))
+        row(f"audit of {name}: memory, in copies", series(taken, "audit"))
+        row(f"steps of {name}: memory, in copies", series(taken, "steps"))
     if "imports" in results:
         package, torch = (series(results["imports"][what], "cpu") for what in ("zeroinit", "torch"))
         over("import of all names of zeroinit / import of torch", package, torch, "≤", 1.02)

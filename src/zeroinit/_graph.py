@@ -231,7 +231,7 @@ def rounding(
             for part in map(lost, _parts(g.to_dense()), _parts(other))
         ]
         most[n] = torch.stack([torch.maximum(p.amax(), -p.amin()) for p in of_parts]).amax()
-        return other.new_zeros(1).expand_as(other)
+        return other.new_zeros(()).expand_as(other)
 
     most: dict[int, Tensor] = {}
     found = [p.grad for p in parameters]

@@ -363,7 +363,8 @@ def test_equal_parameters_are_told_in_a_sentence() -> None:
     model: Any = Made(lambda s, x: s.a(x) + s.b(x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
     for p in model.parameters():
         nn.init.zeros_(p)
-    text = "these parameters are equal, learn alike and stay equal"
+    text = "these parameters are equal, learn alike and stay equal: "
+    text += "only their sum or their product counts"
     assert audit(model, classify).remarks == (
         Remark("equal parameters", ("a.weight", "b.weight"), text),
     )

@@ -120,6 +120,10 @@ def test_normal_starts_have_the_deviation_of_their_formula(
     assert abs(float(weight.detach().mean())) < 10 * std / math.sqrt(weight.numel())
 
 
+def test_a_deviation_of_0_is_the_start_at_zero() -> None:
+    assert not any(p.any() for p in normal_(MLP([2, 5, 2]), 0.0).parameters())
+
+
 @given(hidden=st.lists(st.integers(2, 6), min_size=1, max_size=3), bias=st.booleans())
 def test_tied_units_are_twins_of_the_first_and_what_one_unit_holds_is_random(
     hidden: list[int], bias: bool
@@ -131,6 +135,21 @@ def test_tied_units_are_twins_of_the_first_and_what_one_unit_holds_is_random(
     assert len(first.weight[0].unique()) == 3
     assert len(last.weight[:, 0].unique()) == 4
     assert not bias or len(last.bias.unique()) == 4
+
+
+@pytest.mark.parametrize(
+    ("start", "fill"),
+    [
+        ("default", default_),
+        ("tied", tied_),
+        ("kaiming", kaiming_normal_),
+        ("xavier", xavier_normal_),
+    ],
+)
+def test_a_named_start_is_the_function_of_its_name(start: str, fill: Callable[..., MLP]) -> None:
+    named = INITIALIZERS[start](MLP([2, 5, 2]), generator(3))
+    called = fill(MLP([2, 5, 2]), generator=generator(3))
+    assert all(map(torch.equal, named.parameters(), called.parameters()))
 
 
 def test_the_named_constant_is_a_tenth() -> None:

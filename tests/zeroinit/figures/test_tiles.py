@@ -51,6 +51,12 @@ def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:
     assert points(ax.lines[0]).tolist() == [[0.5, 1.5]]
 
 
+def test_a_shade_begins_at_step_1_where_nothing_wakes_so_early(ax: Axes) -> None:
+    wakes(ax, {"relu": {"b": 2, "W": 3}})
+    (tiles,) = (c for c in ax.collections if isinstance(c, QuadMesh))
+    assert tiles.get_clim() == (1, 3)
+
+
 def test_wake_order_gives_each_network_parts_of_its_own(ax: Axes) -> None:
     wake_order(ax, {"LoRA": {"B": 1, "A": 2}, "dead": {"A": None}})
     written = {(*t.get_position(), t.get_text()) for t in ax.texts}
@@ -58,3 +64,4 @@ def test_wake_order_gives_each_network_parts_of_its_own(ax: Axes) -> None:
     assert written == names | {(0.5, 0.38, "1"), (1.5, 0.38, "2")}
     assert points(ax.lines[0]).tolist() == [[0.5, 1.38]]
     assert ax.yaxis_inverted()
+    assert not any(tick.tick1line.get_visible() for tick in ax.yaxis.get_major_ticks())

@@ -220,6 +220,7 @@ def with_everything() -> Audit:
             ),
             finding("late.1", "zero on purpose", wakes=2, cause="waits for gain"),
             finding("late.2", "zero on purpose", wakes=2, cause="waits for a&b"),
+            finding("late.3", "zero on purpose", wakes=2, cause="waits for c"),
             *(finding(f"{k}.weight", "frozen", wakes=None) for k in range(10)),
             finding("head"),
         ),
@@ -234,7 +235,7 @@ def with_everything() -> Audit:
 
 def test_the_text_of_an_audit_with_everything() -> None:
     assert str(with_everything()).splitlines() == [
-        "4 of 20 parameters cannot train as they should:",
+        "4 of 21 parameters cannot train as they should:",
         "1. no sample chooses it: router.weight is zero, so each choice of an expert is",
         "   the same",
         "   dead: a<b (4 of 16 units), c (5 of 16 units)",
@@ -246,8 +247,8 @@ def test_the_text_of_an_audit_with_everything() -> None:
         "2. dead: gate",
         "dead, ignored                        1  old.1",
         "dead (4 of 16 units), ignored        1  old.0",
-        "zero on purpose (wakes at step 2)    2  late.1, late.2",
-        "   waits for gain; waits for a&b",
+        "zero on purpose (wakes at step 2)    3  late.1, late.2, late.3",
+        "   waits for gain; waits for a&b; and 1 more",
         "zero on purpose (wakes at step 12)   1  late.0",
         "   waits for",
         f"   {NAME},",
@@ -278,7 +279,7 @@ def elements(found: Audit) -> list[str]:
 def test_the_html_of_an_audit_with_everything() -> None:
     assert elements(with_everything()) == [
         '<div style="overflow-wrap:anywhere"><p>',
-        "<strong>4 of 20 parameters cannot train as they should:</strong></p>",
+        "<strong>4 of 21 parameters cannot train as they should:</strong></p>",
         "<ol>",
         "<li>no sample chooses it: router.weight is zero, so each choice of an expert is the same",
         "<dl>",
@@ -318,7 +319,8 @@ def test_the_html_of_an_audit_with_everything() -> None:
         "<dd>it wakes by itself, whether its zeros are meant or not (page zero-on-purpose)",
         '<ul style="margin:0">',
         "<li><code>late.1</code> 16×2: waits for gain</li>",
-        "<li><code>late.2</code> 16×2: waits for a&amp;b</li></ul></dd>",
+        "<li><code>late.2</code> 16×2: waits for a&amp;b</li>",
+        "<li><code>late.3</code> 16×2: waits for c</li></ul></dd>",
         "<dt>zero on purpose (wakes at step 12)</dt>",
         "<dd>it wakes by itself, whether its zeros are meant or not (page zero-on-purpose)",
         '<ul style="margin:0">',

@@ -443,3 +443,10 @@ def test_lists_are_looked_through_to_three_levels_and_a_thousand_parts(
     for _ in range(depth - 1):
         model.hidden = [model.hidden]
     assert len(unregistered(model, lambda s, x: s.head(x * scale))) == found
+
+
+def test_modules_of_which_one_part_differs_are_not_equal() -> None:
+    a, b = nn.Linear(8, 3), nn.Linear(8, 3)
+    b.load_state_dict({"weight": a.weight.detach(), "bias": b.bias.detach()})
+    found = audit(Made(lambda s, x: s.a(x) + s.b(x), a=a, b=b), classify)
+    assert "equal modules" not in kinds(found).values()

@@ -486,7 +486,7 @@ def sized(sizes: list[float]) -> Any:
     for layer, size in zip(layers, sizes, strict=True):
         layer.weight.data *= size / layer.weight.data.square().mean().sqrt()
         nn.init.constant_(layer.bias, 10 * size)
-    last = nn.Linear(8, 3, bias=False)
+    last = nn.Linear(8, 3)  # of which the bias is not compared
     nn.init.zeros_(last.weight)
     return nn.Sequential(*layers, last)
 

@@ -573,6 +573,8 @@ def test_a_figure_has_up_to_forty_rows_and_labels_of_up_to_forty_letters() -> No
 
     assert labels(40) == [f"{k}.w" for k in range(40)]
     assert labels(41) == ["0.w and 40 more"]
+    some = [finding("a" * k) for k in range(1, 40)]
+    assert [*rows(Audit((*some, finding("0.w"), finding("1.w")), 3))][-1] == "0.w and 1 more"
     assert [*rows(Audit((finding("a" * 40), finding("b" * 41)), 3))] == [
         "a" * 40,
         "b" * 10 + "…" + "b" * 29,

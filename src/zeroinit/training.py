@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
+from zeroinit import _closed_form
 from zeroinit._checks import check_count, check_fit, check_rate, lookup
 from zeroinit.data import Data
 from zeroinit.initialization import INITIALIZERS
@@ -211,14 +212,19 @@ def train(
     parameters = _trainable(model)
     check_fit(model, data.x, data.y)
 
+    values = list(parameters.values())
+    update = optimizer(values, lr=lr)
+
     def measure() -> Tensor:
         value = loss(model(data.x), data.y)
-        for p in parameters.values():
+        for p in values:
             p.grad = None
         value.backward()
         return value.detach().clone()
 
-    return _descend(parameters, measure, optimizer(list(parameters.values()), lr=lr), steps, every)
+    if _closed_form.holds(model, values, loss, data):
+        measure = _measure(values, _closed_form.of_one(model, data.x, data.y))
+    return _descend(parameters, measure, update, steps, every)
 
 
 def train_many(
@@ -321,6 +327,13 @@ def train_many(
     for p in stacked.values():
         p.requires_grad_()
 
+    x, y = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets])
+    values = list(stacked.values())
+    update = optimizer(values, lr=lr)
+    if _closed_form.holds(network, list(parameters.values()), loss, sets[0]):
+        measure = _measure(values, _closed_form.of_many(network, x, y, len(seeds)))
+        return _descend(stacked, measure, update, steps, every or steps)
+
     def one_loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         output = functional_call(network, parameters, (x,))
         if loss is F.cross_entropy and output.shape[:-1] == y.shape:
@@ -328,11 +341,10 @@ def train_many(
             return -F.log_softmax(output.mT, 0).gather(0, y[None]).mean()
         return loss(output, y)
 
-    if len(sets) == 1:
-        x, y, dims = sets[0].x, sets[0].y, None
-    else:
-        x, y, dims = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]), 0
+    dims = None if len(sets) == 1 else 0
     all_losses = torch.vmap(one_loss, in_dims=(0, dims, dims))
+    if len(sets) == 1:
+        x, y = x[0], y[0]
 
     def losses_and_gradients(*values: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
         free = [p.detach().requires_grad_() for p in values]
@@ -349,18 +361,29 @@ def train_many(
         ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
         return losses.detach(), torch.autograd.grad(losses, free, ones, allow_unused=True)
 
-    update = optimizer(list(stacked.values()), lr=lr)
-    evaluate: Callable[..., tuple[Tensor, Sequence[Tensor | None]]] = recorded(
-        losses_and_gradients, [p.detach() for p in stacked.values()]
-    )
+    replay = recorded(losses_and_gradients, [p.detach() for p in values])
+
+    def evaluate(*values: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+        losses, gradients = replay(*values)
+        contiguous = torch.contiguous_format
+        return losses, [None if g is None else g.clone(memory_format=contiguous) for g in gradients]
+
+    return _descend(stacked, _measure(values, evaluate), update, steps, every or steps)
+
+
+def _measure(
+    parameters: Sequence[Tensor],
+    evaluate: Callable[..., tuple[Tensor, Sequence[Tensor | None]]],
+) -> Callable[[], Tensor]:
+    """Return what sets the gradients and returns the losses, which ``evaluate`` gives together."""
 
     def measure() -> Tensor:
-        losses, gradients = evaluate(*stacked.values())
-        for p, g in zip(stacked.values(), gradients, strict=True):
-            p.grad = None if g is None else g.clone(memory_format=torch.contiguous_format)
+        losses, gradients = evaluate(*parameters)
+        for p, g in zip(parameters, gradients, strict=True):
+            p.grad = g
         return losses
 
-    return _descend(stacked, measure, update, steps, every or steps)
+    return measure
 
 
 def _descend(

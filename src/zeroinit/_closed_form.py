@@ -4,7 +4,9 @@ One network is computed with autograd's own operations in autograd's order, so e
 autograd has it. Of many networks the points are the last axis, along which all operations are fast.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -19,17 +21,26 @@ Evaluate = Callable[..., tuple[Tensor, list[Tensor]]]
 
 aten = torch.ops.aten
 
-#: What autograd computes behind each activation: the gradient at z from the one at h = σ(z).
+#: Activations whose derivative is a function of h alone, so that h may take the place of z.
+_IN_PLACE: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "tanh": torch.tanh_,
+    "sigmoid": torch.sigmoid_,
+}
+
+#: What autograd computes behind each: from the gradient at h = σ(z), in place, the one at z.
 _BACKWARD: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "relu": lambda d, z, h: aten.threshold_backward.default(d, h, 0),
-    "leaky_relu": lambda d, z, h: aten.leaky_relu_backward.default(d, z, 0.01, False),
-    "tanh": lambda d, z, h: aten.tanh_backward.default(d, h),
-    "gelu": lambda d, z, h: aten.gelu_backward.default(d, z),
-    "silu": lambda d, z, h: aten.silu_backward.default(d, z),
-    "elu": lambda d, z, h: aten.elu_backward.default(d, 1, 1, 1, False, z),
+    "relu": lambda d, z, h: aten.threshold_backward.grad_input(d, h, 0, grad_input=d),
+    "leaky_relu": lambda d, z, h: aten.leaky_relu_backward.grad_input(
+        d, z, 0.01, False, grad_input=d
+    ),
+    "tanh": lambda d, z, h: aten.tanh_backward.grad_input(d, h, grad_input=d),
+    "gelu": lambda d, z, h: aten.gelu_backward.grad_input(d, z, grad_input=d),
+    "silu": lambda d, z, h: aten.silu_backward.grad_input(d, z, grad_input=d),
+    "elu": lambda d, z, h: aten.elu_backward.grad_input(d, 1, 1, 1, False, z, grad_input=d),
     "identity": lambda d, z, h: d,
-    "sigmoid": lambda d, z, h: aten.sigmoid_backward.default(d, h),
-    "softplus": lambda d, z, h: aten.softplus_backward.default(d, z, 1, 20),
+    "sigmoid": lambda d, z, h: aten.sigmoid_backward.grad_input(d, h, grad_input=d),
+    "softplus": lambda d, z, h: aten.softplus_backward.grad_input(d, z, 1, 20, grad_input=d),
 }
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -38,7 +49,9 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _HELD = 2**18
 
 
-def holds(model: nn.Module, parameters: Sequence[Tensor], loss: object, data: Data) -> bool:
+def holds(
+    model: nn.Module, parameters: Sequence[Tensor], loss: object, data: Data
+) -> TypeGuard[MLP]:
     """Return whether the formula is all that a step of ``model`` computes.
 
     It is for an :class:`~zeroinit.networks.MLP` as it was made, all of it trained by cross-entropy
@@ -67,17 +80,15 @@ def of_one(model: MLP, x: Tensor, y: Tensor) -> Evaluate:
     one = torch.ones((), dtype=x.dtype, device=x.device)
 
     def criterion(z: Tensor) -> tuple[Tensor, Tensor]:
-        log_p = F.log_softmax(z, 1)
+        log_p = torch.log_softmax(z, 1)
         loss, total = aten.nll_loss_forward.default(log_p, y, None, 1, -100)
         d = aten.nll_loss_backward.default(one, log_p, y, None, 1, -100, total)
         return loss, aten._log_softmax_backward_data.default(d, log_p, 1, z.dtype)
 
-    def evaluate(*values: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return _passes(
-            model, values, x, F.linear, criterion, lambda d, h: d.T @ h, lambda d, W: d @ W, 0
-        )
+    def outer(d: Tensor, h: Tensor) -> Tensor:
+        return torch.mm(d.T, h)
 
-    return torch.no_grad()(evaluate)
+    return _passes(model, x, F.linear, criterion, outer, torch.mm, points=0)
 
 
 def of_many(model: MLP, x: Tensor, y: Tensor, seeds: int) -> Evaluate:
@@ -88,69 +99,88 @@ def of_many(model: MLP, x: Tensor, y: Tensor, seeds: int) -> Evaluate:
     n, widths = x.shape[1], model.widths
     parts = min(seeds, -(-seeds * n * sum(widths) // _HELD))
     size = -(-seeds // parts)  # the seeds of a part
+    places = [slice(k, min(k + size, seeds)) for k in range(0, seeds, size)]
     slope = (F.one_hot(y, widths[-1]).mT / -n).to(x.dtype)  # of the loss by the logarithms
     data = [x.mT.contiguous(), y[:, None], slope.contiguous()]
-    if shared := len(x) == 1:
-        data = [*(t.expand(size, -1, -1) for t in data[:2]), slope.repeat(size, 1, 1)]
+    if len(x) == 1:  # one part of the data serves all parts of the seeds
+        data = [t.expand(size, -1, -1) for t in data[:2]] + [slope.repeat(size, 1, 1)]
+    evaluations = [
+        _of_part(model, *(t[: k.stop - k.start] if len(x) == 1 else t[k] for t in data))
+        for k in places
+    ]
+    if len(places) == 1:
+        return evaluations[0]
 
     def evaluate(*values: Tensor) -> tuple[Tensor, list[Tensor]]:
-        results = []
-        for k, some in enumerate(zip(*(v.split(size) for v in values), strict=True)):
-            start = 0 if shared else k * size
-            x, y, slope = (t[start : start + len(some[0])] for t in data)
-
-            def criterion(z: Tensor, y: Tensor = y, slope: Tensor = slope) -> tuple[Tensor, Tensor]:
-                log_p = F.log_softmax(z, 1)
-                d = aten._log_softmax_backward_data.default(slope, log_p, 1, z.dtype)
-                return -log_p.gather(1, y).mean((1, 2)), d
-
-            results.append(
-                _passes(
-                    model, some, x, _linear, criterion, _outer, lambda d, W: torch.bmm(W.mT, d), 2
-                )
-            )
+        results = [
+            evaluation(*(v[k] for v in values))
+            for evaluation, k in zip(evaluations, places, strict=True)
+        ]
         losses, gradients = zip(*results, strict=True)
         return torch.cat(losses), [torch.cat(g) for g in zip(*gradients, strict=True)]
 
-    return torch.no_grad()(evaluate)
+    return evaluate
 
 
-def _linear(h: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
-    return torch.bmm(W, h) if b is None else torch.baddbmm(b[..., None], W, h)
+def _of_part(model: MLP, x: Tensor, y: Tensor, slope: Tensor) -> Evaluate:
+    """Return what computes the losses of some seeds; ``slope`` is contiguous."""
 
+    def criterion(z: Tensor) -> tuple[Tensor, Tensor]:
+        log_p = torch.log_softmax(z, 1)
+        d = aten._log_softmax_backward_data.default(slope, log_p, 1, z.dtype)
+        losses = (log_p * slope).sum((1, 2))
+        if not math.isfinite(losses.sum()):  # 0 times the infinite logarithm of another class
+            losses = -log_p.gather(1, y).mean((1, 2))
+        return losses, d
 
-def _outer(d: Tensor, h: Tensor) -> Tensor:
-    """Return d hᵀ; the longer side is that of the rows, which are all computed alike."""
-    return torch.bmm(d, h.mT) if d.shape[1] >= h.shape[1] else torch.bmm(h, d.mT).mT
+    def linear(h: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
+        return torch.bmm(W, h) if b is None else torch.baddbmm(b[..., None], W, h)
+
+    def outer(d: Tensor, h: Tensor) -> Tensor:
+        """Return d hᵀ. Its rows are all computed alike, its columns are not: twins are rows."""
+        if d.shape[1] < h.shape[1]:
+            return torch.bmm(h, d.mT).mT
+        return torch.bmm(d, h.mT)
+
+    def back(d: Tensor, W: Tensor) -> Tensor:
+        return torch.bmm(W.mT, d)
+
+    return _passes(model, x, linear, criterion, outer, back, points=2)
 
 
 def _passes(
     model: MLP,
-    values: Sequence[Tensor],
     x: Tensor,
     linear: Callable[[Tensor, Tensor, Tensor | None], Tensor],
     criterion: Callable[[Tensor], tuple[Tensor, Tensor]],
     outer: Callable[[Tensor, Tensor], Tensor],
     back: Callable[[Tensor, Tensor], Tensor],
     points: int,
-) -> tuple[Tensor, list[Tensor]]:
-    """Return the loss and the gradients; ``points`` is the axis of the points."""
-    sigma, sigma_back = model.sigma.function, _BACKWARD[model.activation]
-    left = iter(values)
-    layers = [(next(left), None if layer.bias is None else next(left)) for layer in model.layers]
-    z: list[Tensor] = []
-    h = [x]
-    for W, b in layers:
-        if z:
-            h.append(sigma(z[-1]))
-        z.append(linear(h[-1], W, b))
-    loss, d = criterion(z[-1])
-    gradients = []
-    for l in range(len(layers) - 1, -1, -1):  # noqa: E741 - the book's letter
-        W, b = layers[l]
-        if b is not None:
-            gradients.append(d.sum(points))
-        gradients.append(outer(d, h[l]))
-        if l > 0:
-            d = sigma_back(back(d, W), z[l - 1], h[l])
-    return loss, gradients[::-1]
+) -> Evaluate:
+    """Return what passes forward and backward; ``points`` is the axis of the points."""
+    sigma = _IN_PLACE.get(model.activation, model.sigma.function)
+    sigma_back = _BACKWARD[model.activation]
+    biased = [layer.bias is not None for layer in model.layers]
+
+    @torch.no_grad()
+    def evaluate(*values: Tensor) -> tuple[Tensor, list[Tensor]]:
+        left = iter(values)
+        layers = [(next(left), next(left) if b else None) for b in biased]
+        z: list[Tensor] = []
+        h = [x]
+        for W, b in layers:
+            if z:
+                h.append(sigma(z[-1]))
+            z.append(linear(h[-1], W, b))
+        loss, d = criterion(z.pop())
+        gradients = []
+        while True:
+            W, b = layers.pop()
+            if b is not None:
+                gradients.append(d.sum(points))
+            gradients.append(outer(d, h[-1]))
+            if not z:
+                return loss, gradients[::-1]
+            d = sigma_back(back(d, W), z.pop(), h.pop())
+
+    return evaluate

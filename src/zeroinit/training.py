@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from zeroinit import _closed_form
 from zeroinit._checks import check_count, check_fit, check_rate, lookup
@@ -399,6 +400,7 @@ def _descend(
     values: dict[str, list[Tensor]] = {name: [] for name in parameters}
     gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
     warned = False
+    take_step = _stepper(optimizer)
     for step in range(steps + 1):
         loss = measure()
         losses.append(loss)
@@ -421,13 +423,40 @@ def _descend(
             )
         if last:
             break
-        optimizer.step()
+        take_step()
     return Run(
         losses=torch.stack(losses),
         steps=torch.tensor(records, device=losses[0].device),
         parameters={name: torch.stack(p) for name, p in values.items()},
         gradients={name: torch.stack(g) for name, g in gradients.items()},
     )
+
+
+def _stepper(optimizer: Optimizer) -> Callable[[], object]:
+    """Return what takes a step of ``optimizer``; of plain SGD without asking for its options."""
+    options = [
+        {name: value for name, value in group.items() if name not in ("params", "lr")}
+        for group in optimizer.param_groups
+    ]
+    usual = torch.optim.SGD([torch.empty(0)]).defaults
+    plain = (
+        type(optimizer) is torch.optim.SGD
+        and all(group | {"lr": usual["lr"]} == usual for group in options)
+        and all(isinstance(group["lr"], float) for group in optimizer.param_groups)
+        and "step" not in vars(optimizer)  # a schedule of the rate puts its own there
+        and not (optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks)
+        and not (_global_optimizer_pre_hooks or _global_optimizer_post_hooks)
+    )
+    if not plain:
+        return optimizer.step
+
+    @torch.no_grad()
+    def step() -> None:
+        for group in optimizer.param_groups:
+            moved = [p for p in group["params"] if p.grad is not None]
+            torch._foreach_add_(moved, [p.grad for p in moved], alpha=-group["lr"])
+
+    return step
 
 
 def _trainable(model: nn.Module) -> dict[str, Tensor]:

@@ -1,8 +1,9 @@
 """Full-batch training of one network, or of hundreds of seeds at once; the result is a Run.
 
-The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter, and
-:func:`torch.vmap` gives each its own loss. The operations of one step of all seeds are traced once,
-and replayed (``zeroinit.replay``).
+The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter. The
+gradient of an MLP under cross-entropy is written out (``zeroinit._closed_form``). For all others
+:func:`torch.vmap` gives each seed its own loss; the operations of one step of all seeds
+are traced once, and replayed (``zeroinit.replay``).
 """
 
 import math

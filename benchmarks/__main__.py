@@ -6,6 +6,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import date
@@ -16,7 +17,7 @@ from typing import Any
 
 from benchmarks import saves
 from benchmarks.audit_lines import LINES
-from benchmarks.builds import EDITED, ROOT, STEPS, VARIANTS, Copy, install, pinned
+from benchmarks.builds import EDITED, PEERS, ROOT, STEPS, VARIANTS, Copy, install, pinned
 from benchmarks.imports import PACKAGE, module, users
 from benchmarks.lab import chromium
 from benchmarks.table import tables
@@ -24,16 +25,19 @@ from bookbuild.tools.store import draft
 
 RESULTS = ROOT / "benchmarks/results.json"
 SEEDS = (1, 4, 16, 64, 256, 1024, 4096)
+BESIDE_JAX = (16, 256, 4096)
 LOOP = 32  # a sample, because each seed of a loop costs the same
 
 
 def main(rounds: int) -> None:
     """Measure and print; the results are written after every round."""
+    install("jax")
     results: dict[str, Any] = {
         "users": {f"edit of {file}": len(users(module(PACKAGE / file))) for file in EDITED},
         "builds": {name: {} for name in VARIANTS},
         "saves": [],
-        "ensemble": {"loop": []} | {str(seeds): [] for seeds in SEEDS},
+        "ensemble": {"loop": [], "each": []} | {str(seeds): [] for seeds in SEEDS},
+        "jax": {str(seeds): [] for seeds in BESIDE_JAX},
         "audit": {"steps": [], "audit": []},
         "audits": {name: [] for name in LINES},
         "imports": {"torch": [], "zeroinit": []},
@@ -47,9 +51,13 @@ def main(rounds: int) -> None:
                 tell(f"round {k + 1} of {rounds}: {VARIANTS[name].title}")
                 build(name, results)
         tell(f"round {k + 1} of {rounds}: seeds")
-        results["ensemble"]["loop"].append(fresh("ensemble", "loop", str(LOOP)))
+        for what in ("loop", "each"):
+            results["ensemble"][what].append(fresh("ensemble", what, str(LOOP)))
         for seeds in SEEDS:
             results["ensemble"][str(seeds)].append(fresh("ensemble", "many", str(seeds)))
+            if seeds in BESIDE_JAX:
+                jax = fresh("jax_ensemble", str(seeds), python=PEERS / "jax/bin/python")
+                results["jax"][str(seeds)].append(jax)
         tell(f"round {k + 1} of {rounds}: audit")
         for what, taken in results["audit"].items():
             taken.append(fresh("audit_cost", what))
@@ -93,10 +101,10 @@ def build(name: str, results: dict[str, Any]) -> None:
         results["failed"][name] = said.replace("|", " ")
 
 
-def fresh(script: str, *arguments: str) -> Any:
+def fresh(script: str, *arguments: str, python: Path = Path(sys.executable)) -> Any:
     """Run a script in a new process, and return its measurements."""
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{script}", *arguments],
+        [python, "-m", f"benchmarks.{script}", *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         check=True,
@@ -118,6 +126,7 @@ def machine(rounds: int) -> dict[str, str]:
     for name in ("jupyter-book", "nbsphinx"):
         pins = dict(line.split("==") for line in pinned(name).splitlines())
         peers[name] = f"{pins[name]} on Sphinx {pins['Sphinx']}"
+    (peers["jax"],) = re.findall("^jax==(.*)$", pinned("jax"), re.M)
     return {
         "date": date.today().isoformat(),
         "rounds": str(rounds),

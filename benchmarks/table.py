@@ -16,7 +16,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     return {
         "ratios": ratios(results),
         "seconds": seconds(results),
-        "seeds": seeds(results["ensemble"]),
+        "seeds": seeds(results),
         "machine": markdown(["Measured on", ""], results["machine"].items()),
     }
 
@@ -61,6 +61,17 @@ def ratios(results: dict[str, Any]) -> str:
     row("cell saved: seconds until it shows, less those of its page's cells", beyond, "≤", 2)
     many, loop = series(ensemble["256"], "speed"), series(ensemble["loop"], "speed")
     over("256 seeds at once / in a loop, steps in a second", many, loop, "≥", 12)
+    if "jax" in results:
+        each = series(ensemble["each"], "speed")
+        over("train / a loop by hand, steps in a second", each, loop, "≥", 2)
+        for name, least in (("16", 1), ("256", 2), ("4096", 2)):
+            of_jax, ours_of_it = results["jax"][name], ensemble[name]
+            fast = series(ours_of_it, "speed"), series(of_jax, "speed")
+            over(
+                f"{name} seeds at once / in JAX once compiled, steps in a second", *fast, "≥", least
+            )
+            large = series(ours_of_it, "megabytes"), series(of_jax, "megabytes")
+            over(f"{name} seeds at once / in JAX, rise of memory", *large, "≤", 1)
     audit, steps = results["audit"]["audit"], results["audit"]["steps"]
     over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
     more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
@@ -94,10 +105,11 @@ def seconds(results: dict[str, Any]) -> str:
     return markdown(["Seconds", "Step", *SPREAD, "Wall", "Pages run"], rows)
 
 
-def seeds(ensemble: dict[str, Any]) -> str:
+def seeds(results: dict[str, Any]) -> str:
     """Return the table of throughput and memory by the number of seeds."""
     rows = []
-    for name, taken in ensemble.items():
+    in_jax = {f"{name}, JAX": taken for name, taken in results.get("jax", {}).items()}
+    for name, taken in (results["ensemble"] | in_jax).items():
         speed = [f"{value:,.0f}" for value in of(series(taken, "speed"))]
         rows.append([name, *speed, f"{median(series(taken, 'megabytes')):.0f}"])
     return markdown(["Seeds at once", *SPREAD, "Rise of memory, MB"], rows)

@@ -193,3 +193,53 @@ def test_a_model_made_in_inference_mode_is_copied() -> None:
     assert {f.verdict for f in found.findings} == {"fine"}
     assert found.note == "on a copy: what was made in inference mode cannot be changed"
     assert audit(nn.Linear(8, 3), loss).note == ""
+
+
+class Sealed(dict[str, Any]):
+    """A dict that nobody changes, as the configuration of a model of diffusers."""
+
+    def clear(self) -> None:
+        raise TypeError("sealed")
+
+    update = clear  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("change", [
+    lambda m: m.items.update(b=m.items.pop("a")),
+    lambda m: m.items.update(a=m.items.pop("a")),
+    lambda m: m.items.update(a=[1.5]),
+    lambda m: m.items.update(c=3),
+    lambda m: m.items.pop("b", None),
+    lambda m: m.row.__setitem__(1, [1.5]),
+    lambda m: m.row.reverse(),
+    lambda m: m.row.append(4),
+    lambda m: m.queue.rotate(1),
+    lambda m: m.queue.append(m.queue.popleft()),
+    lambda m: m.some.discard(1),
+    lambda m: m.some.update({3}),
+    lambda m: (m.some.discard(1), m.some.add(3)),
+    lambda m: m.pair[0].append(1),
+])  # fmt: skip
+def test_containers_get_their_own_items_back_in_their_order(change: Callable[[Any], Any]) -> None:
+    model: Any = nn.Linear(8, 3)
+    model.items, model.row, model.some = {"a": [1.5], "b": 2}, [7, [1.5], 8], {1, 2}
+    model.queue, model.pair = deque([1, 2, 3], maxlen=3), ([0], 5)
+    model.settings = Sealed(width=8)
+    parts = [model.items, model.row, model.queue, model.some, model.pair, model.pair[0]]
+
+    def inside(part: Any) -> list[int]:
+        pairs = part.items() if isinstance(part, dict) else enumerate(part)
+        return [id(x) for pair in pairs for x in pair]
+
+    before = list(map(inside, parts))
+
+    def changing(m: Any) -> Tensor:
+        if list(map(inside, parts)) == before:
+            change(m)
+        return loss(m)
+
+    audit(model, changing, steps=1)
+    assert list(map(inside, parts)) == before
+    assert list(map(id, (model.items, model.row, model.queue, model.some, model.pair))) == [
+        *map(id, parts[:5])
+    ]

@@ -31,7 +31,7 @@ def kept(model: nn.Module, optimizer: Optimizer | None = None) -> Iterator[Calla
     """
     back: list[Callable[[], None]] = []
     keep_random_states(model, back)
-    seen: dict[int, Any] = {}
+    seen: set[int] = set()
     for own in (*model.parameters(), *model.buffers(), *model.modules()):
         _keep(own, back, seen)
     if optimizer is not None:
@@ -61,11 +61,11 @@ def _whatever_comes(restore: Callable[[], None]) -> None:
         raise stopped
 
 
-def _keep(value: Any, back: list[Callable[[], None]], seen: dict[int, Any]) -> None:
+def _keep(value: Any, back: list[Callable[[], None]], seen: set[int]) -> None:
     """Append what puts back a value, and what it holds."""
     if type(value) in PLAIN or id(value) in seen:
         return
-    seen[id(value)] = value  # held, so that no other gets its id
+    seen.add(id(value))
     inside: list[Any] = []
     if isinstance(value, Tensor):
         back.append(_tensor(value))

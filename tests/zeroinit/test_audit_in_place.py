@@ -243,3 +243,36 @@ def test_containers_get_their_own_items_back_in_their_order(change: Callable[[An
     assert list(map(id, (model.items, model.row, model.queue, model.some, model.pair))) == [
         *map(id, parts[:5])
     ]
+
+
+def test_generators_of_numpy_and_what_holds_itself_are_left_as_they_were() -> None:
+    model: Any = nn.Linear(8, 3)
+    model.draws, model.ring = np.random.default_rng(0), [model]
+    model.ring.append(model.ring)
+    before = model.draws.bit_generator.state
+
+    def drawing(m: Any) -> Tensor:
+        return loss(m) * m.draws.random()
+
+    audit(model, drawing)
+    assert model.draws.bit_generator.state == before
+
+
+def test_the_state_of_an_optimizer_is_kept_however_many_parameters_it_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_kept, "LONG", 2)  # of a thousand, which would take long
+    model = nn.ParameterList([torch.ones(1) for _ in range(3)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step() -> None:
+        for p in model:
+            p.grad = torch.ones(1)
+        optimizer.step()
+
+    step()
+    before = [state["momentum_buffer"].clone() for state in optimizer.state.values()]
+    with _kept.kept(model, optimizer):
+        step()
+    after = [state["momentum_buffer"] for state in optimizer.state.values()]
+    assert torch.equal(torch.cat(before), torch.cat(after))

@@ -1,6 +1,8 @@
 """The steps of an audit: how often they call what, and what they read off the gradients."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from zeroinit._watched import Slope, measure
 from zeroinit.auditing import audit
+from zeroinit.report import Finding
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 SHAPES = [(2, 3), (3, 2), (1, 1), (6, 1), (0, 2), (2, 0), (70, 60)]
@@ -84,3 +87,96 @@ def test_two_equal_pairs_are_told_apart_by_their_gradients_alone() -> None:
         "layers.1.weight": "equal modules",
         "layers.3.weight": "dead",
     }
+
+
+def test_each_step_is_a_part_of_the_size_and_no_two_are_alike() -> None:
+    """The slopes of a linear loss are its numbers, so that every step is known by hand."""
+    torch.manual_seed(0)
+    slopes = {
+        "drawn": torch.tensor([[2.0, -1.0]]), "wide": torch.ones(1, 128),
+        "scale": torch.tensor(4.0), "vector": torch.arange(1.0, 9), "still": torch.ones(2, 2),
+    }  # fmt: skip
+    starts = {
+        "drawn": torch.tensor([[3.0, 4.0]]), "wide": torch.zeros(1, 128),
+        "scale": torch.tensor(-2.0), "vector": torch.ones(8), "still": torch.ones(2, 2),
+    }  # fmt: skip
+    sizes = {"drawn": 12.5**0.5, "wide": 0.5, "scale": 2.0, "vector": 1.0, "still": 0.0}
+    model: Any = Made(lambda s, x: x, **{k: nn.Parameter(t) for k, t in starts.items()})
+    model.still.requires_grad_(False)
+    seen: list[dict[str, Tensor]] = []
+
+    def loss(m: Any) -> Any:
+        seen.append({name: p.detach().clone() for name, p in m.named_parameters()})
+        return sum((slopes[name] * p).sum() for name, p in m.named_parameters())
+
+    found = audit(model, loss, steps=4)
+    assert found.steps == 4
+    assert {f.name: f.kind for f in found} == {
+        "drawn": "fine", "wide": "zero on purpose", "scale": "fine", "vector": "fine",
+        "still": "frozen",
+    }  # fmt: skip
+    for call in range(4):
+        length = 0.01 * sum(k / (k + 1) for k in range(1, call + 1))
+        for name, start in starts.items():
+            way = length * sizes[name] * slopes[name] / slopes[name].abs().max()
+            torch.testing.assert_close(seen[call][name], start - way, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_progress_counts_the_steps_that_are_asked_for(
+    rank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    @contextmanager
+    def shown(*given: Any) -> Iterator[Any]:
+        told.append(given)
+        yield told.append
+
+    monkeypatch.setattr("zeroinit._run.progress", shown)
+    monkeypatch.setenv("RANK", rank)
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    audit(model, classify, steps=2)
+    nn.init.zeros_(model[2].weight)  # so that the first layer wakes at step 2, and one more follows
+    audit(model, classify, steps=2)
+    assert told == [(2, rank == "0"), 1, 2, (2, rank == "0"), 1, 2, 3]
+
+
+def test_everything_of_a_healthy_network_with_a_frozen_and_an_unused_part() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.b(s.a(x).tanh()), a=nn.Linear(8, 4), b=nn.Linear(4, 3))
+    model.fixed = nn.Linear(2, 5, bias=False).requires_grad_(False)
+    model.spare = nn.Linear(2, 6, bias=False)
+    found = audit(model, classify)
+    assert (found.steps, found.note, found.remarks, found.faults) == (3, "", (), ())
+    fine = {"wakes": 1, "dead": 0, "unreached": 0, "kind": "fine", "cause": "", "remedy": ""}
+    never = {"wakes": None, "unreached": 0, "remedy": ""}
+    expected = [
+        ("a.weight", (4, 8), 4, 4, fine), ("a.bias", (4,), 4, 4, fine),
+        ("b.weight", (3, 4), 3, 3, fine), ("b.bias", (3,), 3, 3, fine),
+        ("fixed.weight", (5, 2), 5, 5,
+         never | {"dead": 5, "kind": "frozen", "cause": ""}),
+        ("spare.weight", (6, 2), 6, 6,
+         never | {"dead": 6, "kind": "not used by this loss", "cause": "spare is never called"}),
+    ]  # fmt: skip
+    assert found.findings == tuple(
+        Finding(name=name, names=(name,), shape=shape, units=units, distinct=distinct,
+                distinct_after=distinct, act_as=units, **rest)
+        for name, shape, units, distinct, rest in expected
+    )  # fmt: skip
+
+
+def test_the_columns_of_stacked_matrices_are_units_where_the_input_stands_before_them() -> None:
+    """Of three experts the first has four equal units, which four equal rows use."""
+    torch.manual_seed(0)
+    into, out = torch.randn(3, 8, 4), torch.randn(3, 4, 3)
+    into[0], out[0] = into[0, :, :1].clone(), out[0, :1].clone()
+
+    def how(s: Any, x: Tensor) -> Any:
+        return sum(torch.tanh(x @ s.into[n]) @ s.out[n] for n in range(3))
+
+    model: Any = Made(how, into=nn.Parameter(into), out=nn.Parameter(out))
+    found = audit(model, classify)["into"]
+    assert (found.units, found.distinct, found.distinct_after, found.act_as) == (12, 9, 9, 9)
+    assert found.verdict == "twins (12 units act as 9)"

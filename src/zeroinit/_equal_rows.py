@@ -79,8 +79,8 @@ def _keys(rows: Tensor) -> list[bytes]:
 def groups_of_equal(rows: Tensor) -> Tensor:
     """Return a number for every row, the same for rows that are equal to the last bit.
 
-    Most rows differ in some of sixteen columns; only those that do not are compared whole.
-    A row of zeros has the number 0.
+    Most rows differ in some of sixteen columns; only those that do not, or have nothing but zeros
+    there, are compared whole. A row of zeros has the number 0.
     """
     group = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
     if not rows.numel():
@@ -90,7 +90,7 @@ def groups_of_equal(rows: Tensor) -> Tensor:
     for some in filled.split(1 + CHUNK // 16):
         group[some] = _fingerprints(rows[some[:, None], columns])
     _, inverse, size = group[filled].unique(return_inverse=True, return_counts=True)
-    alike = filled[size[inverse] > 1]
+    alike = filled[(size[inverse] > 1) | (group[filled] == 0)]
     for some in alike.split(1 + CHUNK // rows.shape[1]):
         group[some] = _fingerprints(rows[some])
     return group

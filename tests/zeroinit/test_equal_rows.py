@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zeroinit._equal_rows import groups_of_equal, split_groups, spread
+from zeroinit import _equal_rows
+from zeroinit._equal_rows import (
+    alike_rows,
+    all_equal,
+    any_number,
+    distinct_rows,
+    groups_of_equal,
+    heights,
+    in_both,
+    split_groups,
+    spread,
+)
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
@@ -22,6 +33,60 @@ def equal(rows: Tensor) -> set[tuple[int, int]]:
     return {
         (i, j) for i, j in combinations(range(len(rows)), 2) if bool((rows[i] == rows[j]).all())
     }
+
+
+def change(rows: Tensor, *places: tuple[int, int, float]) -> Tensor:
+    for row, column, number in places:
+        rows[row, column] = number
+    return rows
+
+
+DIFFERENT = torch.arange(70 * 64.0).reshape(70, 64).cos() - 2  # each is negative
+SHARED = torch.cat([torch.ones(70, 4), DIFFERENT[:, 4:]], 1)  # the first columns do not part them
+#: Matrices of which the first rows are a small matrix of the same kind.
+MATRICES = {
+    "different": DIFFERENT,
+    "one is zero": torch.cat([DIFFERENT[:1], torch.zeros(1, 64), DIFFERENT[2:]]),
+    "the last two are equal": DIFFERENT[[*range(69), 68]],
+    "the first and the last": DIFFERENT[[*range(69), 0]],
+    "groups and zeros": DIFFERENT[[n % 3 for n in range(70)]]
+    * torch.tensor([[1.0], [0]]).tile(35, 1),
+    "alike in four columns": SHARED,
+    "alike in four columns, and two are equal": SHARED[[*range(40), 3, *range(41, 70)]],
+    "alike in sixteen columns": change(torch.ones(70, 64), (1, 1, 2), (3, 1, 2), (5, 62, 0)),
+    "all are equal": DIFFERENT[:1].repeat(70, 1),
+    "all are zero": torch.zeros(70, 64),
+    "zeros of both signs": change(torch.zeros(70, 64), (1, 5, -0.0), (69, 63, -0.0)),
+    "zero but one number": change(torch.zeros(70, 64), (2, 40, -1)),
+    "equal but one number": change(-torch.ones(70, 64), (2, 40, -2)),
+    "a column": DIFFERENT[:, :1],
+    "a column of equals": torch.tensor([[2.0], [-1], [0], [2]] * 1025),
+    "no columns": torch.zeros(70, 0),
+}
+
+
+@pytest.mark.parametrize("chunk", [2**6, _equal_rows.CHUNK])
+@pytest.mark.parametrize("count", [70, 8, 1, 0])
+@pytest.mark.parametrize("kind", MATRICES)
+def test_what_is_equal_or_zero_is_found_in_small_matrices_and_in_large(
+    kind: str, count: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_equal_rows, "CHUNK", chunk)  # so that several parts are looked at
+    for dtype in DTYPES:
+        rows = MATRICES[kind][: count if count < 70 else None].to(dtype)
+        if len(rows) > 70 and dtype != torch.float32:
+            continue  # once is enough
+        same = (rows[:, None] == rows).all(-1)
+        found = alike_rows(rows)
+        several = (same.sum(1) > 1) | (rows == 0).all(1)
+        if rows.shape[1]:
+            assert found.rows.tolist() == several.nonzero().flatten().tolist()
+        assert torch.equal(found.of_all[:, None] == found.of_all, same)
+        assert torch.equal(found.group, found.of_all[found.rows])
+        assert found.distinct == len(set(map(tuple, rows.tolist()))) == distinct_rows(rows)
+        assert [t.dtype for t in found[:3]] == 3 * [torch.long]
+        if len(rows):
+            assert all_equal(rows) == bool(same.all())
 
 
 @given(
@@ -45,6 +110,29 @@ def test_one_bit_anywhere_makes_a_row_another(width: int, place: int, dtype: tor
     rows = torch.ones(3, width, dtype=dtype)
     rows[1, place % width] += torch.finfo(dtype).eps
     assert together(groups_of_equal(rows)) == {(0, 2)}
+
+
+@pytest.mark.parametrize(
+    "t",
+    [
+        *(
+            torch.tensor(n)
+            for n in ([], [0.0], [0, -0.0], [0, 2], [0.0, -2], [5, -3.0], [torch.nan])
+        ),
+        *(torch.tensor([0, n]).to(kind) for n in (0, 1) for kind in (torch.complex64, torch.bool)),
+        *(torch.tensor(n, dtype=torch.int8) for n in (0, -128)),
+        *(torch.tensor([0.0, n]).to_sparse() for n in (0, 1)),
+    ],
+    ids=str,
+)
+def test_a_number_that_is_not_zero_is_seen(t: Tensor) -> None:
+    flat = t.to_dense().flatten().tolist() if t.is_sparse else t.flatten().tolist()
+    assert any_number(t) is any(number != 0 for number in flat)
+
+
+def test_the_height_of_a_row_is_its_largest_number_without_the_sign() -> None:
+    rows = torch.tensor([[1.0, -3], [2, 1], [0, 0], [torch.nan, 1]])
+    assert str(heights(rows).tolist()) == "[3.0, 2.0, 0.0, nan]"
 
 
 def test_minus_zero_is_zero() -> None:
@@ -78,6 +166,51 @@ def test_rounding_splits_no_group_and_a_hundredth_does(dtype: torch.dtype) -> No
 def test_a_split_never_joins_what_was_apart() -> None:
     rows = torch.ones(4, 32)
     assert together(split_groups(torch.tensor([0, 0, 1, 1]), rows)) == {(0, 1), (2, 3)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(5, 7)), max_size=12))
+def test_what_is_together_in_both_groupings_stays_together(pairs: list[tuple[int, int]]) -> None:
+    group, other = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
+    assert together(in_both(group, other)) == together(group) & together(other)
+
+
+@pytest.mark.parametrize("chunk", [2**6, _equal_rows.CHUNK])
+@pytest.mark.parametrize("largest", [1e-30, 2.0**-8, 1.0, 1e4])
+@given(
+    st.integers(2, 30),
+    st.integers(20, 40),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.sampled_from(DTYPES),
+    st.integers(0, 2**32),
+)
+def test_groups_are_split_as_a_comparison_of_every_two_says(
+    chunk: int,
+    largest: float,
+    n: int,
+    width: int,
+    groups: int,
+    kinds: int,
+    dtype: torch.dtype,
+    seed: int,
+) -> None:
+    """Rows are equal up to rounding, or differ by much; some are at none of the places."""
+    if largest < torch.finfo(dtype).tiny:
+        largest = 1.0
+    draw = torch.Generator().manual_seed(seed)
+    different = torch.randn(kinds, width, generator=draw, dtype=torch.float64)
+    different *= largest / different.abs().max()
+    rounding = 1 + torch.finfo(dtype).eps * torch.rand(n + 3, width, generator=draw)
+    rows = different[torch.randint(kinds, (n + 3,), generator=draw)].mul(rounding).to(dtype)
+    places = torch.randperm(n + 3, generator=draw)[:n]
+    group = torch.randint(groups, (n,), generator=draw)
+    asked = rows[places].double()
+    apart = (asked[:, None] - asked).norm(dim=-1) > 0.1 * asked.norm(dim=-1)
+    wanted = {(i, j) for i, j in together(group) if not apart[i, j]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_equal_rows, "CHUNK", chunk)
+        assert together(split_groups(group, rows, places, largest)) == wanted
+        assert together(split_groups(group, rows[places], None, largest)) == wanted
 
 
 def test_rows_of_few_numbers_may_be_equal_by_chance() -> None:

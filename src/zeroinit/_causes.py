@@ -38,7 +38,7 @@ FACTORS: Mapping[str, tuple[str | None, ...]] = {
 #: The operations that turn zero into zero.
 KEEP_ZERO = frozenset(
     {"Relu", "Tanh", "Gelu", "Silu", "Elu", "LeakyRelu", "Neg", "Abs", "Div", "Threshold", "Sin"}
-    | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish", "Softsign"}
+    | {"Mean", "Sum", "Hardtanh", "Clamp", "ClampMin", "Pow", "Mish"}
     | {"NativeDropout", "Index", "Gather"}
 )
 #: The operations whose slope is zero where they are flat.

@@ -80,7 +80,7 @@ class Run:
                 for _ in range(3):
                     trial.take(last=False)
         except (RuntimeError, ValueError) as error:  # the numbers do not go with this loss
-            self.ended |= isinstance(error.__cause__, StopIteration)
+            self.ended = isinstance(error.__cause__, StopIteration)
             trial.watched = []
         parted = {w.name: w.entries for w in trial.watched}
         for w in vectors:

@@ -252,7 +252,7 @@ def test_generators_of_numpy_and_what_holds_itself_are_left_as_they_were() -> No
     before = model.draws.bit_generator.state
 
     def drawing(m: Any) -> Tensor:
-        return loss(m) * m.draws.random()
+        return loss(m) * float(m.draws.random())
 
     audit(model, drawing)
     assert model.draws.bit_generator.state == before

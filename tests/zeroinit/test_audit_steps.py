@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from audited import Made, X, classify
+import torch.nn.functional as F
+from audited import Made, X, Y, classify
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -152,7 +153,7 @@ def test_everything_of_a_healthy_network_with_a_frozen_and_an_unused_part() -> N
     assert (found.steps, found.note, found.remarks, found.faults) == (3, "", (), ())
     fine = {"wakes": 1, "dead": 0, "unreached": 0, "kind": "fine", "cause": "", "remedy": ""}
     never = {"wakes": None, "unreached": 0, "remedy": ""}
-    expected = [
+    expected: list[Any] = [
         ("a.weight", (4, 8), 4, 4, fine), ("a.bias", (4,), 4, 4, fine),
         ("b.weight", (3, 4), 3, 3, fine), ("b.bias", (3,), 3, 3, fine),
         ("fixed.weight", (5, 2), 5, 5,
@@ -180,3 +181,101 @@ def test_the_columns_of_stacked_matrices_are_units_where_the_input_stands_before
     found = audit(model, classify)["into"]
     assert (found.units, found.distinct, found.distinct_after, found.act_as) == (12, 9, 9, 9)
     assert found.verdict == "twins (12 units act as 9)"
+
+
+def test_rows_of_a_table_with_sparse_gradients_step_against_them() -> None:
+    """Of four tokens two are seen, the second of them twice; the slopes are 1, 2, 1 and −4, 2."""
+    torch.manual_seed(0)
+    table = nn.Embedding(4, 2, sparse=True)
+    start = table.weight.detach().clone()
+    slope = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-3.0, 2.0], [0.0, 0.0]])
+    weights = torch.tensor([[1.0, 0.0], [1.0, 2.0], [-4.0, 2.0]])
+    seen = []
+
+    def loss(m: Any) -> Tensor:
+        seen.append(m.weight.detach().clone())
+        return (m(torch.tensor([2, 0, 2])) * weights).sum()
+
+    found = audit(table, loss)["weight"]
+    assert (found.kind, found.wakes, found.unreached) == ("fine", 1, 2)
+    size = float(start.square().mean().sqrt())
+    for call, length in enumerate([0, 0.005, 0.005 + 0.02 / 3]):
+        torch.testing.assert_close(seen[call], start - length * size * slope / 3)
+
+
+def doubled() -> Any:
+    """Return a network with a vector whose halves are factors of one product."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(s.fixed(x) * s.scale[:8] * s.scale[8:]),
+        scale=nn.Parameter(torch.ones(16)), head=nn.Linear(8, 3), fixed=nn.Linear(8, 8),
+    )  # fmt: skip
+    model.fixed.requires_grad_(False)
+    return model
+
+
+def test_equal_numbers_are_doubted_with_all_trained_matrices_drawn_anew_and_nothing_else() -> None:
+    model, seen = doubled(), []
+
+    def loss(m: Any) -> Tensor:
+        seen.append({name: p.detach().clone() for name, p in m.named_parameters()})
+        return classify(m)
+
+    assert audit(model, loss)["scale"].verdict == "twins (16 units act as 8)"
+    start, anew = seen[0], seen[3]
+    assert [name for name in start if not torch.equal(start[name], anew[name])] == ["head.weight"]
+    assert not torch.equal(seen[4]["scale"], start["scale"])
+    seen.clear()
+    model.how = lambda s, x: s.head(s.fixed(x) * s.scale[:8] + s.scale[8:])
+    assert audit(model, loss)["scale"].kind == "fine"
+    assert len(seen) == 3  # there is nothing to doubt
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, StopIteration])
+def test_equal_numbers_are_no_twins_where_no_other_numbers_can_be_tried(error: Any) -> None:
+    calls = count(1)
+
+    def loss(m: Any) -> Tensor:
+        if next(calls) > 3:
+            raise error("the numbers are not the ones that were saved")
+        return classify(m)
+
+    found = audit(doubled(), loss)
+    assert found["scale"].kind == "fine"
+    assert bool(found.note) == (error is StopIteration)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_draw_has_twenty_steps_more_to_reach_what_seems_dead(steps: int) -> None:
+    def loss(model: Any) -> Tensor:
+        torch.rand(())
+        return classify(model)
+
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    nn.init.constant_(model[0].bias, -50)
+    found = audit(model, loss, steps=steps)
+    assert (found.steps, found["0.weight"].kind) == (steps + 20, "dead")
+
+
+def test_a_state_that_a_call_leaves_for_the_next_is_the_one_it_started_with() -> None:
+    start, seen = torch.ones(32, 3), []
+
+    def how(s: Any, x: Tensor) -> Any:
+        seen.append(s.state)
+        s.state = s.head(x) + s.state
+        return s.state
+
+    model: Any = Made(how, head=nn.Linear(8, 3))
+    model.state = start
+    assert audit(model, classify).faults == ()
+    assert all(state is start for state in (*seen, model.state))
+
+
+def test_what_cancels_in_one_loss_and_learns_in_another_gets_no_remark() -> None:
+    """A BatchNorm takes off the bias before it; the other loss has none."""
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: x, a=nn.Linear(8, 3), norm=nn.BatchNorm1d(3))
+    losses = [lambda m: F.cross_entropy(m.norm(m.a(X)), Y), lambda m: F.cross_entropy(m.a(X), Y)]
+    assert audit(model, losses[0])["a.bias"].kind == "not used by this loss"
+    assert audit(model, losses).remarks == ()

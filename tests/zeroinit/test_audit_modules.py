@@ -450,3 +450,25 @@ def test_modules_of_which_one_part_differs_are_not_equal() -> None:
     b.load_state_dict({"weight": a.weight.detach(), "bias": b.bias.detach()})
     found = audit(Made(lambda s, x: s.a(x) + s.b(x), a=a, b=b), classify)
     assert "equal modules" not in kinds(found).values()
+
+
+def test_equal_modules_that_no_step_moves_are_not_said_to_learn_alike() -> None:
+    torch.manual_seed(0)
+    spare = nn.Linear(8, 3)
+    model: Any = Made(lambda s, x: s.a(x), a=nn.Linear(8, 3), b=spare, c=copy.deepcopy(spare))
+    found = audit(model, classify)
+    assert {f.kind for f in found if f.name[0] in "bc"} == {"not used by this loss"}
+    assert (found.faults, found.remarks) == ((), ())
+
+
+def test_modules_that_part_at_the_last_step_do_not_stay_equal() -> None:
+    """The gate moves at the first step, and the second tells the modules apart."""
+    torch.manual_seed(0)
+    a = nn.Linear(8, 3)
+    model: Any = Made(lambda s, x: s.a(x) + s.b(x) + s.gate * s.a(x).tanh(),
+                      a=a, b=copy.deepcopy(a), gate=nn.Parameter(torch.zeros(3)))  # fmt: skip
+    found = audit(model, classify, steps=1)
+    assert found.steps == 2
+    assert found.faults == ()
+    text = "these modules start equal, and part at step 2"
+    assert found.remarks == (Remark("equal at the start", ("a", "b"), text),)

@@ -13,6 +13,7 @@ from audited import Made, X, Y, classify
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from zeroinit._watched import Slope, measure
 from zeroinit.auditing import audit
@@ -190,9 +191,9 @@ def test_rows_of_a_table_with_sparse_gradients_step_against_them() -> None:
     start = table.weight.detach().clone()
     slope = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-3.0, 2.0], [0.0, 0.0]])
     weights = torch.tensor([[1.0, 0.0], [1.0, 2.0], [-4.0, 2.0]])
-    seen = []
+    seen: list[Tensor] = []
 
-    def loss(m: Any) -> Tensor:
+    def loss(m: Any) -> Any:
         seen.append(m.weight.detach().clone())
         return (m(torch.tensor([2, 0, 2])) * weights).sum()
 
@@ -247,7 +248,7 @@ def test_equal_numbers_are_no_twins_where_no_other_numbers_can_be_tried(error: A
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_draw_has_twenty_steps_more_to_reach_what_seems_dead(steps: int) -> None:
-    def loss(model: Any) -> Tensor:
+    def loss(model: nn.Module) -> Tensor:
         torch.rand(())
         return classify(model)
 
@@ -279,3 +280,41 @@ def test_what_cancels_in_one_loss_and_learns_in_another_gets_no_remark() -> None
     losses = [lambda m: F.cross_entropy(m.norm(m.a(X)), Y), lambda m: F.cross_entropy(m.a(X), Y)]
     assert audit(model, losses[0])["a.bias"].kind == "not used by this loss"
     assert audit(model, losses).remarks == ()
+
+
+class Twice(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+@pytest.mark.parametrize("how", ["convolution", "transposed", "weight norm", "computed"])
+def test_a_bias_belongs_to_the_units_of_its_weight(how: str) -> None:
+    torch.manual_seed(0)
+    layer: Any = nn.Linear(8, 4)
+    if how in ("convolution", "transposed"):
+        layer = (nn.ConvTranspose1d if how == "transposed" else nn.Conv1d)(8, 4, 1)
+    nn.init.constant_(layer.weight, 0.1)
+    nn.init.constant_(layer.bias, 0.2)
+    if how == "weight norm":
+        parametrizations.weight_norm(layer)
+    elif how == "computed":
+        nn.utils.parametrize.register_parametrization(layer, "weight", Twice())
+    x = X if isinstance(layer, nn.Linear) else X[:, :, None]
+    model: Any = Made(lambda s, x: s.b(s.a(x).tanh().flatten(1)), a=layer, b=nn.Linear(4, 3))
+    with torch.no_grad():
+        model.b.weight.copy_(model.b.weight[:, :1].clone())
+    found = audit(model, lambda m: F.cross_entropy(m(x), Y))
+    assert found["a.bias"].verdict == "twins (4 units act as 1)"
+    assert found["b.bias"].verdict == "fine"
+
+
+def test_rows_are_counted_as_they_are_at_the_end() -> None:
+    """Three tokens of one start are seen and part; three of another are not, and stay one."""
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(x + s.table[Y]), head=nn.Linear(8, 3))
+    model.table = nn.Parameter(torch.randn(2, 8).repeat_interleave(3, 0))
+    nn.init.zeros_(model.head.weight)
+    found = audit(model, classify)
+    table, head = found["table"], found["head.weight"]
+    assert (table.units, table.distinct, table.distinct_after, table.unreached) == (6, 2, 4, 3)
+    assert (head.units, head.distinct, head.distinct_after) == (3, 1, 3)

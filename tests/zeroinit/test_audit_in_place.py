@@ -276,3 +276,18 @@ def test_the_state_of_an_optimizer_is_kept_however_many_parameters_it_moves(
         step()
     after = [state["momentum_buffer"] for state in optimizer.state.values()]
     assert torch.equal(torch.cat(before), torch.cat(after))
+
+
+def test_what_wants_a_gradient_is_as_it_was() -> None:
+    model: Any = Restless()
+    model.loose = torch.ones(3, requires_grad=True)
+
+    def thawing(m: Any) -> Tensor:
+        value = loss(m)
+        m.frozen.requires_grad_()
+        m.loose.requires_grad_(False)
+        return value
+
+    audit(model, thawing)
+    assert not model.frozen.weight.requires_grad
+    assert model.loose.requires_grad

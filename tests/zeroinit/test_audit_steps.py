@@ -318,3 +318,17 @@ def test_rows_are_counted_as_they_are_at_the_end() -> None:
     table, head = found["table"], found["head.weight"]
     assert (table.units, table.distinct, table.distinct_after, table.unreached) == (6, 2, 4, 3)
     assert (head.units, head.distinct, head.distinct_after) == (3, 1, 3)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_rows_that_every_sample_uses_alike_are_twins(sparse: bool) -> None:
+    """Two of the rows that start equal are used, by all samples, and added up: they stay equal."""
+    torch.manual_seed(0)
+    table = nn.Embedding(4, 8, sparse=sparse)
+    nn.init.ones_(table.weight)
+    model: Any = Made(lambda s, x: x, table=table, head=nn.Linear(8, 3))
+    places = torch.tensor([1, 3]).expand(32, 2)
+    for weights, verdict in [([1.0, 1.0], "twins (4 units act as 3)"), ([1.0, 2.0], "fine")]:
+        both = torch.tensor(weights)[:, None]
+        model.how = lambda s, x, both=both: s.head((x[:, None] * s.table(places) * both).sum(1))
+        assert audit(model, classify)["table.weight"].act_as == (3 if "twins" in verdict else 4)

@@ -332,3 +332,36 @@ def test_the_rows_that_every_sample_uses_alike_are_twins(sparse: bool) -> None:
         both = torch.tensor(weights)[:, None]
         model.how = lambda s, x, both=both: s.head((x[:, None] * s.table(places) * both).sum(1))
         assert audit(model, classify)["table.weight"].act_as == (3 if "twins" in verdict else 4)
+
+
+def test_equal_numbers_of_outputs_and_of_tokens_are_no_twins() -> None:
+    """The batch lacks nine of twelve classes, and has all tokens in every sample."""
+    torch.manual_seed(0)
+    prior: Any = Made(lambda s, x: s.prior.expand(32, 12), prior=nn.Parameter(torch.zeros(12)))
+    found = audit(prior, classify)["prior"]
+    assert (found.units, found.act_as) == (12, 12)
+    words = torch.stack([torch.randperm(12) for _ in range(32)])
+    table = nn.Embedding(12, 1)
+    nn.init.zeros_(table.weight)
+    bag: Any = Made(lambda s, x: s.head(x + s.table(words).sum(1)), table=table)
+    bag.head = nn.Linear(8, 3)
+    found = audit(bag, classify)["table.weight"]
+    assert (found.units, found.act_as) == (12, 12)
+
+
+def test_what_one_loss_has_in_its_graph_is_not_left_out() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: x, a=nn.Linear(8, 8), head=nn.Linear(8, 3))
+    nn.init.zeros_(model.head.weight)
+
+    def whole(m: Any) -> Tensor:
+        return F.cross_entropy(m.head(m.a(X)), Y)
+
+    def late() -> Any:
+        calls = count()
+        return lambda m: F.cross_entropy(m.head(m.a(X) if next(calls) else m.a(X).detach()), Y)
+
+    assert audit(model, late())["a.weight"].verdict == "left out (wakes at step 2)"
+    assert audit(model, [late(), late()])["a.weight"].verdict == "left out (wakes at step 2)"
+    for losses in ([whole, late()], [late(), whole]):
+        assert audit(model, losses)["a.weight"].verdict == "zero on purpose (wakes at step 2)"

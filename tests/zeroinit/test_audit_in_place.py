@@ -291,3 +291,9 @@ def test_what_wants_a_gradient_is_as_it_was() -> None:
     audit(model, thawing)
     assert not model.frozen.weight.requires_grad
     assert model.loose.requires_grad
+
+
+def test_a_buffer_on_the_meta_device_has_no_random_state_to_keep() -> None:
+    model = nn.Linear(8, 3)
+    model.register_buffer("shape", torch.empty(2, 3, device="meta"))
+    assert audit(model, loss).faults == ()

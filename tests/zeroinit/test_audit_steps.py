@@ -365,3 +365,34 @@ def test_what_one_loss_has_in_its_graph_is_not_left_out() -> None:
     assert audit(model, [late(), late()])["a.weight"].verdict == "left out (wakes at step 2)"
     for losses in ([whole, late()], [late(), whole]):
         assert audit(model, losses)["a.weight"].verdict == "zero on purpose (wakes at step 2)"
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [(torch.float32, "not used by this loss"),
+                                             (torch.bfloat16, "fine")])  # fmt: skip
+def test_rounding_is_told_from_a_gradient_where_numbers_have_many_digits(
+    dtype: torch.dtype, kind: str
+) -> None:
+    """A BatchNorm takes off the bias before it; two digits are too few to say so."""
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 3))
+    found = audit(model.to(dtype), lambda m: F.cross_entropy(m(X.to(dtype)), Y))
+    assert found["0.bias"].kind == kind
+
+
+def test_one_number_that_all_units_share_is_no_bias_of_theirs() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.b((s.a(x) + s.shift).tanh()), a=nn.Linear(8, 4, bias=False))
+    model.b, model.shift = nn.Linear(4, 3), nn.Parameter(torch.zeros(1))
+    nn.init.constant_(model.a.weight, 0.1)
+    with torch.no_grad():
+        model.b.weight.copy_(torch.randn(3, 1).expand(3, 4))
+    found = audit(model, classify)
+    assert found["a.weight"].verdict == "twins (4 units act as 1)"
+    assert found["shift"].verdict == "zero on purpose (wakes at step 1)"
+
+
+def test_two_rows_in_one_place_in_memory_are_a_fault() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(x) @ s.w, head=nn.Linear(8, 2))
+    model.w = nn.Parameter(torch.randn(1, 3).expand(2, 3))
+    assert [(f.name, f.kind) for f in audit(model, classify).faults] == [("w", "shared memory")]

@@ -297,3 +297,17 @@ def test_a_buffer_on_the_meta_device_has_no_random_state_to_keep() -> None:
     model = nn.Linear(8, 3)
     model.register_buffer("shape", torch.empty(2, 3, device="meta"))
     assert audit(model, loss).faults == ()
+
+
+def test_what_long_lists_hold_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kept, "LONG", 2)
+    pair, triple = [["a"], ["b"]], [["a"], ["b"], ["c"]]
+    back: list[Callable[[], None]] = []
+    _kept._keep((pair, triple), back, set())
+    for one in (*pair, *triple):
+        one.append("more")
+    triple.pop()
+    for put in back:
+        put()
+    assert pair == [["a"], ["b"]]
+    assert triple == [["a", "more"], ["b", "more"], ["c", "more"]]

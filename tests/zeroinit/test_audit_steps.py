@@ -396,3 +396,11 @@ def test_two_rows_in_one_place_in_memory_are_a_fault() -> None:
     model: Any = Made(lambda s, x: s.head(x) @ s.w, head=nn.Linear(8, 2))
     model.w = nn.Parameter(torch.randn(1, 3).expand(2, 3))
     assert [(f.name, f.kind) for f in audit(model, classify).faults] == [("w", "shared memory")]
+
+
+def test_a_model_that_makes_the_nan_itself_is_named() -> None:
+    """The layer gives NaN, too, but was given it."""
+    model: Any = Made(lambda s, x: s.head(x / 0), head=nn.Linear(8, 3))
+    says = r"^the loss is nan at step 1: the model \(Made\) is the first module to give a number "
+    with pytest.raises(ValueError, match=says):
+        audit(model, classify)

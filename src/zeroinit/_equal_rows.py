@@ -43,7 +43,7 @@ def alike_rows(rows: Tensor) -> Alike:
             return Alike(none, none, torch.arange(len(keys), device=device), len(keys))
         found = [n for n, g in enumerate(group) if sizes[g] > 1 or g == zero]
         of_all = torch.tensor(group, device=device)
-        which = torch.tensor(found, dtype=torch.long, device=device)
+        which = torch.tensor(found, device=device)
         return Alike(which, of_all[which], of_all, len(numbers))
     if not len(rows):
         return Alike(none, none, none, 0)
@@ -106,7 +106,7 @@ def any_number(t: Tensor) -> bool:
 def spread(length: int) -> Tensor:
     """Return sixteen places from the first to the last, or all if there are fewer."""
     some = min(16, length)
-    return torch.arange(some) * (length - 1) // max(some - 1, 1)
+    return torch.arange(some, device="cpu") * (length - 1) // max(some - 1, 1)
 
 
 def all_equal(rows: Tensor) -> bool:

@@ -54,6 +54,8 @@ MATRICES = {
     "alike in four columns": SHARED,
     "alike in four columns, and two are equal": SHARED[[*range(40), 3, *range(41, 70)]],
     "alike in sixteen columns": change(torch.ones(70, 64), (1, 1, 2), (3, 1, 2), (5, 62, 0)),
+    "two are alike in sixteen columns": change(DIFFERENT[[*range(69), 3]], (3, 1, 5)),
+    "one wide row": torch.ones(1, 5000),
     "all are equal": DIFFERENT[:1].repeat(70, 1),
     "all are zero": torch.zeros(70, 64),
     "zeros of both signs": change(torch.zeros(70, 64), (1, 5, -0.0), (69, 63, -0.0)),
@@ -89,6 +91,21 @@ def test_what_is_equal_or_zero_is_found_in_small_matrices_and_in_large(
             assert all_equal(rows) == bool(same.all())
 
 
+@pytest.mark.parametrize("kind", MATRICES)
+def test_each_tensor_is_made_where_the_rows_are(kind: str) -> None:
+    """Without a word of a device they are made on the default one: here they have no numbers."""
+    rows = MATRICES[kind]
+    for some in (rows, rows[:8]):
+        with torch.device("meta"):
+            found = alike_rows(some), groups_of_equal(some), distinct_rows(some)
+        assert str(found) == str((alike_rows(some), groups_of_equal(some), distinct_rows(some)))
+        if some.shape[1]:
+            group = torch.zeros(len(some), dtype=torch.long)
+            with torch.device("meta"):
+                parted = split_groups(group, some)
+            assert torch.equal(parted, split_groups(group, some))
+
+
 @given(
     st.integers(0, 12),
     st.integers(1, 40),
@@ -121,6 +138,7 @@ def test_one_bit_anywhere_makes_a_row_another(width: int, place: int, dtype: tor
         ),
         *(torch.tensor([0, n]).to(kind) for n in (0, 1) for kind in (torch.complex64, torch.bool)),
         *(torch.tensor(n, dtype=torch.int8) for n in (0, -128)),
+        *(torch.tensor([0.0, n]).to(torch.float8_e4m3fn) for n in (0, -1)),
         *(torch.tensor([0.0, n]).to_sparse() for n in (0, 1)),
     ],
     ids=str,

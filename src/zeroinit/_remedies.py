@@ -128,4 +128,5 @@ class _Instead(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         if self.other is not None:
             return self.other(args[0])
-        return args[0] + (func(*args, **(kwargs or {})) - args[0]).detach()
+        h = args[0].clone()  # the function may change its argument in place
+        return h + (func(*args, **(kwargs or {})) - h).detach()

@@ -247,7 +247,7 @@ class Search:
             return below if below.what == "zero" else Cause("off", frozenset({self.name(node)}))
         if name in VIEWS or name in KEEP_ZERO:
             return self.zero(node.next_functions[0][0], name, depth + 1)
-        if name in ("Add", "Sub", "Mul", "Cat", "Stack"):
+        if name in ("Add", "Sub", "Cat", "Stack"):
             for below in (self.zero(n, name, depth + 1) for n, _ in node.next_functions):
                 if below.what == "zero":
                     return below

@@ -50,8 +50,7 @@ class Entries:
 
 def entries_of(numbers: Tensor) -> Entries | None:
     """Return the numbers of a vector to watch, if it has equal ones and they can be told apart."""
-    fine = numbers.is_floating_point() and torch.finfo(numbers.dtype).eps < 1e-6
-    if not fine or not SHORT <= len(numbers) <= LONG:
+    if torch.finfo(numbers.dtype).eps > 1e-6 or not SHORT <= len(numbers) <= LONG:
         return None
     found = Entries(numbers)
     return found if found.equal() else None

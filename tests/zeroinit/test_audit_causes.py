@@ -11,8 +11,10 @@ from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit import MLP, zeros_
+from zeroinit._causes import Cause, _one_logit, _worst, joined, listed
 from zeroinit._kept import kept
 from zeroinit._reasons import report
+from zeroinit._remedies import changes
 from zeroinit._run import Run
 from zeroinit._sharded import Ranks
 from zeroinit.auditing import audit
@@ -174,6 +176,249 @@ def test_a_fault_names_its_cause_and_a_change_that_was_seen_to_help(
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        *(gated, off, function, saturated, rounded, one_logit, both_zero, dropped, without_scores),
+        lambda: nn.Sequential(nn.Linear(8, 80), nn.Tanh(), nn.Linear(80, 80), nn.Linear(80, 3)),
+    ],
+)
+@pytest.mark.parametrize("twins", [False, True])
+def test_each_tensor_is_made_where_the_model_is(
+    build: Callable[[], nn.Module], twins: bool
+) -> None:
+    """Without a word of a device they are made on the default one: here they have no numbers."""
+    torch.manual_seed(0)
+    model = build()
+    for p in model.parameters() if twins else ():
+        p.data[:] = p.data[:1].clone()
+    found = audit(model, classify)
+    with torch.device("meta"):
+        assert [*audit(model, classify)] == [*found]
+
+
+def leaky(s: Any, x: Tensor) -> Tensor:
+    out: Tensor = F.leaky_relu(s[2](F.relu(s[0](x))))
+    return out
+
+
+class Shifted(nn.Module):
+    def forward(self, x: Tensor, shift: float) -> Tensor:
+        return torch.sigmoid(x + shift)
+
+
+def scaled(s: Any, x: Tensor) -> Tensor:
+    h = s[0](x)
+    out: Tensor = s[2](torch.sigmoid(h / h.detach().abs().max().clamp(min=1)))
+    return out
+
+
+def shifted() -> Any:
+    return Made(lambda s, x: s.act(s.a(x), 1.0), a=nn.Linear(8, 3), act=Shifted())
+
+
+def inner(function: Callable[[Tensor], Tensor]) -> Callable[[], nn.Module]:
+    return lambda: Made(lambda s, x: s.b(function(s.a(x))), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize(
+    ("build", "cause", "says", "gives"),
+    [
+        (off, Cause("off", frozenset({"3 (ReLU)"})),
+         "put a LeakyReLU in place of 3 (ReLU), or move the bias before it", leaky),
+        (function, Cause("off", frozenset({"relu()"})),
+         "put leaky_relu() in place of relu(), or move the bias before it",
+         lambda s, x: s.b(F.leaky_relu(s.a(x)))),
+        (inner(torch.relu_), Cause("off", frozenset({"relu()"})),
+         "put leaky_relu() in place of relu(), or move the bias before it",
+         lambda s, x: s.b(F.leaky_relu(s.a(x)))),
+        (saturated, Cause("saturated", frozenset({"1 (Sigmoid)"})),
+         "scale the input of 1 (Sigmoid) down to about 1", scaled),
+        (lambda: nn.Sequential(nn.Linear(8, 1), nn.Sigmoid(), nn.Linear(1, 3)),
+         Cause("saturated", frozenset({"1 (Sigmoid)"})),
+         "scale the input of 1 (Sigmoid) down to about 1", scaled),
+        (shifted, Cause("saturated", frozenset({"act (Shifted)"})),
+         "scale the input of act (Shifted) down to about 1",
+         lambda s, x: torch.sigmoid(s.a(x) / s.a(x).abs().max().clamp(min=1) + 1)),
+        (one_logit, Cause("one logit", frozenset({"act (Softmax)"})),
+         "put a sigmoid in place of act (Softmax)", lambda s, x: s.b(x) * s.a(x).sigmoid()),
+        (inner(lambda h: h.softmax(0)), Cause("one logit", frozenset({"softmax()"})),
+         "put a sigmoid in place of softmax()", lambda s, x: s.b(s.a(x).sigmoid())),
+    ],
+)  # fmt: skip
+def test_a_change_is_the_one_it_says(
+    build: Callable[[], nn.Module], cause: Cause, says: str, gives: Callable[..., Tensor]
+) -> None:
+    torch.manual_seed(0)
+    model = build()
+    before = model(X)
+    ((text, change),) = changes(model, cause, [])
+    assert text == says
+    with change():
+        torch.testing.assert_close(model(X), gives(model, X))
+        assert not torch.equal(model(X), before)
+    assert torch.equal(model(X), before)
+
+
+@pytest.mark.parametrize(
+    ("function", "operation", "name"),
+    [
+        (torch.round, "round", "round"),
+        (lambda h: (1 * h).round_(), "round", "round"),
+        (lambda h: h.clamp(0, 1), "clamp", "clamp"),
+        (lambda h: (1 * h).clamp_(0, 1), "clamp", "clamp"),
+        (lambda h: h.clamp(min=0), "clampmin", "clamp_min"),
+        (lambda h: h.clamp_min(0), "clampmin", "clamp_min"),
+        (lambda h: torch.clamp_max(h, 0), "clampmax", "clamp_max"),
+    ],
+)
+@pytest.mark.parametrize("what", ["round", "off"])
+def test_a_gradient_passes_and_the_numbers_stay(
+    function: Callable[[Tensor], Tensor], operation: str, name: str, what: str
+) -> None:
+    torch.manual_seed(0)
+    model: Any = inner(function)()
+    ((text, change),) = changes(model, Cause(what, frozenset({f"{operation}()"})), [])
+    assert text == f"let a gradient pass {operation}(): h + ({operation}(h) - h).detach()"
+    before = model(X)
+    with change():
+        after = model(X)
+    torch.testing.assert_close(after, before)
+    ours = torch.autograd.grad(after.sum(), model.a.weight)
+    without = torch.autograd.grad(model.b(model.a(X)).sum(), model.a.weight)
+    torch.testing.assert_close(ours, without)
+
+
+def test_the_changes_of_zeros_are_the_smallest_first() -> None:
+    names = [f"{n}.weight" for n in range(6)]
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(6)))
+    for what in ("zero", "frozen"):
+        found = changes(model, Cause(what, frozenset(names)), ["3.weight", "5.weight", "5.bias"])
+        assert [text for text, _ in found] == [
+            f"give {some} small random numbers"
+            for some in (*names[:4], "0.weight, 1.weight and 4 others", "3.weight and 5.weight")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("what", "at"),
+    [("saturated", "sigmoid()"), ("round", "act (Quantizer)"), ("choice", ""), ("off", "b (ReLU)"),
+     ("saturated", "b (Sigmoid)"), ("other", "fft()")],
+)  # fmt: skip
+def test_what_no_change_is_known_for_gets_none(what: str, at: str) -> None:
+    assert [*changes(nn.Linear(8, 3), Cause(what, frozenset({at})), [])] == []
+
+
+def test_columns_of_weight_zero_are_given_numbers() -> None:
+    """The weight stands at the right of the product, so a unit is a column."""
+
+    def attend(s: Any, x: Tensor) -> Tensor:
+        query, key, value = (x.view(4, 8, 8) @ s.w).chunk(3, -1)
+        out: Tensor = s.head(F.scaled_dot_product_attention(query, key, value).flatten(0, 1))
+        return out
+
+    torch.manual_seed(0)
+    model: Any = Made(attend, w=nn.Parameter(torch.randn(8, 24)), head=nn.Linear(8, 3))
+    set_to(0, model.w[:, :16])
+    found = audit(model, classify)["w"]
+    assert found.verdict == "dead (16 of 24 units)"
+    assert found.remedy == "give its 16 units of weight zero small random numbers"
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "says"),
+    [
+        ("zero", {"a"}, "a is zero"),
+        ("zero", {"b", "a"}, "a and b are zero"),
+        ("frozen", {"a"}, "a is zero and frozen"),
+        ("off", {"relu()"}, "relu() is off for every sample"),
+        ("saturated", {"tanh()"}, "tanh() is saturated for every sample"),
+        ("one logit", {"a"}, "a is a softmax over one logit"),
+        ("round", {"round()"}, "round() has a slope of zero everywhere"),
+        ("mask", (), "a draw or a mask takes it out"),
+        ("choice", (), "no sample chooses it"),
+        ("data", (), "what it works on is zero"),
+        ("apart", (), "it works on zeros wherever the loss sends an error"),
+        ("cancel", (), "the terms of its gradient cancel"),
+        ("other", {"fft()"}, "fft() passes on no gradient"),
+    ],
+)
+def test_a_cause_is_a_sentence(what: str, at: Iterable[str], says: str) -> None:
+    assert str(Cause(what, frozenset(at))) == says
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [("", ""), ("a", "a"), ("ab", "a and b"), ("abc", "a, b and c"), ("abcd", "a, b, c and d"),
+     ("abcde", "a, b and 3 others")],
+)  # fmt: skip
+def test_names_are_listed(names: str, text: str) -> None:
+    assert listed(list(names)) == text
+
+
+def test_of_several_causes_the_first_of_an_order_is_named() -> None:
+    causes = ["mask", "zero", "frozen", "round", "one logit", "saturated", "off", "choice", "other"]
+    causes += ["apart", "cancel", "data"]
+    for n, what in enumerate(causes):
+        several = [Cause(other, frozenset({other})) for other in reversed(causes[n:])]
+        both = _worst([*several, Cause(what, frozenset({"b"}))])
+        assert both == Cause(what, frozenset({what, "b"}))
+
+
+def test_causes_that_hide_each_other_are_one() -> None:
+    found = {
+        1: Cause("zero", frozenset({"b", "outside"})), 2: Cause("zero", frozenset({"c"})),
+        3: Cause("zero", frozenset({"a"})), 4: Cause("zero", frozenset({"e"})),
+        5: Cause("off", frozenset({"a"})), 6: Cause("zero", frozenset({"f"})),
+    }  # fmt: skip
+    three = Cause("zero", frozenset({"a", "b", "c", "outside"}))
+    names = dict(enumerate("abcdef", start=1))
+    assert joined(found, names) == found | {1: three, 2: three, 3: three}
+
+
+@pytest.mark.parametrize(
+    ("shape", "dim", "one"),
+    [((4, 1), 1, True), ((4, 1), -1, True), ((1, 4), 0, True), ((1, 4), -2, True),
+     ((4, 1), 0, False), ((1, 4), 1, False), ((2, 2), -1, False), ((), 0, False)],
+)  # fmt: skip
+def test_a_softmax_over_one_logit_is_seen(shape: tuple[int, ...], dim: int, one: bool) -> None:
+    node = torch.ones(shape, requires_grad=True).softmax(dim).grad_fn
+    assert node is not None
+    assert _one_logit(node) is one
+
+
+@pytest.mark.parametrize(
+    ("join", "names"),
+    [
+        (lambda p, q: p + q, "p"),
+        (lambda p, q: p - q, "p"),
+        (lambda p, q: 1 * (p - q), "p"),
+        (lambda p, q: torch.cat([p[:4], q[:4]]), "p"),
+        (lambda p, q: torch.stack([p, q])[0], "p"),
+        (lambda p, q: torch.tanh(p), "p"),
+        (lambda p, q: F.relu(p + 0 * q), "p"),
+        (lambda p, q: (p.view(2, 4) / 2).flatten(), "p"),
+    ],
+)
+def test_a_zero_is_found_behind_what_keeps_it(
+    join: Callable[[Tensor, Tensor], Tensor], names: str
+) -> None:
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(x + s.v(x) * join(s.p, s.q)), v=nn.Linear(8, 8), head=nn.Linear(8, 3),
+        p=nn.Parameter(torch.zeros(8)), q=nn.Parameter(torch.zeros(8)),
+    )  # fmt: skip
+    cause = audit(model, classify)["v.weight"].cause
+    assert cause in (f"waits for {names}, which is zero", f"{names} is zero")
+
+
+def test_weights_that_work_on_zeros_are_said_to() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.b(x) + s.a(0 * x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
+    (fault,) = audit(model, classify).faults
+    assert (fault.name, fault.cause) == ("a.weight", "what it works on is zero")
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_of_many_zero_layers_all_need_numbers(activation: str) -> None:
     found = audit(zeros_(MLP([8, 4, 4, 4, 3], activation)), classify)
@@ -197,6 +442,7 @@ def test_batches_that_end_after_the_steps_are_said_to() -> None:
 
 def test_what_nothing_wakes_has_no_remedy() -> None:
     model: Any = Made(lambda s, x: s.b(x) + 0 * s.a(x), a=nn.Linear(8, 3), b=nn.Linear(8, 3))
+    model.register_buffer("empty", torch.empty(0))
     found = audit(model, classify)
     assert {(f.name, f.cause, f.remedy) for f in found.faults} == {
         (name, "a draw or a mask takes it out", "") for name in ("a.weight", "a.bias")

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
-from zeroinit import MLP, zeros_
+from zeroinit import MLP, _causes, zeros_
 from zeroinit._causes import Cause, _one_logit, _worst, joined, listed
+from zeroinit._graph import operation
 from zeroinit._kept import kept
 from zeroinit._reasons import report
 from zeroinit._remedies import changes
@@ -19,6 +20,53 @@ from zeroinit._run import Run
 from zeroinit._sharded import Ranks
 from zeroinit.auditing import audit
 from zeroinit.report import Finding
+
+NODES = torch._C._functions  # autograd's classes of nodes, those of other devices as well
+
+
+def test_the_tables_hold_operations_that_autograd_has() -> None:
+    named = {node.partition("Backward")[0] for node in dir(NODES)}
+    tables = (*_causes.FACTORS,), (*_causes.FLAT,), _causes.KEEP_ZERO, _causes.ROUND, _causes.CHOOSE
+    for table in tables:
+        assert table
+        assert not {*table} - named
+
+
+def test_autograd_keeps_the_factors_of_a_product_by_these_names() -> None:
+    for product, factors in _causes.FACTORS.items():
+        kept = dir(getattr(NODES, f"{product}Backward0"))
+        assert {name for name in factors if name} <= set(kept)
+
+
+@pytest.mark.parametrize(
+    ("compute", "shapes", "kept"),
+    [
+        (torch.mul, [(2, 2), (2, 2)], [0, 1]),
+        (torch.mm, [(2, 3), (3, 2)], [0, 1]),
+        (torch.bmm, [(1, 2, 3), (1, 3, 2)], [0, 1]),
+        (torch.mv, [(2, 3), (3,)], [0, 1]),
+        (torch.dot, [(3,), (3,)], [0, 1]),
+        (torch.addmm, [(2,), (2, 3), (3, 2)], [None, 1, 2]),
+        (torch.baddbmm, [(1, 2, 2), (1, 2, 3), (1, 3, 2)], [None, 1, 2]),
+        (F.conv1d, [(1, 2, 5), (3, 2, 2), (3,)], [0, 1]),
+        (lambda x, w: F.layer_norm(x, (3,), w), [(2, 3), (3,)], [0, 1]),
+        (lambda x, w: F.batch_norm(x, None, None, w, None, True), [(2, 3), (3,)], [0, 1]),
+        (lambda x, w: F.group_norm(x, 3, w), [(2, 3, 4), (3,)], [0, 1]),
+        (F.scaled_dot_product_attention, 3 * [(1, 1, 2, 4)], [0, 1, 2]),
+    ],
+)
+def test_the_factors_of_a_product_stand_in_the_order_of_its_inputs(
+    compute: Callable[..., Tensor], shapes: list[tuple[int, ...]], kept: list[int | None]
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(shape, generator=draw, requires_grad=True) for shape in shapes]
+    node: Any = compute(*inputs).grad_fn
+    factors = _causes.FACTORS[operation(node)]
+    assert len(factors) == len(kept)
+    for factor, place in zip(factors, kept, strict=True):
+        assert (factor is None) == (place is None)
+        if factor is not None and place is not None:
+            assert torch.equal(getattr(node, factor), inputs[place])
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from zeroinit import (
     linear_layers,
     log_prior_,
     normal_,
+    tie_,
     tied_,
     twins,
     xavier_normal_,
@@ -122,6 +123,14 @@ def test_normal_starts_have_the_deviation_of_their_formula(
 
 def test_a_deviation_of_0_is_the_start_at_zero() -> None:
     assert not any(p.any() for p in normal_(MLP([2, 5, 2]), 0.0).parameters())
+
+
+def test_tie_keeps_what_the_first_unit_of_each_layer_holds() -> None:
+    one = MLP([3, 4, 5, 2])
+    model = tie_(deepcopy(one))
+    for tied, drawn in zip(linear_layers(model)[:-1], linear_layers(one)[:-1], strict=True):
+        assert torch.equal(tied.weight[:, 0], drawn.weight[:1, 0].expand(len(tied.weight)))
+        assert torch.equal(tied.bias, drawn.bias[:1].expand(len(tied.bias)))
 
 
 @given(hidden=st.lists(st.integers(2, 6), min_size=1, max_size=3), bias=st.booleans())

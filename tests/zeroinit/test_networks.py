@@ -53,6 +53,7 @@ def test_the_network_is_what_pytorch_builds(
 def test_a_state_dict_is_an_ordinary_one() -> None:
     names = ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
     model, other = MLP([2, 16, 2]), MLP([2, 16, 2], seed=1)
+    assert torch.equal(model.layers[0].weight, MLP([2, 16, 2], seed=0).layers[0].weight)
     assert [*model.state_dict()] == names
     other.load_state_dict(model.state_dict())
     assert all(map(torch.equal, other.parameters(), model.parameters()))
@@ -62,6 +63,17 @@ def test_a_state_dict_is_an_ordinary_one() -> None:
 def test_the_dtype_is_pytorchs_own_unless_it_is_given() -> None:
     assert MLP([2, 2]).layers[0].weight.dtype == torch.float32
     assert MLP([2, 2], dtype=torch.float64).layers[0].weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_a_recurrent_family_answers_from_its_last_state(name: str) -> None:
+    model: nn.Sequential = FAMILIES[name]()  # type: ignore[assignment]
+    apart, recurrent, last, head = model
+    x = torch.randn(5, 8, generator=Generator().manual_seed(0))
+    _, state = recurrent(apart(x))
+    hidden = state[0] if name == "LSTM" else state
+    assert torch.equal(last(recurrent(apart(x))), hidden[0])
+    assert torch.equal(model(x), head(hidden[0]))
 
 
 def test_the_tests_know_every_activation_and_its_value_at_zero() -> None:

@@ -53,7 +53,9 @@ def test_the_network_is_what_pytorch_builds(
 def test_a_state_dict_is_an_ordinary_one() -> None:
     names = ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
     model, other = MLP([2, 16, 2]), MLP([2, 16, 2], seed=1)
-    assert torch.equal(model.layers[0].weight, MLP([2, 16, 2], seed=0).layers[0].weight)
+    assert torch.equal(
+        linear_layers(model)[0].weight, linear_layers(MLP([2, 16, 2], seed=0))[0].weight
+    )
     assert [*model.state_dict()] == names
     other.load_state_dict(model.state_dict())
     assert all(map(torch.equal, other.parameters(), model.parameters()))

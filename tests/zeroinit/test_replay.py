@@ -52,6 +52,16 @@ def test_a_replay_gives_the_same_numbers_without_running_the_function(name: str)
     assert len(calls) == count
 
 
+def test_a_replay_must_give_the_same_to_the_last_bit() -> None:
+    calls = []
+
+    def drifting(x: Tensor) -> Tensor:
+        calls.append(x)
+        return x + len(calls) * 1e-12
+
+    assert recorded(drifting, [POINT]) is drifting
+
+
 def test_a_function_that_reads_numbers_out_of_tensors_is_left_as_it_is() -> None:
     """What depends on a number was decided when it was recorded, and is wrong elsewhere."""
 

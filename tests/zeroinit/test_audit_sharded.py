@@ -11,6 +11,7 @@ import torch.distributed as dist
 from ranks import KINDS, PATIENCE, RANKS, SPREAD, WAYS, WRAPPED
 
 from zeroinit._run import MORE
+from zeroinit._sharded import speaks
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="gloo is missing")
 
@@ -181,3 +182,13 @@ def test_what_one_rank_draws_counts_for_all(found: dict[str, list[Any]]) -> None
 def test_flat_pieces_are_refused(found: dict[str, list[Any]]) -> None:
     for said in found["FSDP1"]:
         assert said.startswith("TypeError: FullyShardedDataParallel keeps weights in flat pieces")
+
+
+@pytest.mark.parametrize(("rank", "writes"), [(None, True), ("0", True), ("1", False)])
+def test_before_there_is_a_group_rank_0_of_torchrun_writes(
+    rank: str | None, writes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    assert speaks() is writes

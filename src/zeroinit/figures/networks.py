@@ -89,7 +89,7 @@ def network(
             mark = ends[k] @ (1 - share, share), y[0] + share * (y[1] - y[0])
             if number == 0:
                 ax.plot(ends[k], y, ":", color=zero, lw=1, zorder=1)
-                ax.plot(*mark, "x", color=zero, ms=4.5, zorder=2)
+                ax.plot(*mark, "x", color=zero, ms=4.5)
                 continue
             tint = colour(l, i) if l < last else colour(l - 1, j)
             ax.plot(ends[k], y, "-", color=tint, lw=1.6, zorder=1)

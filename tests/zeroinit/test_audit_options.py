@@ -271,3 +271,19 @@ def test_the_command_names_a_pattern_that_matches_nothing(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert main(["audit", "starts_here:late", "--ignore", "3.*"]) == 2
     assert "no parameter matches '3.*'" in capsys.readouterr().err
+
+
+def test_remarks_of_modules_of_names_and_of_the_optimizer_stand_together() -> None:
+    """Two modules part, one has two names, and Adafactor moves the zeros slowly."""
+    model: Any = Branches()
+    model.minus.load_state_dict(model.plus.state_dict())
+    model.late = nn.Linear(8, 3)
+    model.alias = model.late
+    nn.init.zeros_(model.late.weight)
+
+    def loss(m: Any) -> Tensor:
+        parts = (m.plus(X), Y), (m.minus(X), Y.flip(0)), (m.late(X), Y)
+        return torch.stack([F.cross_entropy(x, y) for x, y in parts]).sum()
+
+    found = audit(model, loss, optimizer=torch.optim.Adafactor(model.parameters()))
+    assert [remark.kind for remark in found.remarks] == ["equal at the start", "one object", "slow"]

@@ -404,3 +404,10 @@ def test_a_model_that_makes_the_nan_itself_is_named() -> None:
     says = r"^the loss is nan at step 1: the model \(Made\) is the first module to give a number "
     with pytest.raises(ValueError, match=says):
         audit(model, classify)
+
+
+def test_a_bias_without_a_weight_of_its_own_is_fine() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(x + s.bias), head=nn.Linear(8, 3))
+    model.bias = nn.Parameter(torch.zeros(8))
+    assert {f.kind for f in audit(model, classify)} == {"fine"}

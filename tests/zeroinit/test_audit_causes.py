@@ -418,7 +418,7 @@ def test_causes_that_hide_each_other_are_one() -> None:
     found = {
         1: Cause("zero", frozenset({"b", "outside"})), 2: Cause("zero", frozenset({"c"})),
         3: Cause("zero", frozenset({"a"})), 4: Cause("zero", frozenset({"e"})),
-        5: Cause("off", frozenset({"a"})), 6: Cause("zero", frozenset({"f"})),
+        5: Cause("off", frozenset({"d"})), 6: Cause("zero", frozenset({"f"})),
     }  # fmt: skip
     three = Cause("zero", frozenset({"a", "b", "c", "outside"}))
     names = dict(enumerate("abcdef", start=1))
@@ -459,6 +459,22 @@ def test_a_zero_is_found_behind_what_keeps_it(
     )  # fmt: skip
     cause = audit(model, classify)["v.weight"].cause
     assert cause in (f"waits for {names}, which is zero", f"{names} is zero")
+
+
+@pytest.mark.parametrize(
+    ("factor", "cause"),
+    [(lambda p: p - p, "what it works on is zero"),
+     (lambda p: p[torch.tensor([0, 1] * 4)], "waits while what it works on is zero")],
+)  # fmt: skip
+def test_a_factor_may_be_zero_where_no_parameter_is(
+    factor: Callable[[Tensor], Tensor], cause: str
+) -> None:
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(x + s.v(x) * factor(s.p)), v=nn.Linear(8, 8), head=nn.Linear(8, 3),
+        p=nn.Parameter(torch.tensor([0.0, 0, 1, 2, 3, 4, 5, 6])),
+    )  # fmt: skip
+    assert audit(model, classify)["v.weight"].cause == cause
 
 
 def test_weights_that_work_on_zeros_are_said_to() -> None:

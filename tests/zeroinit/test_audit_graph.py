@@ -91,6 +91,13 @@ def test_an_operation_has_the_name_that_its_author_gave() -> None:
     assert names == ["Doubled", "Expand", "AccumulateGrad"]
 
 
+ONES = torch.ones(2, 2, requires_grad=True)
+
+
+def twice_used(sums: Tensor) -> Tensor:
+    return (sums * sums.exp()).sum()
+
+
 TOKENS = torch.tensor([[0, 1], [2, 1]])
 
 
@@ -117,7 +124,11 @@ TOKENS = torch.tensor([[0, 1], [2, 1]])
         (lambda s, x: F.linear(s.e(TOKENS), s.w), {"outputs": {"w"}, "tables": {"e.weight"}}),
         (lambda s, x: F.linear(s.e(TOKENS[:1]), s.w), {"outputs": {"w"}, "tables": {"e.weight"}}),
         (lambda s, x: F.linear(s.e(TOKENS[0]), s.w), {"outputs": {"w"}, "tables": {"e.weight"}}),
+        (lambda s, x: F.linear(s.e(TOKENS[[0, 0], 0]), s.w),
+         {"outputs": {"w"}, "tables": {"e.weight"}}),
         (lambda s, x: F.linear(s.e(TOKENS[[0, 0]]), s.w), {"outputs": {"w"}}),  # a prefix
+        (lambda s, x: F.linear(s.v.index_select(0, TOKENS[0]), s.w),
+         {"outputs": {"w"}, "tables": {"v"}}),
         (lambda s, x: F.linear(s.v[TOKENS], s.w), {"outputs": {"w"}, "tables": {"v"}}),
         (lambda s, x: F.linear(s.v[TOKENS[[0, 0]]], s.w), {"outputs": {"w"}, "tables": {"v"}}),
         (lambda s, x: F.linear(x, s.w).topk(2).values, {"outputs": {"w"}, "chooses": True}),
@@ -216,11 +227,23 @@ def test_rounding_is_measured_by_the_terms_and_not_by_their_sum(
     assert torch.equal(fine, lost)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_each_number_changes_by_half_of_it_at_most(alone: bool) -> None:
+    """One operation is changed: that is twice the rounding, as a quarter counts as one."""
+    p = torch.ones(1000, requires_grad=True)
+    loss = p.sum()
+    loss.backward(retain_graph=True)
+    (lost,) = rounding(loss, walk(loss), [p], 0.0, alone=alone)
+    assert lost is not None
+    assert 0 < float(lost.abs().max()) <= 2 * torch.finfo(p.dtype).eps ** (2 / 3)
+
+
 @pytest.mark.parametrize(
     "loss_of",
     [
         lambda out: (out - 1).square().sum(),
         lambda out: out.sum(1).square().sum(),  # sends no error back: the sums are zero
+        lambda out: (out - 1).square().sum() + twice_used((ONES * 2).sum(1)),
     ],
 )
 def test_units_that_are_asked_the_same_are_equal_no_more(

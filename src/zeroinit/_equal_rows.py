@@ -98,7 +98,8 @@ def groups_of_equal(rows: Tensor) -> Tensor:
 
 def any_number(t: Tensor) -> bool:
     """Whether a tensor has a number that is not zero."""
-    if t.layout is not torch.strided or t.is_complex() or t.element_size() == 1 or not t.numel():
+    plain = t.layout is torch.strided and not t.is_complex() and t.element_size() > 1
+    if not plain or not t.ndim or not t.numel():  # amax() of Python's 0.0 in a graph is garbage
         return bool(t.any())
     return bool(t.amax()) or bool(t.amin())  # thirty times as fast as any()
 

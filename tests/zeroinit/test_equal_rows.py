@@ -1,6 +1,7 @@
 """Equal rows, found by fingerprints and by neighbours: the oracle compares every two of them."""
 
 from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
@@ -147,6 +148,14 @@ def test_one_bit_anywhere_makes_a_row_another(width: int, place: int, dtype: tor
 def test_a_number_that_is_not_zero_is_seen(t: Tensor) -> None:
     flat = t.to_dense().flatten().tolist() if t.is_sparse else t.flatten().tolist()
     assert any_number(t) is any(number != 0 for number in flat)
+
+
+def test_a_number_of_python_that_autograd_keeps_is_seen() -> None:
+    """PyTorch 2.13 gives as its amax() what stands in memory."""
+    for _ in range(100):
+        for number in (0.0, 1.0):
+            node: Any = (number * torch.ones(3, requires_grad=True)).grad_fn
+            assert any_number(node._saved_other.detach()) is bool(number)
 
 
 def test_the_height_of_a_row_is_its_largest_number_without_the_sign() -> None:

@@ -139,6 +139,8 @@ def _tensor(tensor: Tensor) -> Callable[[], None]:
 
 def _place(tensor: Tensor) -> tuple[int, torch.Size, torch.dtype]:
     """Return what tells a place in memory from another; of several parts, the shape."""
+    if tensor.is_nested:
+        tensor = tensor.values()
     try:
         return tensor.data_ptr(), tensor.shape, tensor.dtype
     except (NotImplementedError, RuntimeError):
@@ -147,9 +149,10 @@ def _place(tensor: Tensor) -> tuple[int, torch.Size, torch.dtype]:
 
 def writable(tensor: Tensor) -> bool:
     """Whether each number of a tensor has a place in memory of its own."""
-    return tensor.layout is not torch.strided or not any(
-        size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
-    )
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return True
+    lengths = zip(tensor.shape, tensor.stride(), strict=True)
+    return not any(size > 1 and stride == 0 for size, stride in lengths)
 
 
 def keep_random_states(model: nn.Module, back: list[Callable[[], None]]) -> None:

@@ -169,8 +169,13 @@ class Run:
             for own, p in module._parameters.items()
             if p is not None
         }
+        layers = {
+            part: module
+            for module in self.model.modules()
+            for part in getattr(module, "parametrizations", nn.ModuleDict()).values()
+        }
         watched = {
-            key: Watched(names[key], *owners[key], used)
+            key: Watched(names[key], *owners[key], layers.get(owners[key][0], owners[key][0]), used)
             for key in map(id, parameters_of(self.model))
         }
         for w in watched.values():

@@ -34,12 +34,18 @@ SMALLEST, LARGEST = 1e-8, 1e6
 class Watched:
     """A parameter on its way through the steps, seen as units: one for each output."""
 
-    def __init__(self, names: Sequence[str], module: nn.Module, own: str, uses: Uses) -> None:
+    def __init__(
+        self, names: Sequence[str], module: nn.Module, own: str, layer: nn.Module, uses: Uses
+    ) -> None:
         self.name, self.names, self.module, self.own = names[0], tuple(names), module, own
         self.parameter = parameter_of(module._parameters[own])  # type: ignore[arg-type]
         self.trained = self.parameter.requires_grad
         key = id(self.parameter)
-        self.layer = isinstance(module, LAYERS)
+        self.layer = isinstance(layer, LAYERS)
+        self.groups = 0  # of a transposed convolution, whose outputs are the second axis
+        if isinstance(layer, _ConvTransposeNd) and self.parameter.ndim > 1:
+            outputs = self.parameter.shape[1] * layer.groups
+            self.groups = layer.groups if outputs == layer.out_channels else 0
         self.turned = key in uses.turned and not self.layer
         self.table = key in uses.tables
         self.output, self.gated = key in uses.outputs, key in uses.gated
@@ -77,8 +83,8 @@ class Watched:
             t = torch.view_as_real(t)
         if not t.is_floating_point() or t.element_size() == 1:
             t = t.float()  # the numbers of a frozen, quantized weight
-        if t.ndim > 1 and isinstance(self.module, _ConvTransposeNd):
-            t = t.unflatten(0, (self.module.groups, -1)).transpose(1, 2).flatten(0, 1)
+        if self.groups and t.ndim > 1:
+            t = t.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
         elif t.ndim in (2, 3) and self.turned:
             t = t.transpose(-1, -2)
         if t.ndim > 2 and not self.layer:

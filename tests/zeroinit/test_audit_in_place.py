@@ -293,6 +293,27 @@ def test_what_wants_a_gradient_is_as_it_was() -> None:
     assert model.loose.requires_grad
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+@pytest.mark.parametrize("anew", [False, True])
+def test_nested_tensors_are_left_as_they_were(layout: torch.layout, anew: bool) -> None:
+    parts = [torch.ones(2, 4), torch.ones(3, 4)]
+    nested = torch.nested.nested_tensor(parts, layout=layout)
+
+    def loss(model: nn.Module) -> Tensor:
+        if anew:
+            nested.data = nested.data * 2
+        else:
+            nested.mul_(2)
+        return F.cross_entropy(model(X), Y)
+
+    model: Any = nn.Linear(8, 3)
+    model.nested = nested
+    assert not audit(model, loss).faults
+    assert model.nested is nested
+    assert all(map(torch.equal, nested.unbind(), parts))
+
+
 def test_a_buffer_on_the_meta_device_has_no_random_state_to_keep() -> None:
     model = nn.Linear(8, 3)
     model.register_buffer("shape", torch.empty(2, 3, device="meta"))

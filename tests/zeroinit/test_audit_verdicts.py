@@ -224,6 +224,21 @@ def test_twins_are_seen_through_every_kind_of_weight(how: str) -> None:
     assert all(f.units == 16 for f in twins)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_convolution_whose_weight_is_normalized_has_its_own_units(transposed: bool) -> None:
+    """Its weight in two parts is no stack of matrices, and its bias is of the same units."""
+    torch.manual_seed(0)
+    convolution: Any = nn.ConvTranspose1d if transposed else nn.Conv1d
+    layer, head = convolution(8, 6, 3, groups=2), nn.Conv1d(6, 3, 1)
+    for part in (layer.weight, layer.bias, head.weight):
+        nn.init.constant_(part, 0.1)
+    parametrizations.weight_norm(layer)
+    model = nn.Sequential(nn.Unflatten(1, (8, 1)), nn.Upsample(3), layer, nn.Tanh(), head)
+    found = audit(model, lambda m: F.cross_entropy(m(X).mean(2), Y))
+    assert found["2.parametrizations.weight.original1"].units == found["2.bias"].units == 6
+    assert found["2.parametrizations.weight.original1"].act_as == found["2.bias"].act_as == 2
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft, about transformers
 def test_the_zero_rows_of_a_prefix_are_twins() -> None:
     torch.manual_seed(0)

@@ -100,7 +100,7 @@ def of_many(model: MLP, x: Tensor, y: Tensor, seeds: int) -> Evaluate:
     parts = min(seeds, -(-seeds * n * sum(widths) // _HELD))
     size = -(-seeds // parts)  # the seeds of a part
     places = [slice(k, min(k + size, seeds)) for k in range(0, seeds, size)]
-    slope = (F.one_hot(y, widths[-1]).mT / -n).to(x.dtype)  # of the loss by the logarithms
+    slope = F.one_hot(y, widths[-1]).mT.to(x.dtype) / -n  # of the loss by the logarithms
     data = [x.mT.contiguous(), y[:, None], slope.contiguous()]
     if len(x) == 1:  # one part of the data serves all parts of the seeds
         data = [t.expand(size, -1, -1) for t in data[:2]] + [slope.repeat(size, 1, 1)]

@@ -76,7 +76,9 @@ def test_a_quick_run_shows_nothing() -> None:
 
 
 def test_a_log_gets_nothing(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    # In this order, so that the stream of capfd is not put back when that is closed.
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_progress, "PATIENCE", -1.0)
     for stream in (log := io.StringIO(), sys.stderr):

@@ -133,3 +133,37 @@ def test_an_audit_that_stops_is_told_and_not_tried_again(
 def test_every_must_be_a_number_of_steps(every: Any) -> None:
     with pytest.raises(ValueError, match="every must be an int of at least 1, got "):
         Watch(every, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "reason"),
+    [
+        (False, {}, "the trainer has none yet"),
+        (False, {"optimizer": None}, None),
+        (True, {"optimizer": None}, None),
+        (True, {}, "ValueError: it has no step"),
+    ],
+)
+def test_it_is_told_why_an_audit_is_without_the_optimizer(
+    given: bool,
+    options: dict[str, Any],
+    reason: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1) if given else None
+
+    def audit(*arguments: Any, **options: Any) -> Audit:
+        assert arguments == (model, classify)
+        if options.pop("optimizer") is not None:
+            raise ValueError("it has no step")
+        assert options == {"steps": 5}
+        return Audit((finding("a", "fine"),), 5)
+
+    monkeypatch.setattr(_watch, "audit", audit)
+    with caplog.at_level(logging.INFO):
+        watch = Watch(1, {"steps": 5} | options)
+        assert watch.look(4, model, classify, optimizer, tell=True) == {"audit/faults": 0.0}
+    said = [f"step 4: audited without the optimizer: {reason}"] if reason else []
+    assert caplog.messages == [*said, "step 4: No faults in 1 parameter:"]

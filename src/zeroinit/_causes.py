@@ -12,7 +12,17 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
 from zeroinit._equal_rows import any_number
-from zeroinit._graph import GATES, PRODUCTS, VIEWS, before, gradients, operation, viewed, walk
+from zeroinit._graph import (
+    GATES,
+    PRODUCTS,
+    VIEWS,
+    before,
+    gradients,
+    leaves,
+    operation,
+    viewed,
+    walk,
+)
 from zeroinit._sharded import Ranks, freed, local, parameter_of
 
 #: Where autograd keeps the factors of a product, in the order of the inputs of its node.
@@ -385,21 +395,12 @@ class Cuts(TorchFunctionMode):
 
 
 def _behind(tensor: Tensor) -> Iterable[Tensor]:
-    if tensor.grad_fn is None:
-        return [tensor]
-    return [n.variable for n in walk(tensor) if hasattr(n, "variable")]
+    return [tensor] if tensor.grad_fn is None else leaves(walk(tensor))
 
 
 def _scoring(tensor: Tensor) -> Iterator[Tensor]:
     """Give the parameters of the last products before a tensor."""
-    seen: set[Node] = set()
-    ahead = [tensor.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        own = [parameter for parameter, _ in map(viewed, before(node)) if parameter is not None]
-        yield from own
-        if operation(node) not in PRODUCTS:
-            ahead += before(node)
+    for node in walk(tensor, lambda node: operation(node) in PRODUCTS):
+        for parameter, _ in map(viewed, before(node)):
+            if parameter is not None:
+                yield parameter

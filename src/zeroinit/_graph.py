@@ -47,15 +47,19 @@ def before(node: Node) -> list[Node]:
     return [n for n, _ in node.next_functions if n is not None]
 
 
-def walk(loss: Tensor) -> list[Node]:
-    """Return every node of a graph once, each some time after one that leads to it."""
+def walk(loss: Tensor, ends: Callable[[Node], bool] = lambda node: False) -> list[Node]:
+    """Return every node of a graph once, each some time after one that leads to it.
+
+    The way goes as far as the nodes that ``ends`` is true of.
+    """
     seen: dict[Node, None] = {}
     ahead = [loss.grad_fn]
     while ahead:
         node = ahead.pop()
         if node is not None and node not in seen:
             seen[node] = None
-            ahead += [n for n, _ in node.next_functions]
+            if not ends(node):
+                ahead += before(node)
     return list(seen)
 
 
@@ -272,19 +276,10 @@ def with_other_targets(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[T
 
 
 def _first_of_several_axes(loss: Tensor) -> list[Node]:
-    found: list[Node] = []
-    seen: set[Node] = set()
-    ahead = [loss.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if operation(node) in PRODUCTS or any(len(m.shape) > 1 for m in node._input_metadata):
-            found.append(node)
-        else:
-            ahead += before(node)
-    return found
+    def first(node: Node) -> bool:
+        return operation(node) in PRODUCTS or any(len(m.shape) > 1 for m in node._input_metadata)
+
+    return [node for node in walk(loss, first) if first(node)]
 
 
 class _Noise:

@@ -14,7 +14,7 @@ from bookbuild.execution.dependencies import imported
 
 ROOT = Path(__file__).parents[2]
 CELL = re.compile(r"^```\{code-cell\}.*?\n(.*?)^```$", re.M | re.S)
-OURS = {"zeroinit", "bookbuild", "benchmarks", "evidence"}
+OURS = {"atlas", "zeroinit", "bookbuild", "benchmarks", "evidence"}
 
 
 def brought(extra: str) -> set[str]:

@@ -1,0 +1,112 @@
+"""Routers over equal experts: which gradients are zero, and which experts stay equal."""
+
+from copy import deepcopy
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from zeroinit import MLP, default_, distinct_units, train, xor, zeros_
+
+DATA = xor(8, dtype=torch.float64)
+SIZES = [*product((True, False), ((1, 4), (2, 4), (3, 4), (3, 6)))]
+
+
+class Experts(nn.Module):
+    """A router and its experts, with one loop for each sample."""
+
+    def __init__(self, n: int, k: int, *, renormalize: bool, equal: bool) -> None:
+        super().__init__()
+        draw = Generator().manual_seed(0)
+        self.experts = nn.ModuleList(MLP([2, 8, 2], "tanh").double() for _ in range(n))
+        for expert in self.experts:
+            default_(expert, generator=draw)
+            if equal:
+                expert.load_state_dict(deepcopy(self.experts[0].state_dict()))
+        self.router = default_(nn.Linear(2, n, bias=False).double(), generator=draw)
+        self.k, self.renormalize = k, renormalize
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.of_one(sample) for sample in x])
+
+    def of_one(self, sample: Tensor) -> Tensor:
+        p = F.softmax(self.router(sample), dim=0)
+        chosen = sorted(range(len(p)), key=lambda i: -p[i].item())[: self.k]  # ties: the first
+        all_ = sum(p[i] for i in chosen) if self.renormalize else 1
+        said = [p[i] / all_ * self.experts[i](sample) for i in chosen]
+        return torch.stack(said).sum(0)
+
+    def rows(self) -> Tensor:
+        """All numbers of an expert in a row, but for what rounding may differ in."""
+        flat = [torch.cat([p.flatten() for p in one.parameters()]) for one in self.experts]
+        return torch.stack(flat).detach().round(decimals=9)
+
+
+def router_gradient(layer: Experts) -> Tensor:
+    return torch.autograd.grad(F.cross_entropy(layer(DATA.x), DATA.y), layer.router.weight)[0]
+
+
+@pytest.mark.theorem("routers")
+@pytest.mark.parametrize(("renormalize", "sizes"), SIZES)
+@pytest.mark.parametrize("equal", [True, False])
+def test_a_score_moves_by_what_its_expert_says_beside_the_others(
+    renormalize: bool, sizes: tuple[int, int], equal: bool
+) -> None:
+    k, n = sizes
+    layer = Experts(n, k, renormalize=renormalize, equal=equal)
+    wanted = torch.zeros(n, 2, dtype=torch.float64)
+    for x, y in zip(DATA.x, DATA.y, strict=True):
+        says = layer.of_one(x)
+        delta = (says.softmax(0) - F.one_hot(y, 2)) / len(DATA.x)
+        p = layer.router(x).softmax(0)
+        chosen = p.topk(k).indices
+        inside = torch.zeros(n).double().index_fill(0, chosen, 1)
+        w = p * inside / (p @ inside if renormalize else 1)
+        a = torch.stack([delta @ expert(x) for expert in layer.experts])
+        slope = (w if renormalize else p) * (inside * a - w @ a)
+        wanted += slope.detach()[:, None] * x
+    torch.testing.assert_close(router_gradient(layer), wanted, rtol=0, atol=1e-14)
+    # Parts (b) and (c): where it is zero, and where it is not.
+    still = renormalize and (equal or k == 1)
+    assert (wanted.abs().max() < 1e-15) == still
+
+
+@pytest.mark.theorem("routers")
+def test_a_router_with_one_renormalized_expert_never_moves() -> None:
+    layer = Experts(4, 1, renormalize=True, equal=False)
+    run = train(layer, DATA, lr=0.5, steps=10)
+    start, *_, end = run.parameters["router.weight"]
+    torch.testing.assert_close(end, start, rtol=0, atol=1e-13)
+    assert all(step == 1 for name, step in run.wakes().items() if "experts" in name)
+
+
+@pytest.mark.theorem("routers")
+@pytest.mark.parametrize(("renormalize", "sizes"), SIZES)
+def test_experts_that_tie_are_twins(renormalize: bool, sizes: tuple[int, int]) -> None:
+    k, n = sizes
+    layer = Experts(n, k, renormalize=renormalize, equal=True)
+    zeros_(layer.router)
+    start = layer.rows()
+    train(layer, DATA, lr=0.5, steps=8)
+    end = layer.rows()
+    moved = [i for i in range(n) if not torch.equal(start[i], end[i])]
+    if renormalize and k != 3:  # a third is rounded, and so is the tie
+        assert not layer.router.weight.any()
+        assert moved == [*range(k)]  # the tie is for the first, and the others are dead
+        assert distinct_units(end[:k]) == 1
+    elif not renormalize and n == 2 * k:
+        assert moved == [*range(n)]
+        assert distinct_units(end[:k]) == distinct_units(end[k:]) == 1
+        assert distinct_units(end) == 2
+
+
+@pytest.mark.theorem("routers")
+def test_other_rows_part_equal_experts() -> None:
+    # The hypothesis of part (d): with a random router equal experts differ after a step or two.
+    for renormalize in (True, False):
+        layer = Experts(4, 2, renormalize=renormalize, equal=True)
+        train(layer, DATA, lr=0.5, steps=2)
+        assert distinct_units(layer.rows()) == 4
+        assert router_gradient(layer).abs().max() > 1e-4

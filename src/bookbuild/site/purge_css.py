@@ -23,12 +23,11 @@ def cut(style: str, used: set[str], font: Path) -> str:
     """Return the style sheet with the rules that are used; its icons are from a cut ``font``."""
     rules = tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True)
     rules = list(keep_rules(rules, used))
-    while True:  # a property may be read by a property that nothing reads
-        kept = tinycss2.serialize(rules)
+    kept, before = tinycss2.serialize(rules), ""
+    while kept != before:  # a property may be read by a property that nothing reads
         read = set(re.findall(r"var\(\s*(--[\w-]+)", kept)) | used
         rules = list(keep_properties(rules, read))
-        if tinycss2.serialize(rules) == kept:
-            break
+        kept, before = tinycss2.serialize(rules), kept
     moved = set(re.findall(r"animation(?:-name)?:\s*([^;}]+)", kept))
     words = {word for value in moved for word in WORD.findall(value)}
     rules = [rule for rule in rules if not is_at(rule, "keyframes") or words & names(rule.prelude)]
@@ -50,12 +49,12 @@ def keep_rules(rules: Iterable[Any], used: set[str]) -> Iterator[Any]:
                 yield rule
         elif rule.type == "qualified-rule":
             selectors = [s for s in split(rule.prelude) if asked(s) <= used]
-            rule.prelude = [token for s in selectors for token in (*s, COMMA)][:-1]
-            declarations = tinycss2.parse_blocks_contents(
-                rule.content, skip_comments=True, skip_whitespace=True
-            )
-            rule.content = [d for d in declarations if d.type != "error"]
             if selectors:
+                rule.prelude = [token for s in selectors for token in (*s, COMMA)][:-1]
+                declarations = tinycss2.parse_blocks_contents(
+                    rule.content, skip_comments=True, skip_whitespace=True
+                )
+                rule.content = [d for d in declarations if d.type != "error"]
                 yield rule
         elif rule.type == "at-rule" and not is_at(rule, "charset"):
             yield rule

@@ -122,8 +122,20 @@ def warm_kernels() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What small books keep for each other: templates, compiled, and style sheets, cut."""
+    folder = tmp_path_factory.mktemp("kept")
+    for name in ("templates", "styles"):
+        (folder / name).mkdir()
+    return folder
+
+
 @pytest.fixture
-def book(tmp_path: Path, warm_sphinx: str) -> Book:
+def book(tmp_path: Path, warm_sphinx: str, kept: Path) -> Book:
     book = Book(tmp_path)
+    (book.folder / "_build/doctrees").mkdir(parents=True)
+    (book.folder / "_build/templates").symlink_to(kept / "templates")
+    (book.folder / "_build/doctrees/styles").symlink_to(kept / "styles")
     book.environment["WARM_SPHINX"] = warm_sphinx
     return book

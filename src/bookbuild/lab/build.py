@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 import torch
+import torch._dynamo  # here, so that processes which compile find it imported
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
@@ -91,7 +92,8 @@ def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each file; ``jobs`` processes compile."""
     quietly = signal.SIGINT, signal.SIG_DFL  # Ctrl-C ends a process, and it says nothing
     with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=quietly) as pool:
-        for depth, graph in zip(lab.DEPTHS, pool.map(step, lab.DEPTHS), strict=True):
+        deepest_first = sorted(lab.DEPTHS, reverse=True)  # they take longest
+        for depth, graph in zip(deepest_first, pool.map(step, deepest_first), strict=True):
             yield f"graphs/{depth}.onnx", graph
     for seed in lab.SEEDS:
         yield f"draws-{seed}.bin", draws(seed)

@@ -1,18 +1,33 @@
 """Write a PyTorch function, with the gradients that it takes, as an ONNX file for the browser.
 
 PyTorch traces the function on an example. Sizes of the example that are named may differ later.
+Tracing is what takes long, so operations that ONNX lacks are replaced in the first trace.
 """
 
 import logging
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import onnx
 import torch
 from torch import Tensor
+from torch._decomp import get_decompositions
 from torch.export import Dim, export
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
+
+aten = torch.ops.aten
+
+NOT_IN_ONNX = (  # what the exporter meets and cannot write; of another one it says so
+    aten._log_softmax_backward_data.default,
+    aten.conj_physical.default,
+    aten.gelu_backward.default,
+    aten.rsub.Scalar,
+    aten.sigmoid_backward.default,
+    aten.tanh_backward.default,
+    aten.threshold_backward.default,
+)
 
 
 def export_onnx(
@@ -42,13 +57,16 @@ def export_onnx(
     )
     example = tuple(inputs.values())
     # The exporter alone cannot trace gradients that are taken within a function.
-    traced = make_fx(functionalize(function), tracing_mode="symbolic")(*example)
+    replaced: Any = get_decompositions(NOT_IN_ONNX)
+    traced = make_fx(functionalize(function), replaced, "symbolic")(*example)
+    exported = export(traced, example, dynamic_shapes=shapes)
+    vars(exported)["run_decompositions"] = lambda _: exported  # there is nothing left to replace
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about PyTorch's own calls
         warnings.simplefilter("ignore", DeprecationWarning)
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of steps that it skips
         program = torch.onnx.export(
-            export(traced, example, dynamic_shapes=shapes),
+            exported,
             args=(),
             dynamo=True,
             verbose=False,

@@ -55,13 +55,20 @@ def holds(
     """Return whether the formula is all that a step of ``model`` computes.
 
     It is for an :class:`~zeroinit.networks.MLP` as it was made, all of it trained by cross-entropy
-    on class labels, without hooks that would see the step or a context that would change it.
+    on class labels or by the mean square on targets of its outputs' shape, without hooks that would
+    see the step or a context that would change it.
     """
-    if not (type(model) is MLP and loss is F.cross_entropy and data.y.dtype == torch.int64):
+    if type(model) is not MLP:
         return False
+    x, y = data.x, data.y
+    if loss is F.cross_entropy and y.dtype == torch.int64:
+        fits = bool(y.min() >= 0)  # a label below 0 is left out of the loss, or wrong
+    else:
+        outputs = (len(x), model.widths[-1])
+        fits = loss is F.mse_loss and y.dtype == x.dtype and y.shape == outputs
     layers = [*model.layers]
     return (
-        bool(data.y.min() >= 0)  # a label below 0 is left out of the loss, or wrong
+        fits
         and model.sigma == ACTIVATIONS.get(model.activation)
         and all(type(layer) is nn.Linear for layer in layers)
         and [id(p) for p in parameters] == [id(p) for layer in layers for p in layer.parameters()]
@@ -76,18 +83,25 @@ def holds(
 
 
 def of_one(model: MLP, x: Tensor, y: Tensor) -> Evaluate:
-    """Return what computes the loss of one network; ``x`` is (n, fan_in) and ``y`` (n,)."""
+    """Return what computes the loss of one network.
+
+    ``x`` is (n, fan_in); ``y`` (n,) for cross-entropy, (n, fan_out) for the mean square.
+    """
     one = torch.ones((), dtype=x.dtype, device=x.device)
 
-    def criterion(z: Tensor) -> tuple[Tensor, Tensor]:
+    def cross_entropy(z: Tensor) -> tuple[Tensor, Tensor]:
         log_p = torch.log_softmax(z, 1)
         loss, total = aten.nll_loss_forward.default(log_p, y, None, 1, -100)
         d = aten.nll_loss_backward.default(one, log_p, y, None, 1, -100, total)
         return loss, aten._log_softmax_backward_data.default(d, log_p, 1, z.dtype)
 
+    def mean_square(z: Tensor) -> tuple[Tensor, Tensor]:
+        return F.mse_loss(z, y), aten.mse_loss_backward.default(one, z, y, 1)
+
     def outer(d: Tensor, h: Tensor) -> Tensor:
         return torch.mm(d.T, h)
 
+    criterion = cross_entropy if y.ndim == 1 else mean_square
     return _passes(model, x, F.linear, criterion, outer, torch.mm, points=0)
 
 

@@ -332,7 +332,9 @@ def train_many(
     x, y = torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets])
     values = list(stacked.values())
     update = optimizer(values, lr=lr)
-    if _closed_form.holds(network, list(parameters.values()), loss, sets[0]):
+    if y.dtype == torch.int64 and _closed_form.holds(
+        network, list(parameters.values()), loss, sets[0]
+    ):
         measure = _measure(values, _closed_form.of_many(network, x, y, len(seeds)))
         return _descend(stacked, measure, update, steps, every or steps)
 

@@ -31,14 +31,24 @@ def trainable(model: nn.Module) -> list[Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
+def three_targets(points: int) -> Data:
+    """Return points with three numbers for each."""
+    x = three_classes(points).x
+    return Data(x, torch.stack([x.sum(1), x.prod(1), x[:, 0]], 1))
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias", [False, True])
-def test_one_network_trains_as_by_autograd_to_the_last_bit(activation: str, bias: bool) -> None:
-    data = three_classes(50)
+@pytest.mark.parametrize(
+    ("loss", "data"), [(F.cross_entropy, three_classes(50)), (F.mse_loss, three_targets(50))]
+)
+def test_one_network_trains_as_by_autograd_to_the_last_bit(
+    activation: str, bias: bool, loss: Callable[[Tensor, Tensor], Tensor], data: Data
+) -> None:
     model, by_hand = (MLP(WIDTHS, activation, bias=bias) for _ in range(2))
-    assert holds(model, trainable(model), F.cross_entropy, data)
-    run = train(model, data, lr=0.3, steps=10)
-    losses = plain_loop(by_hand, data, SGD(by_hand.parameters(), lr=0.3), steps=10)
+    assert holds(model, trainable(model), loss, data)
+    run = train(model, data, lr=0.3, steps=10, loss=loss)
+    losses = plain_loop(by_hand, data, SGD(by_hand.parameters(), lr=0.3), steps=10, loss=loss)
     assert torch.equal(run.losses, losses)
     for p, q in zip(model.parameters(), by_hand.parameters(), strict=True):
         assert torch.equal(p, q)
@@ -157,6 +167,18 @@ def test_the_formula_is_for_class_labels_and_cross_entropy() -> None:
     left_out = Data(data.x, data.y)
     object.__setattr__(left_out, "y", torch.where(data.y == 0, -100, data.y))
     assert not ask(F.cross_entropy, left_out)
+
+
+def test_the_formula_is_for_targets_of_the_outputs_shape_and_the_mean_square() -> None:
+    model, data = MLP([2, 4, 2]), half_plane()
+    ask = partial(holds, model, trainable(model))
+    assert ask(F.mse_loss, Data(data.x, data.x))
+    assert not ask(nn.MSELoss(), Data(data.x, data.x))
+    assert not ask(F.l1_loss, Data(data.x, data.x))
+    for other in (data.y, data.y[:, None], data.x[:, :1], data.x[None], data.x.double()):
+        unfit = Data(data.x, data.x)
+        object.__setattr__(unfit, "y", other)
+        assert not ask(F.mse_loss, unfit)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Each round measures every variant once, so slow and fast phases of the machine hit all of them.
 
+What takes minutes is measured in the first round only: other tools, edits that run many pages, a
+build with two jobs, and the lab. An audit takes rounds of its own.
+
 ``python -m benchmarks 3`` prints the tables of three rounds and writes ``results.json``.
 """
 
@@ -16,8 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import saves
-from benchmarks.audit_lines import LINES
-from benchmarks.builds import EDITED, PEERS, ROOT, STEPS, VARIANTS, Copy, install, pinned
+from benchmarks.audits import LINES
+from benchmarks.builds import EDITED, LONG, PEERS, ROOT, STEPS, VARIANTS, Copy, install, pinned
 from benchmarks.imports import PACKAGE, module, users
 from benchmarks.lab import chromium
 from benchmarks.table import tables
@@ -38,7 +41,6 @@ def main(rounds: int) -> None:
         "saves": [],
         "ensemble": {"loop": [], "each": []} | {str(seeds): [] for seeds in SEEDS},
         "jax": {str(seeds): [] for seeds in BESIDE_JAX},
-        "audit": {"steps": [], "audit": []},
         "audits": {name: [] for name in LINES},
         "imports": {"torch": [], "zeroinit": []},
         "lab": [],
@@ -49,7 +51,7 @@ def main(rounds: int) -> None:
         for name in order if k % 2 == 0 else reversed(order):
             if name not in results["failed"] and (k == 0 or not VARIANTS[name].once):
                 tell(f"round {k + 1} of {rounds}: {VARIANTS[name].title}")
-                build(name, results)
+                build(name, results, first=k == 0)
         tell(f"round {k + 1} of {rounds}: seeds")
         for what in ("loop", "each"):
             results["ensemble"][what].append(fresh("ensemble", what, str(LOOP)))
@@ -58,15 +60,15 @@ def main(rounds: int) -> None:
             if seeds in BESIDE_JAX:
                 jax = fresh("jax_ensemble", str(seeds), python=PEERS / "jax/bin/python")
                 results["jax"][str(seeds)].append(jax)
-        tell(f"round {k + 1} of {rounds}: audit")
-        for what, taken in results["audit"].items():
-            taken.append(fresh("audit_cost", what))
-        for name, taken in results["audits"].items():
-            taken.append(fresh("audit_lines", name))
+        if k == 0:  # it takes rounds of its own
+            tell(f"round {k + 1} of {rounds}: audits")
+            for name, taken in results["audits"].items():
+                taken.append(fresh("audits", name))
         for what, taken in results["imports"].items():
             taken.append(fresh("imports", what))
-        tell(f"round {k + 1} of {rounds}: lab")
-        results["lab"].append(fresh("lab"))
+        if k == 0:
+            tell(f"round {k + 1} of {rounds}: lab")
+            results["lab"].append(fresh("lab"))
         results["machine"] = machine(k + 1)
         write(results)
     print("\n\n".join(results["tables"].values()))
@@ -79,15 +81,16 @@ def write(results: dict[str, Any]) -> None:
         file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def build(name: str, results: dict[str, Any]) -> None:
-    """Run one round of a variant; if a peer fails, keep the reason."""
+def build(name: str, results: dict[str, Any], *, first: bool) -> None:
+    """Run one round of a variant, or the first one; if a peer fails, keep the reason."""
     variant = VARIANTS[name]
     try:
         if variant.peer:
             install(variant.peer)
         with TemporaryDirectory(prefix="bench-") as folder:
             copy = Copy(Path(folder), variant)
-            for step in list(STEPS)[: variant.steps]:
+            steps = [step for step in list(STEPS)[: variant.steps] if first or step not in LONG]
+            for step in steps:
                 results["builds"][name].setdefault(step, []).append(copy.take(step)._asdict())
             if name == "ours":
                 results["saves"].append(saves.measure(copy)._asdict())

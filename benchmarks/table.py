@@ -45,7 +45,6 @@ def ratios(results: dict[str, Any]) -> str:
     over("cold build / the limit", ours, limit, "≤", 1.15)
     for name in PEERS:
         over(f"cold build / {VARIANTS[name].title}", ours, cost(name), "≤", 0.4)
-    over(f"cold build / {VARIANTS['threads'].title}", ours, cost("threads"))
     for name in PEERS:
         over(f"the limit itself / {VARIANTS[name].title}", limit, cost(name))
     over("two jobs / one job", cost("two jobs"), ours)
@@ -72,10 +71,6 @@ def ratios(results: dict[str, Any]) -> str:
             )
             large = series(ours_of_it, "megabytes"), series(of_jax, "megabytes")
             over(f"{name} seeds at once / in JAX, rise of memory", *large, "≤", 1)
-    audit, steps = results["audit"]["audit"], results["audit"]["steps"]
-    over("audit / its steps", series(audit, "seconds"), series(steps, "seconds"), "≤", 1.2)
-    more = [a["copies"] - s["copies"] for a, s in zip(audit, steps, strict=True)]
-    row("audit: more memory than its steps, in copies of the model", more, "≤", 1)
     for name, taken in results.get("audits", {}).items():
         row(f"audit of {name} / its steps", series(taken, "ratio"), "≤", 1.2)
         row(f"audit of {name} / all steps", series(taken, "ratio of all steps"))

@@ -1,6 +1,6 @@
 """Compare audits with as many steps, on models that are hard on an audit, in one process each.
 
-``python -m benchmarks.audit_lines table`` takes turns: an audit, then as many steps of the same
+``python -m benchmarks.audits table`` takes turns: an audit, then as many steps of the same
 kind, of loss, backward and an update, on one thread. It prints the ratio of their CPU seconds, the
 same with the steps counted that the audit takes to try remedies, and by how many copies of the
 model the memory of each rose at most (on Linux).

@@ -29,6 +29,7 @@ from bookbuild.tools.store import draft
 RESULTS = ROOT / "benchmarks/results.json"
 SEEDS = (1, 4, 16, 64, 256, 1024, 4096)
 BESIDE_JAX = (16, 256, 4096)
+REPLAYED = (16, 128, 1024)
 LOOP = 32  # a sample, because each seed of a loop costs the same
 
 
@@ -41,6 +42,7 @@ def main(rounds: int) -> None:
         "saves": [],
         "ensemble": {"loop": [], "each": []} | {str(seeds): [] for seeds in SEEDS},
         "jax": {str(seeds): [] for seeds in BESIDE_JAX},
+        "replays": {str(seeds): [] for seeds in REPLAYED},
         "audits": {name: [] for name in LINES},
         "imports": {"torch": [], "zeroinit": []},
         "lab": [],
@@ -60,6 +62,8 @@ def main(rounds: int) -> None:
             if seeds in BESIDE_JAX:
                 jax = fresh("jax_ensemble", str(seeds), python=PEERS / "jax/bin/python")
                 results["jax"][str(seeds)].append(jax)
+        for replayed, taken in results["replays"].items():
+            taken.append(fresh("replays", replayed))
         if k == 0:  # it takes rounds of its own
             tell(f"round {k + 1} of {rounds}: audits")
             for name, taken in results["audits"].items():

@@ -71,6 +71,8 @@ def ratios(results: dict[str, Any]) -> str:
             )
             large = series(ours_of_it, "megabytes"), series(of_jax, "megabytes")
             over(f"{name} seeds at once / in JAX, rise of memory", *large, "≤", 1)
+    for name, taken in results.get("replays", {}).items():
+        row(f"{name} seeds of other networks, replayed / computed anew", series(taken, "ratio"))
     for name, taken in results.get("audits", {}).items():
         row(f"audit of {name} / its steps", series(taken, "ratio"), "≤", 1.2)
         row(f"audit of {name} / all steps", series(taken, "ratio of all steps"))

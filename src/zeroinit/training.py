@@ -2,7 +2,7 @@
 
 The optimizers are those of ``torch.optim``. Seeds are a leading axis of every parameter. The
 gradient of an MLP under cross-entropy is written out (``zeroinit._closed_form``). For all others
-:func:`torch.vmap` gives each seed its own loss; the operations of one step of all seeds
+:func:`torch.vmap` gives each seed its own loss; the operations of one step of a few hundred seeds
 are traced once, and replayed (``zeroinit.replay``).
 """
 
@@ -32,6 +32,8 @@ Start = str | Callable[[nn.Module, Generator], object]
 
 #: The optimizers whose step for one number depends on other numbers of its tensor.
 MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
+
+_REPLAYED = 256  # seeds up to which a replay is faster: benchmarks/replays.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,10 +367,12 @@ def train_many(
         ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
         return losses.detach(), torch.autograd.grad(losses, free, ones, allow_unused=True)
 
-    replay = recorded(losses_and_gradients, [p.detach() for p in values])
+    compute: Callable[..., tuple[Tensor, Sequence[Tensor | None]]] = losses_and_gradients
+    if len(seeds) <= _REPLAYED:
+        compute = recorded(losses_and_gradients, [p.detach() for p in values])
 
     def evaluate(*values: Tensor) -> tuple[Tensor, list[Tensor | None]]:
-        losses, gradients = replay(*values)
+        losses, gradients = compute(*values)
         contiguous = torch.contiguous_format
         return losses, [None if g is None else g.clone(memory_format=contiguous) for g in gradients]
 

@@ -264,6 +264,15 @@ def test_only_a_step_that_repeats_itself_is_replayed(layer: nn.Linear, replayed:
     assert (len(calls) < 50) == replayed
 
 
+@pytest.mark.parametrize(("seeds", "replayed"), [(256, True), (257, False)])
+def test_only_a_few_hundred_seeds_are_replayed(seeds: int, replayed: bool) -> None:
+    calls = []
+    layer = nn.Linear(2, 2)
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    train_many(layer, half_plane(), start=normal, seeds=range(seeds), lr=0.1, steps=9)
+    assert (len(calls) < 10) == replayed
+
+
 @pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss()])
 @pytest.mark.parametrize("many", [False, True])
 def test_nothing_is_made_on_the_default_device(many: bool, loss: Loss) -> None:

@@ -187,7 +187,8 @@ def table(columns: dict[str, Any]) -> str:
 
 def word(slope: float) -> str:
     """Return a slope as the table has it, to two digits after the point."""
-    return "NaN" if slope != slope else f"{slope:.2f}".removesuffix("0").removesuffix(".0")
+    text = f"{slope:.2f}".removesuffix("0").removesuffix(".0")
+    return "NaN" if slope != slope else text.replace("-", "−")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zeroinit._equal_rows import BITS, SMALL, any_number
 from zeroinit._sharded import local
 
 #: Longer lists and dicts are kept, but not what they hold: they are data, and no part of a model.
@@ -31,15 +32,18 @@ def kept(model: nn.Module, optimizer: Optimizer | None = None) -> Iterator[Calla
     """
     back: list[Callable[[], None]] = []
     keep_random_states(model, back)
+    empty: list[Any] = []
     seen: set[int] = set()
     for own in (*model.parameters(), *model.buffers(), *model.modules()):
-        _keep(own, back, seen)
+        _keep(own, back, empty, seen)
     if optimizer is not None:
-        _keep(optimizer, back, seen)
+        _keep(optimizer, back, empty, seen)
 
     def restore() -> None:
         for put in back:
             put()
+        for container in empty:
+            container.clear()
 
     try:
         yield restore
@@ -61,9 +65,9 @@ def _whatever_comes(restore: Callable[[], None]) -> None:
         raise stopped
 
 
-def _keep(value: Any, back: list[Callable[[], None]], seen: set[int]) -> None:
-    """Append what puts back a value, and what it holds."""
-    if type(value) in PLAIN or id(value) in seen:
+def _keep(value: Any, back: list[Callable[[], None]], empty: list[Any], seen: set[int]) -> None:
+    """Append what puts back a value, and what it holds, or the value itself if it is empty."""
+    if id(value) in seen:
         return
     seen.add(id(value))
     inside: list[Any] = []
@@ -74,7 +78,9 @@ def _keep(value: Any, back: list[Callable[[], None]], seen: set[int]) -> None:
     elif isinstance(value, Optimizer):
         inside = [value.__dict__]
         for state in [value.state, *value.state.values()]:  # however many parameters it holds
-            _keep(state, back, seen)
+            _keep(state, back, empty, seen)
+    elif isinstance(value, dict | list | deque | set) and not value:
+        empty.append(value)
     elif isinstance(value, dict):
         back.append(partial(_put_items, value, dict(value)))
         inside = list(value.values())
@@ -94,7 +100,8 @@ def _keep(value: Any, back: list[Callable[[], None]], seen: set[int]) -> None:
     elif isinstance(value, np.random.Generator):
         back.append(_call(setattr, value.bit_generator, "state", value.bit_generator.state))
     for part in inside if len(inside) <= LONG else ():
-        _keep(part, back, seen)
+        if type(part) not in PLAIN:
+            _keep(part, back, empty, seen)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
@@ -118,23 +125,43 @@ def _tensor(tensor: Tensor) -> Callable[[], None]:
     """
     if not tensor.is_leaf:
         return lambda: None  # a result of an earlier call, which nobody changes in place
-    asked, gradient, data = tensor.requires_grad, tensor.grad, tensor.data
-    part = local(data)
+    part = local(tensor.data)
+    numbers = None
     try:
-        numbers = part.clone() if writable(tensor) else None
+        if writable(tensor):
+            numbers = part.new_zeros(()) if _is_zero(part) else part.clone()
     except (NotImplementedError, RuntimeError):
-        numbers = None  # a format that nobody can write to either
+        pass  # a format that nobody can write to either
+    attributes = tensor.requires_grad, tensor.grad, tensor._backward_hooks is None
+    return partial(_put, tensor, tensor.data, part, numbers, *attributes)
 
-    def put() -> None:
-        if _place(local(tensor.data)) != _place(part):
-            tensor.data = data
-        if numbers is not None:
-            part.copy_(numbers)
-        if tensor.requires_grad != asked:
-            tensor.requires_grad_(asked)
-        tensor.grad = gradient
 
-    return put
+def _put(
+    tensor: Tensor,
+    data: Tensor,
+    part: Tensor,
+    numbers: Tensor | None,
+    asked: bool,
+    gradient: Tensor | None,
+    hookless: bool,
+) -> None:
+    if _place(local(tensor.data)) != _place(part):
+        tensor.data = data
+    if numbers is not None:
+        part.copy_(numbers)
+    if tensor.requires_grad != asked:
+        tensor.requires_grad_(asked)
+    tensor.grad = gradient
+    if hookless and tensor._backward_hooks is not None:
+        tensor._backward_hooks = None  # what a hook that is removed leaves
+
+
+def _is_zero(t: Tensor) -> bool:
+    """Whether every bit of a large tensor is zero, so that it needs no copy."""
+    if type(t) is not Tensor or t.layout is not torch.strided or t.numel() <= SMALL:
+        return False
+    bits = t.view(BITS[t.element_size()]) if t.element_size() in BITS else None
+    return bits is not None and not any_number(bits[:1]) and not any_number(bits)
 
 
 def _place(tensor: Tensor) -> tuple[int, torch.Size, torch.dtype]:

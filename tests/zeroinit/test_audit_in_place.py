@@ -314,6 +314,61 @@ def test_nested_tensors_are_left_as_they_were(layout: torch.layout, anew: bool) 
     assert all(map(torch.equal, nested.unbind(), parts))
 
 
+@pytest.mark.parametrize("number", [0.0, -0.0])
+def test_large_zeros_come_back_without_a_copy(number: float) -> None:
+    model: Any = nn.Linear(8, 3)
+    model.table = nn.Parameter(torch.zeros(100, 64))
+    model.table.data[0, 0] = -number  # the first row does not tell it
+    model.table.data[-1, -1] = number
+    bits = model.table.detach().clone().view(torch.int32)
+
+    def with_the_table(model: Any) -> Tensor:
+        return loss(model) + torch.exp(model.table).sum()
+
+    audit(model, with_the_table)
+    assert torch.equal(model.table.view(torch.int32), bits)
+
+
+def test_the_memory_of_large_zeros_is_theirs_alone() -> None:
+    held: list[int] = []
+    for start in (torch.zeros, torch.ones):
+        put: Any = _kept._tensor(nn.Parameter(start(100, 64)))
+        held.append(sum(t.untyped_storage().nbytes() for t in put.args[3:4]))
+    assert held == [4, 4 * 100 * 64]
+
+
+def test_what_was_empty_is_empty_again() -> None:
+    model: Any = nn.Linear(8, 3)
+    containers: list[Any] = [[], {}, set(), deque()]
+    model.held = containers
+
+    def filling(model: Any) -> Tensor:
+        for own, add in zip(model.held, ("append", "setdefault", "add", "append"), strict=True):
+            getattr(own, add)(1)
+        return loss(model)
+
+    audit(model, filling)
+    assert containers == [[], {}, set(), deque()]
+
+
+def test_no_hooks_are_left_where_there_were_none() -> None:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))
+    seen: list[Tensor] = []
+    handle = model[0].weight.register_hook(seen.append)
+    for p in model[1].parameters():
+        nn.init.zeros_(p)
+
+    def small(model: nn.Module) -> Tensor:
+        return 100 + 1e-3 * loss(model)  # so that gradients seem to be rounding
+
+    audit(model, small)
+    assert [p._backward_hooks is None for p in model.parameters()] == [False, True, True, True]
+    count = len(seen)
+    loss(model).backward()
+    assert len(seen) == count + 1
+    handle.remove()
+
+
 def test_a_buffer_on_the_meta_device_has_no_random_state_to_keep() -> None:
     model = nn.Linear(8, 3)
     model.register_buffer("shape", torch.empty(2, 3, device="meta"))
@@ -324,7 +379,7 @@ def test_what_long_lists_hold_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_kept, "LONG", 2)
     pair, triple = [["a"], ["b"]], [["a"], ["b"], ["c"]]
     back: list[Callable[[], None]] = []
-    _kept._keep((pair, triple), back, set())
+    _kept._keep((pair, triple), back, [], set())
     for one in (*pair, *triple):
         one.append("more")
     triple.pop()

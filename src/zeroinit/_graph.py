@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -39,7 +39,12 @@ Hook = Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]]
 
 def operation(node: Node) -> str:
     """Return the name of the operation whose gradient a node computes."""
-    return node.name().rpartition("::")[2].partition("Backward")[0]
+    return _operation(node.name())
+
+
+@cache
+def _operation(name: str) -> str:
+    return name.rpartition("::")[2].partition("Backward")[0]
 
 
 def before(node: Node) -> list[Node]:
@@ -230,10 +235,10 @@ def rounding(
         g = found[n]
         if g is None or other.is_sparse or sharded(other):
             return other
-        of_parts = [
+        of_parts = (
             torch.view_as_real(part) if part.is_complex() else part
             for part in map(lost, _parts(g.to_dense()), _parts(other))
-        ]
+        )
         most[n] = torch.stack([torch.maximum(p.amax(), -p.amin()) for p in of_parts]).amax()
         return other.new_zeros(()).expand_as(other)
 

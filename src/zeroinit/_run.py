@@ -137,6 +137,7 @@ class Run:
         self.drop_rounding(value, nodes, slopes)
         if search is not None:
             self.look_for_causes(search, value, slopes)
+        self.calls.ends.clear()  # they hold the graph
         if self.why:
             self.equals.learn({id(w.parameter) for w, s in slopes.items() if s.steepest})
         for w, slope in slopes.items():

@@ -1,6 +1,7 @@
 """The steps of an audit: how often they call what, and what they read off the gradients."""
 
 import math
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -411,3 +412,31 @@ def test_a_bias_without_a_weight_of_its_own_is_fine() -> None:
     model: Any = Made(lambda s, x: s.head(x + s.bias), head=nn.Linear(8, 3))
     model.bias = nn.Parameter(torch.zeros(8))
     assert {f.kind for f in audit(model, classify)} == {"fine"}
+
+
+def test_the_graph_of_a_step_is_let_go_before_the_next() -> None:
+    graphs: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    class Kept(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            ctx.kept = nn.Identity()
+            graphs.append(weakref.ref(ctx.kept))
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            return gradients[0]
+
+    class Layer(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = Kept.apply(super().forward(x))  # type: ignore[no-untyped-call]
+            return out
+
+    def loss(model: nn.Module) -> Tensor:
+        alive.append(sum(graph() is not None for graph in graphs))
+        return classify(model)
+
+    audit(Layer(8, 3), loss)
+    assert alive == [0, 0, 0]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zeroinit._causes import listed
-from zeroinit._equal_rows import heights, split_groups, spread
+from zeroinit._equal_rows import heights, split_groups
 from zeroinit._kept import LONG
 from zeroinit._sharded import class_of, parameter_of, sharded, whole
 from zeroinit.report import Finding, Remark
@@ -160,10 +160,28 @@ class Equals:
 
 
 def _kin(gradients: Sequence[Tensor]) -> list[int]:
-    """Return a number for each gradient, the same for those that are equal."""
-    rows = torch.stack([gradient.reshape(-1) for gradient in gradients])
-    one = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-    kin: list[int] = split_groups(one, rows, largest=float(heights(rows).max())).tolist()
+    """Return a number for each gradient, the same for those that are equal.
+
+    Those of about one length are compared whole. The squares of tiny numbers are inexact.
+    """
+    lengths = [float(torch.linalg.vector_norm(g)) for g in gradients]
+    lengths = [length if length > 1e-14 else 0.0 for length in lengths]
+    near: list[list[int]] = []
+    for n in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if near and 0.98 * lengths[n] <= lengths[near[-1][-1]]:
+            near[-1].append(n)
+        else:
+            near.append([n])
+    kin = [0] * len(gradients)
+    for some in near:
+        rows = torch.stack([gradients[n].reshape(-1) for n in some]) if len(some) > 1 else None
+        group = [0]
+        if rows is not None:
+            one = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+            group = split_groups(one, rows, largest=float(heights(rows).max())).tolist()
+        first = max(kin) + 1
+        for n, g in zip(some, group, strict=True):
+            kin[n] = first + g
     return kin
 
 
@@ -176,7 +194,8 @@ def _differ(p: Tensor) -> bool:
     numbers = whole(p.detach()).reshape(-1)
     if numbers.is_complex():
         return bool((numbers != numbers[:1]).any())
-    return bool(numbers.amax() != numbers.amin())
+    low, high = numbers.aminmax()
+    return bool(low != high)
 
 
 def _sketch(parameter: Tensor) -> Any:
@@ -185,9 +204,8 @@ def _sketch(parameter: Tensor) -> Any:
     if p.numel() == 0 or p.element_size() == 1 or type(p.data) is not Tensor:
         return id(parameter)  # nothing to compare, or a format of its own
     flat = p.detach().reshape(-1)
-    places = spread(len(flat)).to(p.device)
     kind = p.shape, p.dtype, p.device, parameter.requires_grad, sharded(parameter)
-    return kind, tuple(flat[places].tolist())
+    return kind, tuple(flat[:: 1 + len(flat) // 16].tolist())
 
 
 def dense(gradient: Tensor) -> Tensor:

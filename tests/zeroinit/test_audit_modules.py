@@ -11,6 +11,7 @@ import transformers
 from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
+from zeroinit._modules import _kin
 from zeroinit._remedies import filled
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.report import Audit, Finding, Remark
@@ -472,3 +473,16 @@ def test_modules_that_part_at_the_last_step_do_not_stay_equal() -> None:
     assert found.faults == ()
     text = "these modules start equal, and part at step 2"
     assert found.remarks == (Remark("equal at the start", ("a", "b"), text),)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-30, 1e30])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_gradients_are_told_apart_by_their_length_and_by_their_numbers(
+    dtype: torch.dtype, size: float
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    first, other = torch.randn(2, 7, 40, generator=draw) * size
+    several = [first, 2 * first, first.flip(0), other, first, 2 * first, torch.zeros(7, 40), first]
+    alike = [[torch.equal(a, b) for a in several] for b in several]
+    kin = _kin([g.to(dtype) for g in several])
+    assert [[a == b for a in kin] for b in kin] == alike

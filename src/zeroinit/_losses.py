@@ -30,6 +30,8 @@ def agreed(
                 put()
         one.steps(steps)
         one.doubt_vectors(restore)
+    if not others:
+        return run, []
     said = [one.kinds() for one in runs]
     for other in others:
         run.agree(other)

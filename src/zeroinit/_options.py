@@ -82,4 +82,4 @@ def judged(
             new = replace(f, kind="not held", cause="", remedy="", strict=strict)
         elif f.kind == "not registered" or f.name in unused:
             new = replace(f, strict=strict)
-        yield replace(new, ignored=bool(ignored & {*f.names}))
+        yield replace(new, ignored=True) if ignored & {*f.names} else new

@@ -4,10 +4,13 @@ Nothing here knows of networks: the audit calls a row a unit, and equal ones twi
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 #: The integers that hold the bits of floating-point numbers, by their bytes.
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -50,9 +53,7 @@ def alike_rows(rows: Tensor) -> Alike:
     if len(rows) > 1 and all_equal(rows):
         every = torch.zeros(len(rows), dtype=torch.long, device=device)
         return Alike(torch.arange(len(rows), device=device), every, every, 1)
-    first = [_fingerprints(some[:, :4]) for some in rows.split(1 + CHUNK // 4)]
-    ordered = torch.cat(first).sort().values
-    if bool(ordered.all()) and bool((ordered[1:] != ordered[:-1]).all()):
+    if bool(_all_differ(_starts(rows))):
         return Alike(none, none, torch.arange(len(rows), device=device), len(rows))
     prints = groups_of_equal(rows)
     _, of_all, size = prints.unique(return_inverse=True, return_counts=True)
@@ -60,13 +61,21 @@ def alike_rows(rows: Tensor) -> Alike:
     return Alike(which, of_all[which], of_all, len(size))
 
 
-def distinct_rows(rows: Tensor) -> int:
-    """Return how many rows are different, to the last bit."""
-    if rows.numel() and rows.numel() <= SMALL:
-        return len(set(_keys(rows)))
-    if len(rows) and all_equal(rows):
-        return 1
-    return len(groups_of_equal(rows).unique())
+def without_equals(several: Mapping[T, Tensor]) -> dict[T, Alike]:
+    """Return those of small matrices whose rows all differ, and none is zero: a shape at a time."""
+    shapes: dict[Any, list[T]] = {}
+    for key, rows in several.items():
+        shapes.setdefault((rows.shape, rows.dtype, rows.device), []).append(key)
+    found: dict[T, Alike] = {}
+    for (shape, _, device), keys in shapes.items():
+        starts = _starts(torch.cat([several[key] for key in keys]))
+        apart = _all_differ(starts.view(len(keys), -1))
+        every = torch.arange(shape[0], device=device)
+        alike = Alike(every[:0], every[:0], every, shape[0])
+        found |= {
+            key: alike for key, is_apart in zip(keys, apart.tolist(), strict=True) if is_apart
+        }
+    return found
 
 
 def _keys(rows: Tensor) -> list[bytes]:
@@ -101,7 +110,7 @@ def any_number(t: Tensor) -> bool:
     plain = t.layout is torch.strided and not t.is_complex() and t.element_size() > 1
     if not plain or not t.ndim or not t.numel():  # amax() of Python's 0.0 in a graph is garbage
         return bool(t.any())
-    return bool(t.amax()) or bool(t.amin())  # thirty times as fast as any()
+    return any(map(bool, t.aminmax()))  # ten times as fast as any()
 
 
 def spread(length: int) -> Tensor:
@@ -122,6 +131,20 @@ def all_equal(rows: Tensor) -> bool:
 def heights(rows: Tensor) -> Tensor:
     """Return the largest number of each row, without its sign; NaN if one is."""
     return torch.maximum(rows.amax(1), -rows.amin(1))  # five times as fast as the norm
+
+
+def _starts(rows: Tensor) -> Tensor:
+    """Return 64 bits of every row, which tell most rows apart; −0 is 0."""
+    few = 8 // rows.element_size()
+    if rows.shape[1] < few:
+        return torch.cat([_fingerprints(some) for some in rows.split(CHUNK)])
+    return (rows[:, :few] + 0.0).contiguous().view(torch.int64)[:, 0]
+
+
+def _all_differ(numbers: Tensor) -> Tensor:
+    """Whether all numbers along the last axis differ, and none is zero."""
+    ordered = numbers.sort().values
+    return ordered.all(-1) & (ordered[..., 1:] != ordered[..., :-1]).all(-1)
 
 
 def _fingerprints(rows: Tensor) -> Tensor:

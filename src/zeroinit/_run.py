@@ -19,7 +19,7 @@ from zeroinit._modules import Equals
 from zeroinit._progress import progress
 from zeroinit._remedies import filled
 from zeroinit._sharded import Ranks, parameter_of, parameters_of, speaks, whole
-from zeroinit._watched import Slope, Watched, measure
+from zeroinit._watched import Slope, Watched, begin, end, measure
 
 Loss = Callable[[nn.Module], Tensor]
 
@@ -59,6 +59,7 @@ class Run:
             self.ask_for_something_else(self.kept)
             self.kept = None
         self.move()
+        end(self.watched)
 
     def doubt_vectors(self, restore: Callable[[], None]) -> None:
         """Keep the equal numbers of vectors that stay so where all matrices are drawn anew.
@@ -69,8 +70,6 @@ class Run:
         drawn = self.on_one(lambda w: w.trained and w.parameter.ndim > 1 and not w.entries)
         if not vectors or not drawn:
             return
-        for w in self.watched:
-            w.distinct_after = w.distinct_now()
         restore()
         self.ranks.settle()
         trial = Run(self.model, self.loss, self.ranks, why=False)
@@ -140,11 +139,12 @@ class Run:
         self.calls.ends.clear()  # they hold the graph
         if self.why:
             self.equals.learn({id(w.parameter) for w, s in slopes.items() if s.steepest})
-        for w, slope in slopes.items():
-            w.learn(slope, self.step)
-            if w.entries is None:
-                w.move(slope, self.step)
-            w.parameter.grad = None
+        with torch.no_grad():
+            for w, slope in slopes.items():
+                w.learn(slope, self.step)
+                if w.entries is None:
+                    w.move(slope, self.step)
+                w.parameter.grad = None
         self.ahead = {w: slope for w, slope in slopes.items() if w.entries is not None}
         slopes.clear()
         self.kept = value if twins and not self.hides else None
@@ -152,8 +152,9 @@ class Run:
 
     def move(self) -> None:
         """Move the vectors: a product of their parts holds these, not a copy, in its graph."""
-        for w, slope in self.ahead.items():
-            w.move(slope, self.step)
+        with torch.no_grad():
+            for w, slope in self.ahead.items():
+                w.move(slope, self.step)
         self.ahead = {}
 
     def begin(self, value: Tensor, nodes: Sequence[Node]) -> None:
@@ -179,6 +180,7 @@ class Run:
             key: Watched(names[key], *owners[key], layers.get(owners[key][0], owners[key][0]), used)
             for key in map(id, parameters_of(self.model))
         }
+        begin(watched.values())
         for w in watched.values():
             weight = watched.get(id(_weight_of(w)))
             if weight and weight is not w and weight.units == w.parameter.numel():

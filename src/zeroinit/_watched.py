@@ -1,7 +1,7 @@
 """A parameter under watch, seen as units: what its gradients say, and the verdict in the end."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import torch
@@ -14,10 +14,10 @@ from zeroinit._equal_rows import (
     Alike,
     alike_rows,
     any_number,
-    distinct_rows,
     heights,
     in_both,
     split_groups,
+    without_equals,
 )
 from zeroinit._graph import Uses
 from zeroinit._kept import writable
@@ -53,19 +53,6 @@ class Watched:
         self.told_apart = self.output or self.gated or self.table or self.parameter.ndim < 2
         self.writable = writable(self.parameter)
         self.weight: Watched | None = None  # of a bias, the weights of the same units
-        rows = self.rows(self.parameter)
-        self.alike: Alike = alike_rows(rows)
-        self.units = len(rows)
-        self.entries: Entries | None = None
-        if self.trained and rows.shape[1] == 1 and not (self.table or self.output or self.gated):
-            self.entries = entries_of(rows[:, 0])
-        self.zero = self._zero(rows)  # of the units to watch, as what follows
-        self.all_zero = len(self.zero) == self.units and bool(self.zero.all())
-        self.moved = torch.zeros_like(self.zero)
-        self.group = self.alike.group
-        self.size = float(rows.norm()) / math.sqrt(rows.numel() or 1)
-        self.usual = min(1.0, 64 / (rows.shape[1] or 1))  # so that wide sums stay small
-        self.reached = torch.zeros(self.units, dtype=torch.bool, device=rows.device)
         self.wakes: int | None = None
         self.used = False
         self.missed = False  # whether the first step's graph had no place for it
@@ -73,8 +60,27 @@ class Watched:
         self.noise = 0.0  # as large a gradient can be made of rounding
         self.steepest = 0.0  # of its first gradient
         self.left_out = False
-        self.distinct_after: int | None = None  # if another trial follows the steps
         self.cause = self.remedy = ""
+
+    def begin(self, alike: Alike | None) -> None:
+        """Look at the numbers, of which equal rows may be known."""
+        rows = self.rows(self.parameter)
+        self.alike = alike or alike_rows(rows)
+        self.units = self.unseen = len(rows)
+        self.distinct_after = self.alike.distinct
+        self.entries: Entries | None = None
+        equal = self.alike.distinct < self.units
+        vector = rows.shape[1] == 1 and not (self.table or self.output or self.gated)
+        if self.trained and equal and vector:
+            self.entries = entries_of(rows[:, 0])
+        self.zero = self._zero(rows)  # of the units to watch, as what follows
+        self.all_zero = len(self.zero) == self.units and bool(self.zero.all())
+        self.moved = torch.zeros_like(self.zero)
+        self.group = self.alike.group
+        norm = 0.0 if self.all_zero else float(torch.linalg.vector_norm(rows))
+        self.size = norm / math.sqrt(rows.numel() or 1)
+        self.usual = min(1.0, 64 / (rows.shape[1] or 1))  # so that wide sums stay small
+        self.reached = torch.zeros(self.units, dtype=torch.bool, device=rows.device)
 
     def rows(self, t: Tensor) -> Tensor:
         """Return a matrix with a row for each unit."""
@@ -93,9 +99,10 @@ class Watched:
 
     def _zero(self, rows: Tensor) -> Tensor:
         """Return which of the rows to watch are zero."""
-        if not len(self.alike.rows) or not any_number(rows):
-            return torch.ones(len(self.alike.rows), dtype=torch.bool, device=rows.device)
-        return heights(rows)[self.alike.rows] == 0
+        if self.alike.distinct > 1 and len(self.alike.rows):
+            return heights(rows)[self.alike.rows] == 0
+        zero = len(self.alike.rows) > 0 and not any_number(rows[0])
+        return torch.full_like(self.alike.rows, zero, dtype=torch.bool)
 
     def join(self, weight: "Watched") -> None:
         """Join a bias to the weights of its units: twins are equal in both."""
@@ -108,27 +115,25 @@ class Watched:
         """Return a gradient as rows, with the largest number of each."""
         if gradient.is_sparse:
             gradient = gradient.coalesce()
-            values = gradient.values()
-            rows = values.reshape(len(values), -1)
-            return Slope(gradient, lambda: rows, gradient.indices()[0])
-        return Slope(gradient, lambda: self.rows(gradient), None)
+            return Slope(gradient, self, gradient.indices()[0])
+        return Slope(gradient, self, None)
 
-    @torch.no_grad()
     def learn(self, slope: "Slope", step: int) -> None:
         """Take in what a gradient says."""
         if not slope.steepest:
             return
         if self.wakes is None:
             self.wakes, self.steepest = step, slope.steepest
-        touched = slope.heights > 0
-        if slope.at is None:
-            self.reached |= touched
-        else:
-            self.reached[slope.at[touched]] = True
+        if self.unseen:
+            touched = slope.heights > 0
+            if slope.at is None:
+                self.reached |= touched
+            else:
+                self.reached[slope.at[touched]] = True
+            self.unseen = self.units - int(self.reached.sum())
         if step <= 3 or step <= self.wakes + 1:  # those that are left are compared in the end
             self.split(slope)
 
-    @torch.no_grad()
     def move(self, slope: "Slope", step: int) -> None:
         """Move against a gradient.
 
@@ -167,6 +172,8 @@ class Watched:
         self.steepest = max(self.steepest, other.steepest)
         self.moved |= other.moved
         self.reached |= other.reached
+        self.unseen = self.units - int(self.reached.sum())
+        self.distinct_after = max(self.distinct_after, other.distinct_after)
         if len(self.group):
             self.group = in_both(self.group, other.group)
         if self.entries and other.entries:
@@ -197,7 +204,7 @@ class Watched:
             return 0  # a token or a position may be missing, a bias may be out of reach
         if self.output and self.wakes:
             return 0  # the loss asks nothing more of these outputs
-        return len(self.sleeping())
+        return len(self.sleeping()) if self.unseen and len(self.zero) else 0
 
     def sleeping(self) -> Tensor:
         """Return the places of the units of weight zero that no step has given a gradient."""
@@ -244,7 +251,7 @@ class Watched:
         """Return how many units, beside those that are dead, no step gave a gradient."""
         if self.wakes is None or (self.parameter.ndim < 2 and "bias" in self.own):
             return 0
-        return int((~self.reached).sum()) - self.asleep()
+        return self.unseen - self.asleep()
 
     def finding(self, moving: bool) -> Finding:
         """Say what was seen, in a network of which something moves, or nothing."""
@@ -255,9 +262,7 @@ class Watched:
             wakes=self.wakes,
             units=self.units,
             distinct=self.alike.distinct,
-            distinct_after=self.distinct_now()
-            if self.distinct_after is None
-            else self.distinct_after,
+            distinct_after=self.distinct_after,
             act_as=self.act_as(),
             dead=self.units if self.wakes is None else self.asleep(),
             unreached=self.unreached(),
@@ -266,18 +271,38 @@ class Watched:
             remedy=self.remedy,
         )
 
-    def distinct_now(self) -> int:
+    def end(self, all_differ: bool) -> None:
         """Count the different units now; those that no step gave a gradient are as they were."""
-        if self.wakes is None:
-            return self.alike.distinct
-        rows = self.rows(self.parameter)
-        if self.reached.all():
-            return distinct_rows(rows)
-        left = ~self.reached
-        others = min(int(left.sum()), self.alike.distinct)
-        if 1 < self.alike.distinct < self.units:
-            others = len(self.alike.of_all[left].unique())
-        return others + distinct_rows(rows[self.reached])
+        others = min(self.unseen, self.alike.distinct)
+        if self.unseen and 1 < self.alike.distinct < self.units:
+            others = len(self.alike.of_all[~self.reached].unique())
+        if all_differ:
+            self.distinct_after = others + self.units - self.unseen
+        else:
+            rows = self.rows(self.parameter)
+            rows = rows[self.reached] if self.unseen else rows
+            self.distinct_after = others + alike_rows(rows).distinct
+
+
+def begin(several: Iterable[Watched]) -> None:
+    """Look at the numbers of parameters before the first step."""
+    known = _without_equals(several)
+    for w in several:
+        w.begin(known.get(w))
+
+
+def end(several: Iterable[Watched]) -> None:
+    """Look at the numbers of parameters after the last step."""
+    moved = [w for w in several if w.wakes is not None]
+    known = _without_equals(moved)
+    for w in moved:
+        w.end(w in known)
+
+
+def _without_equals(several: Iterable[Watched]) -> dict[Watched, Alike]:
+    return without_equals(
+        {w: w.rows(w.parameter) for w in several if 0 < w.parameter.numel() <= SMALL}
+    )
 
 
 def measure(slopes: Iterable["Slope"]) -> None:
@@ -299,8 +324,15 @@ class Slope:
     Of a gradient that is sharded the rows are put together when they are asked for, and let go.
     """
 
-    def __init__(self, gradient: Tensor, find: Callable[[], Tensor], at: Tensor | None) -> None:
-        self.gradient, self.rows, self.at = gradient, find, at
+    def __init__(self, gradient: Tensor, watched: Watched, at: Tensor | None) -> None:
+        self.gradient, self.watched, self.at = gradient, watched, at
+
+    def rows(self) -> Tensor:
+        """Return the rows of the units."""
+        if self.at is None:
+            return self.watched.rows(self.gradient)
+        values = self.gradient.values()
+        return values.reshape(len(values), -1)
 
     @cached_property
     def heights(self) -> Tensor:

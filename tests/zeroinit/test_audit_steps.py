@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ def test_gradients_that_are_measured_together_are_measured_right(
 ) -> None:
     draw = torch.Generator().manual_seed(seed)
     drawn = [(torch.randn(s, generator=draw) * size).to(dtype) for s, dtype, size in kinds]
-    slopes = [Slope(rows, lambda rows=rows: rows, None) for rows in drawn]  # type: ignore[misc]
+    watched: Any = SimpleNamespace(rows=lambda gradient: gradient)
+    slopes = [Slope(rows, watched, None) for rows in drawn]
     measure(slopes)
     for slope, rows in zip(slopes, drawn, strict=True):
         tall = [max(map(abs, row), default=0.0) for row in rows.tolist()]

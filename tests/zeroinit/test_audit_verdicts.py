@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -394,7 +395,8 @@ def test_gradients_below_the_normal_numbers_do_not_stop_an_audit(width: int, dep
 def test_a_step_is_as_long_however_small_the_gradient(dtype: torch.dtype, size: float) -> None:
     numbers, gradient = torch.zeros(2, 2, dtype=dtype), torch.zeros(2, 2, dtype=dtype)
     gradient[0, 0] = size
-    Slope(gradient, lambda: gradient, None).step(numbers, 0.01)
+    watched: Any = SimpleNamespace(rows=lambda gradient: gradient)
+    Slope(gradient, watched, None).step(numbers, 0.01)
     torch.testing.assert_close(numbers, torch.tensor([[-0.01, 0], [0, 0]], dtype=dtype))
 
 

@@ -14,12 +14,12 @@ from zeroinit._equal_rows import (
     alike_rows,
     all_equal,
     any_number,
-    distinct_rows,
     groups_of_equal,
     heights,
     in_both,
     split_groups,
     spread,
+    without_equals,
 )
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -86,10 +86,30 @@ def test_what_is_equal_or_zero_is_found_in_small_matrices_and_in_large(
             assert found.rows.tolist() == several.nonzero().flatten().tolist()
         assert torch.equal(found.of_all[:, None] == found.of_all, same)
         assert torch.equal(found.group, found.of_all[found.rows])
-        assert found.distinct == len(set(map(tuple, rows.tolist()))) == distinct_rows(rows)
+        assert found.distinct == len(set(map(tuple, rows.tolist())))
         assert [t.dtype for t in found[:3]] == 3 * [torch.long]
         if len(rows):
             assert all_equal(rows) == bool(same.all())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_small_matrices_without_equals_are_found_together(dtype: torch.dtype) -> None:
+    several = {(kind, n): rows[:n].to(dtype) for kind, rows in MATRICES.items() for n in (5, 8)}
+    several = {key: rows for key, rows in several.items() if rows.numel()}
+    found = without_equals(several)
+    for key, rows in several.items():
+        alone = alike_rows(rows)
+        assert key not in found or str(found[key]) == str(alone)
+    assert {key for key, rows in several.items() if len(rows) == 8} & set(found)
+    assert ("different", 8) in found
+    assert ("a column", 8) in found
+
+
+@pytest.mark.parametrize("kind", ["different", "the last two are equal"])
+def test_a_large_matrix_may_be_turned(kind: str) -> None:
+    rows = MATRICES[kind].repeat(1, 2)
+    turned = rows.T.contiguous().T
+    assert str(alike_rows(turned)) == str(alike_rows(rows))
 
 
 @pytest.mark.parametrize("kind", MATRICES)
@@ -98,8 +118,8 @@ def test_each_tensor_is_made_where_the_rows_are(kind: str) -> None:
     rows = MATRICES[kind]
     for some in (rows, rows[:8]):
         with torch.device("meta"):
-            found = alike_rows(some), groups_of_equal(some), distinct_rows(some)
-        assert str(found) == str((alike_rows(some), groups_of_equal(some), distinct_rows(some)))
+            found = alike_rows(some), groups_of_equal(some)
+        assert str(found) == str((alike_rows(some), groups_of_equal(some)))
         if some.shape[1]:
             group = torch.zeros(len(some), dtype=torch.long)
             with torch.device("meta"):

@@ -56,7 +56,7 @@ results_tests = "tests/zeroinit"
 notebooks_package = "zeroinit"
 # of a module the extra that brings it
 notebooks_extras = {"matplotlib": "plots", "peft": "lora", "transformers": "lora"}
-notebooks_exclude = ["colophon"]  # it tells of this build
+notebooks_exclude = ["colophon", "adapters-at-their-start"]  # they read files of the repository
 
 # the docstrings
 autodoc_typehints = "none"

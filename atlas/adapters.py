@@ -1,8 +1,9 @@
 """What each adapter of ``peft`` and of LyCORIS does at its start, measured step by step.
 
-``python -m atlas.adapters`` writes ``adapters.json``. A row that is there and was measured with
-the same versions stays, so a run that was stopped goes on; a library that is not installed keeps
-its rows. ``pip install -r atlas/adapters.txt`` installs the versions of the table.
+``python -m atlas.adapters`` writes ``adapters.json`` and, of the default starts, ``adapters.md``.
+A row that is there and was measured with the same versions stays, so a run that was stopped goes
+on; a library that is not installed keeps its rows. ``pip install -r atlas/adapters.txt`` installs
+the versions of the table.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import logging
 import math
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import typing
@@ -763,6 +765,32 @@ def read() -> dict[str, dict[str, Any]]:
     return kept
 
 
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what each adapter does at its default start, as a table with a row for each."""
+    heads = "adapter", "zero at the start", "moves at step 1", "at step 2", "never", "off the base"
+    lines = [heads, ["---"] * len(heads)]
+    for name, row in rows.items():
+        if row["option"] or "parts" not in row:
+            continue
+        parts = row["parts"].items()
+        zero = [part for part, p in parts if p.get("zero") == p["entries"]]
+        at = [[part for part, p in parts if max(p["sgd"]) == step] for step in (1, 2, 0)]
+        lines.append([name, *map(_several, [zero, *at]), _off(row["off"])])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _several(parts: Sequence[str]) -> str:
+    short = [re.sub(r"^prompt_encoder\.|^.*layers[._].*\.|\.\d+$", "", part) for part in parts]
+    names = [f"`{part}`" for part in dict.fromkeys(short)]
+    return ", ".join(names if len(names) < 6 else [*names[:4], "and more"]) or "–"
+
+
+def _off(off: float | None) -> str:
+    if off is None:
+        return "NaN"
+    return "no" if off == 0 else "by rounding" if off < 1e-5 else f"by {off:.1g}"
+
+
 def main() -> None:
     """Measure the cases that have no row of these versions, and write each when it is there."""
     rows = read()
@@ -779,6 +807,7 @@ def main() -> None:
         )
         ROWS.write_text(f"{{\n{lines}\n}}\n", "utf-8")
         print(case.name, rows[case.name].get("reason", ""), flush=True)
+    ROWS.with_suffix(".md").write_text(table(rows), "utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from atlas.adapters import Case, base, loss_of, peft_cases, read, watch
+from atlas.adapters import ROWS, Case, base, loss_of, peft_cases, read, table, watch
 
 KEPT = read()
 #: Rows that are measured again: one of each kind of start.
@@ -76,3 +76,7 @@ def test_lora_wakes_as_a_plain_loop_sees_it() -> None:
     assert moves["lora_A"] == 0 < moves["lora_B"]
     parts: dict[str, Any] = KEPT["peft LORA"]["parts"]
     assert (parts["lora_B"]["sgd"], parts["lora_A"]["sgd"]) == ([1], [2])
+
+
+def test_the_page_shows_the_table_of_the_rows() -> None:
+    assert ROWS.with_suffix(".md").read_text("utf-8") == table(KEPT)

@@ -43,7 +43,7 @@ def decision(
         ax.contour(side, side, probability, [0.5], colors=ink(), linewidths=1.5)
     for label, marker in ((0, "o"), (1, "^")):
         x, colour = data.x[data.y == label], colormaps["cividis"](float(label))
-        ax.scatter(x[:, 0], x[:, 1], s=16, marker=marker, color=colour, edgecolor=ink(), lw=0.6)
+        ax.scatter(x[:, 0], x[:, 1], marker=marker, color=colour, edgecolor=ink(), lw=0.6)
     ax.set(
         xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$"
     )

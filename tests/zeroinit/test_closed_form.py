@@ -15,10 +15,10 @@ from torch.optim.lr_scheduler import StepLR
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zeroinit import MLP, Data, half_plane, train, train_many, xor
-from zeroinit._closed_form import holds, of_many
+from zeroinit._closed_form import holds, of_many, of_one
 from zeroinit.networks import ACTIVATIONS
 
-WIDTHS = [2, 7, 5, 3]
+WIDTHS = [2, 7, 5, 4]  # no point has the last class
 
 
 def three_classes(points: int, seed: int = 0) -> Data:
@@ -55,8 +55,27 @@ def test_one_network_trains_as_by_autograd_to_the_last_bit(
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_slope_is_autograds_to_the_last_bit_also_far_from_zero(activation: str) -> None:
+    """PyTorch takes softplus for a line above 20."""
+    z = torch.arange(-25, 25, 0.5, dtype=torch.float64)
+    data = Data(z[:, None], torch.arange(len(z)) % 2)
+    model = MLP([1, 1, 2], activation, bias=False, dtype=torch.float64)
+    nn.init.ones_(model.get_parameter("layers.0.weight"))
+    _, gradients = of_one(model, data.x, data.y)(*model.parameters())
+    assert all(map(torch.equal, gradients, autograd(model, data).values()))
+
+
+def test_each_of_many_classes_counts() -> None:
+    """PyTorch leaves out the label −100; there is a hundredth class here."""
+    model, data = MLP([2, 3, 101]), Data(three_classes(101).x, torch.arange(101))
+    loss, gradients = of_one(model, data.x, data.y)(*model.parameters())
+    assert torch.equal(loss, F.cross_entropy(model(data.x), data.y))
+    assert all(map(torch.equal, gradients, autograd(model, data).values()))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("held", [1, 3 * 50 * 17, 2**18])  # one, three and all seeds at once
+@pytest.mark.parametrize("held", [1, 4 * 50 * 18, 2**18])  # one, four and all seeds at once
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_gradients_of_many_are_those_of_each(
     activation: str, bias: bool, held: int, shared: bool, monkeypatch: pytest.MonkeyPatch

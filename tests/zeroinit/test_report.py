@@ -124,6 +124,11 @@ def test_every_kind_is_told_and_explained_in_the_order_of_the_table() -> None:
     }
 
 
+def test_a_verdict_on_all_units_counts_none() -> None:
+    verdicts = [finding("w", kind, dead=16).verdict for kind in ("dead", "drawn alike")]
+    assert verdicts == ["dead", "drawn alike"]
+
+
 def network(blocks: int) -> Audit:
     """Return the audit of a network of some blocks: faults of one cause, and every other kind."""
     rows = []

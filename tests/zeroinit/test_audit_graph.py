@@ -92,6 +92,7 @@ def test_an_operation_has_the_name_that_its_author_gave() -> None:
 
 
 ONES = torch.ones(2, 2, requires_grad=True)
+BATCH = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 
 
 def twice_used(sums: Tensor) -> Tensor:
@@ -239,19 +240,26 @@ def test_each_number_changes_by_half_of_it_at_most(alone: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    "out_of",
+    [
+        lambda weight: BATCH @ weight.T,
+        lambda weight: BATCH[0] @ weight.T,
+        lambda weight: (BATCH[0] * weight).sum(1),
+    ],
+)
+@pytest.mark.parametrize(
     "loss_of",
     [
         lambda out: (out - 1).square().sum(),
-        lambda out: out.sum(1).square().sum(),  # sends no error back: the sums are zero
+        lambda out: out.sum(-1).square().sum(),  # sends no error back: the sums are zero
         lambda out: (out - 1).square().sum() + twice_used((ONES * 2).sum(1)),
     ],
 )
 def test_units_that_are_asked_the_same_are_equal_no_more(
-    loss_of: Callable[[Tensor], Tensor],
+    loss_of: Callable[[Tensor], Tensor], out_of: Callable[[Tensor], Tensor]
 ) -> None:
-    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     weight, unused = torch.zeros(2, 3, requires_grad=True), torch.ones(2, requires_grad=True)
-    loss = loss_of(x @ weight.T)
+    loss = loss_of(out_of(weight))
     (now,) = torch.autograd.grad(loss, [weight], retain_graph=True)
     assert torch.equal(now[0], now[1])
     other, none = with_other_targets(loss, [weight, unused])

@@ -89,7 +89,7 @@ class Watched:
             t = torch.view_as_real(t)
         if not t.is_floating_point() or t.element_size() == 1:
             t = t.float()  # the numbers of a frozen, quantized weight
-        if self.groups and t.ndim > 1:
+        if self.groups and t.ndim:
             t = t.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
         elif t.ndim in (2, 3) and self.turned:
             t = t.transpose(-1, -2)

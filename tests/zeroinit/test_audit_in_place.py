@@ -387,3 +387,20 @@ def test_what_long_lists_hold_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
         put()
     assert pair == [["a"], ["b"]]
     assert triple == [["a", "more"], ["b", "more"], ["c", "more"]]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "has"),
+    [
+        (torch.ones(2, 3), True),
+        (torch.ones(3).as_strided((1, 3), (0, 1)), True),
+        (torch.ones(2, 3).to_sparse(), True),
+        (torch.ones(3, 1).expand(3, 2), False),
+        (torch.ones(()).expand(2), False),
+    ],
+    ids=["plain", "one row", "sparse", "one column", "one number"],
+)
+def test_a_tensor_can_be_written_to_if_each_number_has_its_own_place(
+    tensor: Tensor, has: bool
+) -> None:
+    assert _kept.writable(tensor) is has

@@ -238,6 +238,23 @@ def test_a_convolution_whose_weight_is_normalized_has_its_own_units(transposed: 
     found = audit(model, lambda m: F.cross_entropy(m(X).mean(2), Y))
     assert found["2.parametrizations.weight.original1"].units == found["2.bias"].units == 6
     assert found["2.parametrizations.weight.original1"].act_as == found["2.bias"].act_as == 2
+    # PyTorch gives each part of the weight's first axis a length.
+    assert found["2.parametrizations.weight.original0"].units == (8 if transposed else 6)
+
+
+def test_a_transposed_convolution_whose_weight_is_a_matrix_has_its_outputs_as_units() -> None:
+    class Wide(nn.Module):
+        def forward(self, matrix: Tensor) -> Tensor:
+            return matrix[..., None]
+
+        def right_inverse(self, weight: Tensor) -> Tensor:
+            return weight[..., 0]
+
+    layer = nn.ConvTranspose1d(8, 6, 1)
+    nn.utils.parametrize.register_parametrization(layer, "weight", Wide())
+    model = nn.Sequential(nn.Unflatten(1, (8, 1)), layer, nn.Tanh(), nn.Conv1d(6, 3, 1))
+    found = audit(model, lambda m: F.cross_entropy(m(X).mean(2), Y))
+    assert found["1.parametrizations.weight.original"].units == 6
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft, about transformers

@@ -767,22 +767,27 @@ def read() -> dict[str, dict[str, Any]]:
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what each adapter does at its default start, as a table with a row for each."""
-    heads = "adapter", "zero at the start", "moves at step 1", "at step 2", "never", "off the base"
+    heads = "adapter", "off the base", "moves at step 1", "at step 2", "never"
     lines = [heads, ["---"] * len(heads)]
     for name, row in rows.items():
         if row["option"] or "parts" not in row:
             continue
-        parts = row["parts"].items()
-        zero = [part for part, p in parts if p.get("zero") == p["entries"]]
-        at = [[part for part, p in parts if max(p["sgd"]) == step] for step in (1, 2, 0)]
-        lines.append([name, *map(_several, [zero, *at]), _off(row["off"])])
+        at: dict[int, list[str]] = {1: [], 2: [], 0: []}
+        for found, short in zip(row["parts"].values(), _short(row["parts"]), strict=True):
+            word = f"`{short}`{' = 0' * (found.get('zero') == found['entries'])}"
+            if word not in (words := at[max(found["sgd"])]):
+                words.append(word)
+        few = (", ".join(w if len(w) < 6 else [*w[:2], "and more"]) or "–" for w in at.values())
+        lines.append([name, _off(row["off"]), *few])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _several(parts: Sequence[str]) -> str:
-    short = [re.sub(r"^prompt_encoder\.|^.*layers[._].*\.|\.\d+$", "", part) for part in parts]
-    names = [f"`{part}`" for part in dict.fromkeys(short)]
-    return ", ".join(names if len(names) < 6 else [*names[:4], "and more"]) or "–"
+def _short(parts: Iterable[str]) -> list[str]:
+    """Return the names of parts without a word that all of them begin with, and without places."""
+    names = [re.sub(r"^prompt_encoder\.|^.*layers[._].*\.|\.\d+$", "", part) for part in parts]
+    head = names[0].partition("_")[0] + "_"
+    shared = len(names) > 1 and all(name.startswith(head) for name in names)
+    return [name.removeprefix(head) if shared else name for name in names]
 
 
 def _off(off: float | None) -> str:

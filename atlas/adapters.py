@@ -778,16 +778,18 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
             if word not in (words := at[max(found["sgd"])]):
                 words.append(word)
         few = (", ".join(w if len(w) < 6 else [*w[:2], "and more"]) or "–" for w in at.values())
-        lines.append([name, _off(row["off"]), *few])
+        lines.append([name.removeprefix("peft "), _off(row["off"]), *few])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _short(parts: Iterable[str]) -> list[str]:
-    """Return the names of parts without a word that all of them begin with, and without places."""
-    names = [re.sub(r"^prompt_encoder\.|^.*layers[._].*\.|\.\d+$", "", part) for part in parts]
+    """Return the names of parts without places and what all begin with; of long ones the end."""
+    places = r"^prompt_encoder\.|^.*layers[._]\d.*\.(?=\D)|(\.layers)?\.\d+$"
+    names = [re.sub(places, "", part) for part in parts]
     head = names[0].partition("_")[0] + "_"
     shared = len(names) > 1 and all(name.startswith(head) for name in names)
-    return [name.removeprefix(head) if shared else name for name in names]
+    names = [name.removeprefix(head) if shared else name for name in names]
+    return [name if len(name) < 13 else re.split(r"[_.]", name)[-1] for name in names]
 
 
 def _off(off: float | None) -> str:

@@ -4,6 +4,7 @@ Two oracles know nothing of the audit: a training run's own record of when a par
 gradient, and the count of distinct units after real training.
 """
 
+import inspect
 import random
 from collections.abc import Callable
 from copy import deepcopy
@@ -31,6 +32,7 @@ from zeroinit import (
     units,
     zeros_,
 )
+from zeroinit._sharded import Ranks
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.networks import ACTIVATIONS
 from zeroinit.report import Audit
@@ -714,6 +716,24 @@ def test_assert_trainable_shows_the_table_or_says_nothing() -> None:
     assert_trainable(MLP([2, 4, 2]), loss)
     with pytest.raises(AssertionError, match=r"(?s)^3 of 4 parameters .*dead: layers\.0\.weight, "):
         assert_trainable(zeros_(MLP([2, 4, 2])), loss)
+
+
+def test_assert_trainable_takes_what_an_audit_takes() -> None:
+    given, taken = (inspect.signature(f).parameters for f in (audit, assert_trainable))
+    assert taken == given
+    assert {name: p.default for name, p in [*taken.items()][2:]} == {
+        "optimizer": None, "steps": 3, "strict": False, "ignore": (),
+    }  # fmt: skip
+
+
+def test_one_rank_says_what_is_wrong_and_the_others_name_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = zeros_(MLP([2, 4, 2]))
+    monkeypatch.setattr(Ranks, "first", property(lambda ranks: 2 if ranks.model is model else None))
+    with pytest.raises(AssertionError) as raised:
+        assert_trainable(model, on(half_plane()))
+    assert str(raised.value) == "3 of 4 parameters cannot train as they should: rank 2 says which"
 
 
 # Rounding is no gradient

@@ -7,10 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
-from audited import Made, classify
+from audited import Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit._checkpoint import in_sight
+from zeroinit._reasons import ENDED, HIDES
 from zeroinit.auditing import audit
 
 Run = Callable[..., Tensor]
@@ -198,6 +199,23 @@ def test_nothing_is_looked_for_before_a_checkpoint_of_another_library(
     found = audit(model, classify)
     assert found[name].verdict == said
     assert found.note.startswith("CheckpointOfOthers hides a part of the network")
+
+
+def test_all_that_is_to_be_noted_is_one_line() -> None:
+    """A copy is audited, a part of it is hidden, and the batches end before all is known."""
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        out: Tensor = s.b(CheckpointOfOthers.apply(s.c, s.i(x))) + s.a(x).detach()  # type: ignore[no-untyped-call]
+        return out
+
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        parts = {"i": nn.Linear(8, 8), "c": nn.Linear(8, 8), "b": nn.Linear(8, 3)}
+        model: Any = Made(how, a=nn.Linear(8, 3), **parts)
+    batches = iter([X] * 3)
+    found = audit(model, lambda m: F.cross_entropy(m(next(batches)), Y))
+    copied = "on a copy: what was made in inference mode cannot be changed"
+    assert found.note == "; ".join([copied, ENDED, HIDES.format("CheckpointOfOthers")])
 
 
 def test_pytorchs_checkpoint_is_put_back() -> None:

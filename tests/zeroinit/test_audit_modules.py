@@ -162,6 +162,21 @@ def test_two_tokens_that_are_twins_for_ever_are_a_fault(start: float, losses: An
     assert (found.faults, found.remarks) == ((), ())  # and so does the remedy
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_twins_that_one_of_several_losses_would_part_are_a_fault(first: bool) -> None:
+    """With the other loss only their sum counts, whichever comes first."""
+
+    def summed(m: Any) -> Tensor:
+        return F.cross_entropy(m.head((X + m.one[0] + m.two[0]).tanh()), Y)
+
+    losses = [classify, summed] if first else [summed, classify]
+    found = audit(with_tokens(0.5), losses)
+    assert [(f.name, f.kind) for f in found.faults] == [
+        ("one", "twin parameters"), ("two", "twin parameters"),
+    ]  # fmt: skip
+    assert remarks(audit(with_tokens(0.5), summed)) == [("equal parameters", ("one", "two"))]
+
+
 def test_the_two_tokens_of_a_spectrogram_transformer_are_twins() -> None:
     """They start at zero, the positions of both do, and the head takes their mean."""
     torch.manual_seed(0)

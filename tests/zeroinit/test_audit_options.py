@@ -135,6 +135,14 @@ def test_strict_makes_a_fault_of_what_the_loss_does_not_use() -> None:
         assert_trainable(model, loss, strict=True)
 
 
+def test_assert_trainable_asks_the_optimizer() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 3))
+    optimizer = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    assert_trainable(model, classify, optimizer=optimizer)
+    with pytest.raises(AssertionError, match=r"(?s)^2 of 4 parameters .*not held: 2\.weight"):
+        assert_trainable(model, classify, optimizer=optimizer, strict=True)
+
+
 def test_verdicts_that_are_no_faults_give_way_to_those_of_modules_and_of_the_optimizer() -> None:
     kinds = {name: "fine" for name in ("stuck", "loose", "held")} | {
         "dead": "dead",

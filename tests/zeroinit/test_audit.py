@@ -624,7 +624,12 @@ def stubborn(model: nn.Module) -> Tensor:
         (lambda m: m(points(4, 2)).sum() * torch.nan, ValueError, "loss is nan at step 1: mend"),
         (lambda m: m(points(4, 2)).sum() * torch.inf, ValueError, "loss is -?inf at step 1"),
         (lambda m: m(points(4, 2)).sum().detach(), ValueError, "does not depend on the model"),
-        (lambda m: torch.tensor(1.0), ValueError, "compute it from the model that it is given"),
+        (
+            lambda m: torch.tensor(1.0),
+            ValueError,
+            "^the loss does not depend on the model: compute it from the model that it is given, "
+            "with gradients on; if the model works on another one, audit a module that holds both$",
+        ),
         (lambda m: torch.ones((), requires_grad=True) * 2, ValueError, "does not depend"),
         (torch.no_grad()(lambda m: m(points(4, 2)).sum()), ValueError, "with gradients on"),
         (lambda m: (m.layers[0].weight * 0).sum().sqrt(), ValueError, "gradient of .* not finite"),

@@ -15,7 +15,7 @@ from zeroinit._causes import Cause, _one_logit, _worst, joined, listed
 from zeroinit._graph import operation
 from zeroinit._kept import kept
 from zeroinit._reasons import report
-from zeroinit._remedies import changes
+from zeroinit._remedies import changes, filled
 from zeroinit._run import Run
 from zeroinit._sharded import Ranks
 from zeroinit.auditing import audit
@@ -347,6 +347,16 @@ def test_the_changes_of_zeros_are_the_smallest_first() -> None:
             f"give {some} small random numbers"
             for some in (*names[:4], "0.weight, 1.weight and 4 others", "3.weight and 5.weight")
         ]
+
+
+def test_small_numbers_are_those_of_a_start_by_fan_in_and_of_one_generator() -> None:
+    """A vector is filled as the weights of ten inputs are."""
+    model: Any = nn.Conv1d(4, 6, 3)
+    torch.manual_seed(1)  # which changes nothing
+    filled(model, ["weight", "bias"])
+    draw = torch.Generator().manual_seed(0)
+    for p, fan_in in [(model.weight, 12), (model.bias, 10)]:
+        torch.testing.assert_close(p, torch.randn(p.shape, generator=draw) / fan_in**0.5)
 
 
 @pytest.mark.parametrize(

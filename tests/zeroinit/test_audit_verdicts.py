@@ -473,21 +473,33 @@ def test_a_layer_that_is_dropped_by_a_draw_is_said_to_be_left_out(seed: int) -> 
         assert f.kind in ("fine" if f.wakes == 1 else "left out", "not used by this loss")
 
 
-def test_random_weights_behind_a_unit_that_a_draw_frees_are_said_to_be_left_out() -> None:
+@pytest.mark.parametrize(
+    ("slope", "first", "cause"),
+    [
+        (nn.Tanh(), X * 1e5, "1 (Tanh) is saturated for every sample"),
+        (nn.ReLU(), -X.abs(), "1 (ReLU) is off for every sample"),
+    ],
+)
+def test_random_weights_behind_a_unit_that_a_draw_frees_are_said_to_be_left_out(
+    slope: nn.Module, first: Tensor, cause: str
+) -> None:
     torch.manual_seed(0)
-    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    model: Any = nn.Sequential(nn.Linear(8, 8), slope, nn.Linear(8, 3))
+    if isinstance(slope, nn.ReLU):
+        model[0].weight.data.abs_()
+        nn.init.zeros_(model[0].bias)
     draws = 0
 
     def loss(model: Any) -> Tensor:
         nonlocal draws
         draws += 1
         torch.rand(())
-        return F.cross_entropy(model(X * (1e5 if draws < 6 else 1.0)), Y)
+        return F.cross_entropy(model(first if draws < 6 else X), Y)
 
     found = audit(model, loss)
     assert found.faults == ()
     assert found["0.weight"].verdict == "left out (wakes at step 6)"
-    assert found["0.weight"].cause == "1 (Tanh) is saturated for every sample"
+    assert found["0.weight"].cause == cause
 
 
 # Units that nothing reaches
@@ -760,6 +772,7 @@ def walks(model: nn.Module) -> Tensor:
     ("loss", "says"),
     [
         (lambda m: {"loss": classify(m)}, "got dict with 'loss': return the entry"),
+        (lambda m: dict.fromkeys("abcdef"), "got dict with 'a', 'b', 'c', 'd', 'e': return the"),
         (lambda m: (classify(m), 1), r"got tuple of 2: return the entry that is the loss"),
         (lambda m: classify(m).item(), r"got float: return the tensor itself, without .item\(\)"),
         (lambda m: transformers.modeling_outputs.CausalLMOutput(loss=classify(m)),
@@ -788,6 +801,26 @@ def test_what_is_no_loss_is_named_with_what_to_write(loss: Any, says: str) -> No
 def test_arguments_that_are_no_model_and_no_loss_are_named(arguments: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         audit(*arguments)
+
+
+@pytest.mark.parametrize("kind", [dict, list, tuple])
+@pytest.mark.parametrize(("factor", "named"), [(torch.nan, "first"), (1.0, "last")])
+def test_the_first_module_that_gives_nan_is_named_also_if_it_gives_several(
+    kind: type, factor: float, named: str
+) -> None:
+    def several(s: Any, x: Tensor) -> Any:
+        parts = {0: x, 1: factor * x, 2: "no numbers"}
+        return parts if kind is dict else kind(parts.values())
+
+    def one(s: Any, parts: Any) -> Tensor:
+        out: Tensor = torch.nan * (s.head(parts[0]) + parts[1][:, :3])
+        return out
+
+    last = Made(one, head=nn.Linear(8, 3))
+    model: Any = Made(lambda s, x: s.last(s.first(x)), first=Made(several), last=last)
+    says = rf"^the loss is nan at step 1: {named} \(Made\) is the first module to give"
+    with pytest.raises(ValueError, match=says):
+        audit(model, classify)
 
 
 def test_the_first_module_that_gives_nan_is_named() -> None:

@@ -83,6 +83,7 @@ def test_then_it_is_told_what_died_and_what_woke(told: Any) -> None:
         finding("same", dead=4),
         finding("less", dead=4),
         finding("woke", dead=1),
+        finding("stuck", "stuck"),
     ]
     after = [
         finding("fine", "fine"),
@@ -93,6 +94,7 @@ def test_then_it_is_told_what_died_and_what_woke(told: Any) -> None:
         finding("same", dead=4),
         finding("less", dead=3),
         finding("woke", "fine"),
+        finding("stuck", "fine"),
     ]
     assert told([finding("old", "fine")], before, after)[2:] == [
         (

@@ -4,6 +4,7 @@ import builtins
 import inspect
 import logging
 import sys
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -18,7 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.loggers.logger import Logger
 from torchmetrics.classification import MulticlassAccuracy
 
-from zeroinit.integrations.lightning import AuditCallback
+from zeroinit.integrations.lightning import AuditCallback, _unlogged
 
 HIDDEN = ["first.weight", "first.bias", "last.weight"]
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on workers and loggers
@@ -231,6 +232,26 @@ def test_a_second_run_begins_anew() -> None:
     first = callback.audits[0]
     trained(Net(), callback)
     assert callback.audits[0] is not first
+
+
+def test_an_audit_that_stops_gives_the_loggers_no_numbers() -> None:
+    callback = AuditCallback(steps=0)
+    _, logger, record = trained(Net(), callback, max_epochs=1)
+    assert callback.audits == {}
+    assert len(record.losses) == 3
+    assert {} not in [row for _, row in logger.rows]
+
+
+@pytest.mark.parametrize("names", [(), ("log",), ("log_dict",), ("log", "log_dict")])
+def test_a_log_that_another_tool_has_put_there_stays(names: tuple[str, ...]) -> None:
+    said: list[Any] = []
+    module: Any = SimpleNamespace(**dict.fromkeys(names, said.append))
+    before = {**vars(module)}
+    with _unlogged(module):
+        module.log("loss", 1.0)
+        module.log_dict({"loss": 1.0})
+    assert vars(module) == before
+    assert said == []
 
 
 def test_a_module_that_optimizes_by_hand_is_told_what_to_do() -> None:

@@ -232,6 +232,31 @@ def test_the_batch_is_the_one_that_is_trained_on(tmp_path: Path) -> None:
     assert not torch.equal(seen[6][1], seen[7][1])
 
 
+@pytest.mark.parametrize("kind", [dict, tuple])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_audit_and_the_step_are_given_the_same(kind: type, named: bool, tmp_path: Path) -> None:
+    seen: list[tuple[type, Any]] = []
+
+    class Own(Trainer):  # type: ignore[misc]
+        def compute_loss(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+            seen.append((type(inputs), num_items_in_batch))
+            x, labels = inputs.values() if isinstance(inputs, dict) else inputs
+            return model(x, labels)["loss"]
+
+        def training_step(self, *given: Any, **more: Any) -> Any:
+            return self.compute_loss(*given, **more)
+
+    plain = trainer(tmp_path)
+    run = Own(plain.model, plain.args, train_dataset=rows())
+    callback = AuditCallback(run)
+    callback.on_step_begin(run.args, run.state, run.control)
+    batch: Any = {"x": torch.ones(2, 4), "labels": torch.tensor([0, 1])}
+    batch = batch if kind is dict else tuple(batch.values())
+    more = {"num_items_in_batch": 7} if named else {}
+    run.training_step(run.model, batch, *[7] * (not named), **more)
+    assert seen == [(kind, 7)] * (callback.audits[0].steps + 1)
+
+
 def test_an_audit_that_stops_does_not_stop_the_training(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -187,8 +187,6 @@ class Watched:
             return self.weight.act_as()
         if self.entries and self.entries.known() and self.entries.equal():
             return self.units - self.entries.equal()
-        if self.told_apart or not len(self.group):
-            return self.units
         members = self.group[self.moved]
         return self.units - len(members) + len(members.unique())
 

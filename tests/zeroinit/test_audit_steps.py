@@ -1,13 +1,15 @@
 """The steps of an audit: how often they call what, and what they read off the gradients."""
 
 import math
+import random
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -172,6 +174,14 @@ def test_everything_of_a_healthy_network_with_a_frozen_and_an_unused_part() -> N
     )  # fmt: skip
 
 
+def test_a_tied_parameter_has_all_its_names_in_the_order_of_the_model() -> None:
+    model: Any = Made(lambda s, x: s.b(s.a(x).tanh()), a=nn.Linear(8, 8), b=nn.Linear(8, 8))
+    model.b.weight = model.a.weight
+    found = audit(model, classify)
+    assert [f.names for f in found] == [("a.weight", "b.weight"), ("a.bias",), ("b.bias",)]
+    assert found["b.weight"] is found["a.weight"]
+
+
 def test_the_columns_of_stacked_matrices_are_units_where_the_input_stands_before_them() -> None:
     """Of three experts the first has four equal units, which four equal rows use."""
     torch.manual_seed(0)
@@ -249,10 +259,15 @@ def test_equal_numbers_are_no_twins_where_no_other_numbers_can_be_tried(error: A
     assert bool(found.note) == (error is StopIteration)
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_a_draw_has_twenty_steps_more_to_reach_what_seems_dead(steps: int) -> None:
+@pytest.mark.parametrize(
+    ("steps", "draw"),
+    [(1, torch.rand), (3, torch.rand), (3, np.random.random), (3, lambda size: random.random())],
+)
+def test_a_draw_has_twenty_steps_more_to_reach_what_seems_dead(
+    steps: int, draw: Callable[..., Any]
+) -> None:
     def loss(model: nn.Module) -> Tensor:
-        torch.rand(())
+        draw(())
         return classify(model)
 
     torch.manual_seed(0)

@@ -139,7 +139,7 @@ class Equals:
         equal: dict[Any, list[str]] = {}
         for name, module in modules.items():
             signature = _signature(module, groups)
-            if signature and all(not isinstance(group, str) for *_, group in signature):
+            if signature and all(group is not None for *_, group in signature):
                 equal.setdefault((class_of(module), signature), []).append(name)
         for alike in equal.values():
             own: set[int] = set()
@@ -185,9 +185,9 @@ def _kin(gradients: Sequence[Tensor]) -> list[int]:
     return kin
 
 
-def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str, Any], ...]:
-    """Return a module's parameters by name, each with its group; without one, with its own name."""
-    return tuple((name, groups.get(id(p), f"{id(p)}")) for name, p in module.named_parameters())
+def _signature(module: nn.Module, groups: Mapping[int, int]) -> tuple[tuple[str, int | None], ...]:
+    """Return a module's parameters by name, each with its group, if it has one."""
+    return tuple((name, groups.get(id(p))) for name, p in module.named_parameters())
 
 
 def _differ(p: Tensor) -> bool:

@@ -16,6 +16,8 @@ from zeroinit._remedies import filled
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.report import Audit, Finding, Remark
 
+SOME = torch.tensor([1.0, 2.0, 4.0])
+
 
 def mlp() -> nn.Sequential:
     torch.manual_seed(0)
@@ -55,6 +57,29 @@ def test_a_copied_critic_stays_equal_and_one_drawn_anew_does_not() -> None:
     assert torch.equal(model.q1[0].weight, model.q2[0].weight)  # training says the same
     model.q2[0].reset_parameters()
     assert not audit(model, both).faults
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_copies_that_one_of_two_losses_moves_stay_equal(order: int) -> None:
+    q1 = mlp()
+    model: Any = nn.ModuleDict({"q1": q1, "q2": copy.deepcopy(q1), "other": nn.Linear(8, 3)})
+    losses = [both, lambda m: F.cross_entropy(m.other(X), Y)]
+    found = audit(model, losses[::order])
+    assert {f.cause for f in found.faults} == {"q1 and q2 are equal, learn alike and stay equal"}
+
+
+def test_equal_matrices_without_a_number_or_of_complex_numbers_are_compared() -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.head(x) + sum((x @ p).sum() for p in s.none),
+                      head=nn.Linear(8, 3))  # fmt: skip
+    model.none = nn.ParameterList(torch.zeros(8, 0) for _ in range(2))
+    found = audit(model, classify)
+    assert ({f.kind for f in found}, found.remarks) == ({"fine"}, ())
+    model = Made(lambda s, x: s.head(x) + (x * (s.a + s.b).real).sum(1, keepdim=True) * SOME,
+                 head=nn.Linear(8, 3))  # fmt: skip
+    model.a, model.b = (nn.Parameter(torch.full((1, 8), 1 + 2j)) for _ in range(2))
+    found = audit(model, classify)
+    assert remarks(found) == [("equal parameters", ("a", "b"))]
 
 
 def test_a_critic_with_a_target_of_its_own_is_not_accused() -> None:

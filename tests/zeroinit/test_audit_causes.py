@@ -446,6 +446,12 @@ def test_a_softmax_over_one_logit_is_seen(shape: tuple[int, ...], dim: int, one:
     assert _one_logit(node) is one
 
 
+def often(function: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
+    for _ in range(40):
+        h = function(h)
+    return h
+
+
 @pytest.mark.parametrize(
     ("join", "names"),
     [
@@ -457,6 +463,9 @@ def test_a_softmax_over_one_logit_is_seen(shape: tuple[int, ...], dim: int, one:
         (lambda p, q: torch.tanh(p), "p"),
         (lambda p, q: F.relu(p + 0 * q), "p"),
         (lambda p, q: (p.view(2, 4) / 2).flatten(), "p"),
+        (lambda p, q: often(torch.tanh, p), "p"),
+        (lambda p, q: often(F.relu, p), "p"),
+        (lambda p, q: often(lambda h: h + q, p), "p"),
     ],
 )
 def test_a_zero_is_found_behind_what_keeps_it(
@@ -474,6 +483,9 @@ def test_a_zero_is_found_behind_what_keeps_it(
 @pytest.mark.parametrize(
     ("factor", "cause"),
     [(lambda p: p - p, "what it works on is zero"),
+     (lambda p: torch.minimum(p + 1, torch.zeros(8)), "what it works on is zero"),
+     (lambda p: torch.maximum(-p - 1, torch.zeros(8)), "what it works on is zero"),
+     (lambda p: torch.where(p < 0, p, torch.zeros(8)), "what it works on is zero"),
      (lambda p: p[torch.tensor([0, 1] * 4)], "waits while what it works on is zero")],
 )  # fmt: skip
 def test_a_factor_may_be_zero_where_no_parameter_is(

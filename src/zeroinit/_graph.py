@@ -134,9 +134,9 @@ def _join(found: Uses, weight: Tensor, node: Node | None) -> None:
 def _alike_in_all(lookup: Node) -> bool:
     """Whether every sample looks up the same rows, as those of a prefix: they are no tokens."""
     rows = getattr(lookup, "_saved_indices", None)
-    if operation(lookup) != "Embedding" or not isinstance(rows, Tensor):
-        return False
-    return rows.ndim > 1 and len(rows) > 1 and bool((rows == rows[:1]).all())
+    if not isinstance(rows, Tensor) or rows.ndim < 2:
+        return False  # those of a bag are in one row
+    return len(rows) > 1 and bool((rows == rows[:1]).all())
 
 
 def _outputs(loss: Tensor, *, through_gates: bool) -> set[int]:
@@ -204,7 +204,7 @@ def gradients_again(
 
 def coarsest(nodes: Iterable[Node]) -> float:
     """Return the rounding of the coarsest numbers in a graph, of those of single precision up."""
-    kinds = {m.dtype for node in nodes for m in getattr(node, "_input_metadata", ())}
+    kinds = {m.dtype for node in nodes for m in node._input_metadata}
     return max((torch.finfo(d).eps for d in kinds & {torch.float32, torch.float64}), default=0.0)
 
 

@@ -269,6 +269,18 @@ def test_units_that_are_asked_the_same_are_equal_no_more(
     assert weight.grad is None
 
 
+def test_gradients_that_are_dense_and_have_a_point_are_changed_alone() -> None:
+    whole, sparse = torch.tensor([1, 2]), torch.eye(2).to_sparse()
+    several = [torch.ones(2), None, whole, sparse, torch.ones(2, dtype=torch.cfloat)]
+    first, none, *others, last = _graph._changed(several, lambda g: 3 * g)
+    assert first is not None
+    assert last is not None
+    assert first.tolist() == last.tolist() == [3, 3]
+    assert none is None
+    assert others[0] is whole
+    assert others[1] is sparse
+
+
 def test_hooks_are_taken_off_and_sparse_gradients_are_filled_up() -> None:
     table = torch.ones(4, 2, requires_grad=True)
     loss = F.embedding(torch.tensor([1, 1]), table, sparse=True).sum()

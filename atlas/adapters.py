@@ -778,7 +778,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
             if word not in (words := at[max(found["sgd"])]):
                 words.append(word)
         few = (", ".join(w if len(w) < 6 else [*w[:2], "and more"]) or "–" for w in at.values())
-        lines.append([name.removeprefix("peft "), _off(row["off"]), *few])
+        lines.append([name.removeprefix("peft ").replace("_", " "), _off(row["off"]), *few])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -30,7 +30,7 @@ from sphinx.util.typing import ExtensionMetadata, OptionSpec
 from sphinx.writers.html5 import HTML5Translator
 
 LOG = logging.getLogger(__name__)
-SHOWN = 25  # the lines of tests that a page shows below a theorem, but the first test whole
+SHOWN = 20  # the lines of tests that a page shows below a theorem, but the first test whole
 MORE = "More tests with the mark of this theorem stand beside these in the repository:"
 
 

@@ -10,7 +10,8 @@ The tests run once, to learn which of them run which line, and how long each tak
 meets those that run its lines, until one fails: first those of its module's own test files, and the
 fast before the slow. It does so in a fork of a process that has imported PyTorch and collected the
 tests: there the changed function gets its new code. Where a change is in no function, the fork
-comes before the tests are collected, and collects those files only.
+comes before the tests are collected, and collects those files only. Processes that a test starts
+find the mutant first on their path.
 
 A mutant that no test catches must stand in ``survivors.txt``, below the reason why none could.
 """
@@ -20,12 +21,16 @@ import gc
 import json
 import os
 import resource
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.machinery import SourceFileLoader
-from itertools import accumulate
+from itertools import accumulate, starmap
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, NoReturn, cast
@@ -44,7 +49,7 @@ TESTS = ["tests/zeroinit", "src/zeroinit"]
 LISTED = Path(__file__).with_name("survivors.txt")
 LEARNT = ROOT / "_build/mutants.json"
 ENOUGH = 0.95  # of the mutants are to be caught
-PATIENCE = 20  # seconds of tests for one mutant
+PATIENCE = 20  # seconds of tests for one mutant, beside the tests of its module's name
 
 
 class Everywhere(MutationVisitor):
@@ -90,16 +95,17 @@ class Mutant:
 
     def code(self) -> CodeType:
         """Return the changed module, compiled."""
-        return compile(self._text(), self.path, "exec")
+        return compile(self.text(), self.path, "exec")
 
     def __str__(self) -> str:
         """Return a name that stays when other lines move."""
-        texts = (self.tree.code.split("\n"), self._text().split("\n"))
+        texts = (self.tree.code.split("\n"), self.text().split("\n"))
         lines = list(difflib.unified_diff(*texts, n=0))[2:]
         old, new = (" ".join(d[1:].strip() for d in lines if d[0] == sign) for sign in "-+")
         return f"{self.module}.{self.function}: {old}  ->  {new}"
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """Return the changed module."""
         changed = self.tree.deep_replace(self.change.original_node, self.change.mutated_node)
         return cast(cst.Module, changed).code
 
@@ -133,6 +139,19 @@ def mutants(module: str) -> Iterator[Mutant]:
         ends = [places[change.original_node], places[outer if outer in names else tree.module]]
         lines, near = (range(end.start.line, end.end.line + 1) for end in ends)
         yield Mutant(module, tree.module, change, names.get(outer, ""), lines, near)
+
+
+@contextmanager
+def given_to_children(mutant: Mutant) -> Iterator[None]:
+    """Let a process that a test starts import the mutant, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, PACKAGE.name)
+        shutil.copytree(PACKAGE, copy, copy_function=os.symlink)
+        file = copy / Path(mutant.path).relative_to(PACKAGE)
+        file.unlink()
+        file.write_text(mutant.text())
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
+        yield
 
 
 def functions() -> Iterator[FunctionType]:
@@ -174,10 +193,11 @@ class Rounds:
         sources = [file for folder in TESTS for file in Path(folder).rglob("*.py")]
         if not LEARNT.exists() or LEARNT.stat().st_mtime < max(f.stat().st_mtime for f in sources):
             if os.fork() == 0:
+                told = os.dup(2)
                 quiet()
-                learn(session)
+                learn(session, told)
             if os.wait()[1]:
-                raise pytest.UsageError("a test fails without any change: make test says which")
+                raise pytest.UsageError("a test fails without any change")
         self.seconds, self.runs = json.loads(LEARNT.read_text())
         outside = [mutant for mutant in self.mutants if not mutant.function]
         self._try(outside, lambda mutant: self._passes_anew(mutant, session))
@@ -206,7 +226,9 @@ class Rounds:
             if pid == 0:
                 resource.setrlimit(resource.RLIMIT_CPU, (3 * PATIENCE, 3 * PATIENCE))
                 quiet()
-                os._exit(not passes(mutant))
+                with given_to_children(mutant):
+                    caught = not passes(mutant)
+                os._exit(caught)
             running[pid] = mutant
         while running:
             wait()
@@ -250,10 +272,13 @@ class Rounds:
         some = [one for one in items if one.nodeid not in known]
         times = {item: self.seconds.get(item.nodeid, 0) for item in some}
         some.sort(key=lambda item: (item.nodeid.split("::")[0] not in near, times[item]))
-        spent = accumulate(times[item] for item in some)
-        return not session.testsfailed and all(
-            passes(session, item) for item, sum_ in zip(some, spent, strict=True) if sum_ < PATIENCE
-        )
+        spent, own = accumulate(times[item] for item in some), self._own(mutant)
+        tried = [
+            item
+            for item, sum_ in zip(some, spent, strict=True)
+            if sum_ < PATIENCE or item.nodeid in own
+        ]
+        return not session.testsfailed and all(starmap(partial(passes, session), followed(tried)))
 
     def _near(self, mutant: Mutant) -> list[str]:
         """Return four test files: of the module's name, or that have the most to do with it."""
@@ -262,12 +287,20 @@ class Rounds:
         return sorted(hits, key=lambda file: (file.endswith(end), hits[file]))[-4:]
 
     def _tests(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run the changed lines; if none does, those that run the rest."""
+        """Return the tests that run the changed lines; if none does, those that run the rest.
+
+        The module's own tests are among them: they may run the lines in another process.
+        """
         runs = self.runs.get(mutant.module, {})
         for lines in (mutant.lines, mutant.around):
             if found := {test for line in lines for test in runs.get(str(line), [])}:
-                return found
+                return found | self._own(mutant)
         return {*self.seconds}
+
+    def _own(self, mutant: Mutant) -> set[str]:
+        """Return the tests in the files of the module's name."""
+        end = source(mutant.module).name
+        return {test for test in self.seconds if test.split("::")[0].endswith(end)}
 
 
 def quiet() -> None:
@@ -277,21 +310,30 @@ def quiet() -> None:
     os.dup2(nothing, 2)
 
 
-def passes(session: pytest.Session, item: pytest.Item) -> bool:
+def followed(items: Sequence[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
+    """Yield each test with the next, for which pytest keeps what the two share."""
+    return zip(items, [*items[1:], None], strict=True)
+
+
+def passes(session: pytest.Session, item: pytest.Item, following: pytest.Item | None) -> bool:
     """Run a test and return whether all has gone well so far."""
-    session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
     return not session.testsfailed
 
 
-def learn(session: pytest.Session) -> NoReturn:
-    """Run every test, write down its lines and its time, and end this fork."""
+def learn(session: pytest.Session, told: int) -> NoReturn:
+    """Run every test, write down its lines and its time, and end this fork.
+
+    Of a test that fails the name goes to the file ``told``.
+    """
     seconds = {}
     watch = Coverage(data_file=None, include=[f"{PACKAGE}/*"], messages=False)
     watch.start()
-    for item in session.perform_collect():
+    for item, following in followed(session.perform_collect()):
         watch.switch_context(item.nodeid)
         begin = sum(os.times()[:4])  # with what the test starts
-        if not passes(session, item):
+        if not passes(session, item, following):
+            os.write(told, f"{item.nodeid} fails\n".encode())
             os._exit(1)
         seconds[item.nodeid] = sum(os.times()[:4]) - begin
     watch.stop()

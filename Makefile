@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub test lint doctest serve bench mutants lighthouse clean lab
+.PHONY: help html pdf epub test lint doctest serve bench mutants findings lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ bench: $(WHOLE) ## Measure builds, training, an audit and the lab, and write ben
 
 mutants: $(WHOLE) ## Change the package in every small way, and count the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)
+
+findings: ## See whether each finding about another library still holds; it installs packages, for an hour
+	@fails=0; for file in findings/*.sh; do echo "== $$file"; bash $$file || { echo "$$file no longer holds." >&2; fails=1; }; done; exit $$fails
 
 lighthouse: $(WHOLE) html node_modules/whole ## Score the heaviest pages in Chromium; on an idle machine
 	@$(BIN)/python -m pytest -q tests/browser/test_lighthouse.py && cat _build/lighthouse.md

@@ -25,7 +25,7 @@ def made(book: "Book") -> Path:
     """Return a file as ``bookbuild.lab.archive`` makes it, in a book with a page for the lab."""
     book.write("book/lab.md", "# Page\n\n```{lab}\n```\n")
     file = book.folder / "_build/lab.zip"
-    file.parent.mkdir()
+    file.parent.mkdir(exist_ok=True)
     with ZipFile(file, "w") as archive:
         for name in ("lab.json", "graphs/1.onnx"):
             archive.writestr(name, name)

@@ -46,7 +46,7 @@ def test_marked_tests_are_found_with_their_source(tmp_path: Path) -> None:
 
 
 def test_a_theorem_with_many_tests_shows_the_first_and_names_the_others(book: "Book") -> None:
-    mark, body = '\n@pytest.mark.theorem("first")\n', "".join(f"    {n}\n" for n in range(10))
+    mark, body = '\n@pytest.mark.theorem("first")\n', "".join(f"    {n}\n" for n in range(7))
     functions = "".join(f"{mark}def test_{name}():\n{body}" for name in ("one", "two", "three"))
     book.write("tests/zeroinit/test_some.py", "import pytest\n" + functions)
     book.write("book/index.md", "# Index\n\n" + THEOREM.format(name="first"))

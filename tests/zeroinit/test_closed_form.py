@@ -31,16 +31,16 @@ def trainable(model: nn.Module) -> list[Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def three_targets(points: int) -> Data:
-    """Return points with three numbers for each."""
+def four_targets(points: int) -> Data:
+    """Return points with four numbers for each."""
     x = three_classes(points).x
-    return Data(x, torch.stack([x.sum(1), x.prod(1), x[:, 0]], 1))
+    return Data(x, torch.cat([x, x.sum(1, keepdim=True), x.prod(1, keepdim=True)], 1))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
-    ("loss", "data"), [(F.cross_entropy, three_classes(50)), (F.mse_loss, three_targets(50))]
+    ("loss", "data"), [(F.cross_entropy, three_classes(50)), (F.mse_loss, four_targets(50))]
 )
 def test_one_network_trains_as_by_autograd_to_the_last_bit(
     activation: str, bias: bool, loss: Callable[[Tensor, Tensor], Tensor], data: Data

@@ -12,7 +12,6 @@ import importlib
 import json
 import logging
 import math
-import multiprocessing
 import os
 import re
 import sys
@@ -23,12 +22,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from atlas.forks import Row, forked
+from benchmarks.markdown import markdown
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
@@ -715,32 +716,25 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {line[:160]}"
 
 
-def quietly(case: Case, out: Connection) -> None:
-    """Send the row of a case, or the reason why there is none."""
+def quietly(case: Case) -> Row:
+    """Return the row of a case, or the reason why there is none."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.disable()
     try:
-        out.send(measure(case))
+        return measure(case)
     except Exception as error:
-        out.send({"reason": reason(error)})
+        return {"reason": reason(error)}
 
 
-def forked(case: Case) -> dict[str, Any]:
+def apart(case: Case) -> Row:
     """Return the row of a case, measured in a process of its own within a limit of time."""
-    fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe(duplex=False)
-    process = fork.Process(target=quietly, args=(case, there), daemon=True)
-    process.start()
-    there.close()
-    row: dict[str, Any]
     try:
-        row = here.recv() if here.poll(SECONDS) else {"reason": f"more than {SECONDS} seconds"}
-    except EOFError:
-        row = {"reason": "the process ended"}
-    process.kill()
-    process.join()
-    return row
+        return forked(quietly, case, seconds=SECONDS)
+    except TimeoutError as error:
+        return {"reason": str(error)}
+    except ChildProcessError:
+        return {"reason": "the process ended"}
 
 
 def versions(library: str) -> dict[str, str]:
@@ -768,7 +762,7 @@ def read() -> dict[str, dict[str, Any]]:
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what each adapter does at its default start, as a table with a row for each."""
     heads = "adapter", "off the base", "moves at step 1", "at step 2", "never"
-    lines = [heads, ["---"] * len(heads)]
+    lines = []
     for name, row in rows.items():
         if row["option"] or "parts" not in row:
             continue
@@ -779,7 +773,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
                 words.append(word)
         few = (", ".join(w if len(w) < 6 else [*w[:2], "and more"]) or "–" for w in at.values())
         lines.append([name.removeprefix("peft ").replace("_", " "), _off(row["off"]), *few])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(heads, lines) + "\n"
 
 
 def _short(parts: Iterable[str]) -> list[str]:
@@ -807,7 +801,7 @@ def main() -> None:
             continue
         head: dict[str, Any] = {"library": case.library, "tuner": case.tuner, "option": case.option}
         head |= {"base": case.base, "versions": used, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-        rows[case.name] = head | forked(case)
+        rows[case.name] = head | apart(case)
         lines = ",\n".join(
             f"{json.dumps(name)}: {json.dumps(row, ensure_ascii=False)}"
             for name, row in rows.items()

@@ -21,7 +21,6 @@ import importlib.util
 import inspect
 import itertools
 import json
-import multiprocessing
 import pkgutil
 import platform
 import resource
@@ -29,13 +28,14 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from atlas.forks import Row, forked
 
 HERE = Path(__file__).parent
 RESULT, PINS = HERE / "optimizers.json", HERE / "optimizers.txt"
@@ -123,7 +123,6 @@ RANKED: Mapping[str, Any] = {
 }
 
 Make = Callable[[list[nn.Parameter]], Any]
-Row = dict[str, Any]
 
 
 def normal(shape: Sequence[int], seed: int, count: int | None = None) -> Tensor:
@@ -474,8 +473,8 @@ def takes(cls: type[Any], options: Mapping[str, Any]) -> bool:
     return not options or "'rank' in group" in source or 'group["rank"]' in source
 
 
-def examine(cls: type[Any], options: Mapping[str, Any], end: Connection) -> None:
-    """Measure one optimizer, in a process of its own."""
+def examine(cls: type[Any], options: Mapping[str, Any]) -> Row:
+    """Return the numbers of an optimizer, or its error."""
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
     with open(os.devnull, "w") as nowhere:
@@ -483,27 +482,19 @@ def examine(cls: type[Any], options: Mapping[str, Any], end: Connection) -> None
         os.dup2(nowhere.fileno(), 2)
     try:
         way = Way(cls, options)
-        row = {"mode": way.mode} | Numbers(way).measure()
+        return {"mode": way.mode} | Numbers(way).measure()
     except Exception as error:
-        row = {"error": said(error)}
-    end.send(row)
+        return {"error": said(error)}
 
 
 def measured(cls: type[Any], options: Mapping[str, Any]) -> Row:
     """Return the numbers of an optimizer; a crash and a hang are numbers too."""
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    child = context.Process(target=examine, args=(cls, options, there))
-    child.start()
-    there.close()
     try:
-        row: Row = here.recv() if here.poll(60 * MINUTES) else {"error": "no end"}
-    except EOFError:
-        child.join()
-        row = {"error": f"the process ended with {child.exitcode}"}
-    child.kill()
-    child.join()
-    return row
+        return forked(examine, cls, options, seconds=60 * MINUTES)
+    except TimeoutError:
+        return {"error": "no end"}
+    except ChildProcessError as error:
+        return {"error": str(error)}
 
 
 def shortened(value: Any) -> Any:

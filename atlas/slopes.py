@@ -13,6 +13,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import markdown
+
 #: Where the columns are kept.
 COLUMNS = Path(__file__).with_suffix(".json")
 #: What is measured: its name in the table, and where; the slope is that of the first number.
@@ -176,13 +178,13 @@ def measure(name: str) -> dict[str, Any]:
 def table(columns: dict[str, Any]) -> str:
     """Return the table: a row for each function, and a column for each library."""
     heads = [f"{name} {column['version'].split('+')[0]}" for name, column in columns.items()]
-    lines = [["function", "beside zero", *heads], ["---"] * (len(heads) + 2)]
+    lines = []
     for key, (text, _) in FUNCTIONS.items():
         rows = [column["slopes"].get(key) for column in columns.values()]
         below, _, above = next(filter(None, rows))
         sides = " and ".join(dict.fromkeys((word(below), word(above))))
         lines.append([text, sides, *(word(row[1]) if row else "–" for row in rows)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(["function", "beside zero", *heads], lines) + "\n"
 
 
 def word(slope: float) -> str:

@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.builds import VARIANTS
+from benchmarks.markdown import markdown
 
 Values = Sequence[float]
 SPREAD = ["Median", "Least", "Most"]
@@ -126,15 +127,3 @@ def spread(values: Values) -> list[str]:
     """Return median, least and most as text, and dashes if there is nothing."""
     form = "g" if all(isinstance(value, int) for value in values) else ".2f"
     return [format(value, form) for value in of(values)] if values else ["–"] * 3
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose columns are as wide as their widest cell."""
-    rows = [*rows]
-    widths = [max(len(line[k]) for line in [head, *rows]) for k in range(len(head))]
-    rule = ["-" * width for width in widths]
-    padded = [
-        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        for line in [head, rule, *rows]
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.table import markdown
+from benchmarks.markdown import markdown
 from evidence.architectures import Architecture, architectures
 from evidence.faults import FAULTS, Fault, Loss
 from evidence.starts import STARTS, TRUE_FAULTS, start

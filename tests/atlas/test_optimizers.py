@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from atlas import optimizers as table
+from atlas.forks import Row
 
-DATA: table.Row = json.loads(table.RESULT.read_text())
+DATA: Row = json.loads(table.RESULT.read_text())
 TORCH = [r for r in DATA["rows"] if r["library"] == "torch" and "error" not in r]
 
 
 @pytest.mark.parametrize(
     "row", TORCH, ids=[f"{r['class']}{'-decay' * bool(r['options'])}" for r in TORCH]
 )
-def test_the_rows_of_torch_are_so(row: table.Row) -> None:
+def test_the_rows_of_torch_are_so(row: Row) -> None:
     if row["version"].split("+")[0] != torch.__version__.split("+")[0]:
         pytest.skip(f"measured with torch {row['version']}, here is {torch.__version__}")
     way = table.Way(getattr(torch.optim, row["class"]), row["options"])

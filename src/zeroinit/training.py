@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -30,8 +31,6 @@ M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = str | Callable[[nn.Module, Generator], object]
 
-#: The optimizers whose step for one number depends on other numbers of its tensor.
-MIXING = frozenset({"Adafactor", "LBFGS", "Muon"})
 
 _REPLAYED = 256  # seeds up to which a replay is faster: benchmarks/replays.py
 
@@ -260,8 +259,9 @@ def train_many(
     lr, steps, loss
         As for :func:`train`.
     optimizer : callable, default :class:`torch.optim.SGD`
-        As for :func:`train`, but one that computes the step of a number from that number alone:
-        all of ``torch.optim`` except those in :data:`MIXING`.
+        As for :func:`train`, but one that computes the step of a number from that number alone,
+        as those of ``torch.optim`` do, but for Adafactor, LBFGS and Muon. Three steps of two seeds,
+        together and each alone, are compared before the training.
     every : int, at least 1, optional
         As for :func:`train`; if not given, the start and the end are recorded.
 
@@ -274,8 +274,8 @@ def train_many(
     ------
     TypeError, ValueError
         As :func:`train`; and if the start is unknown, there is no seed, the data sets differ in
-        size, their number is not that of the seeds, the optimizer is in :data:`MIXING`, or the
-        network or the loss draws numbers or keeps state.
+        size, their number is not that of the seeds, a step of the optimizer for one seed depends on
+        another, or the network or the loss draws numbers or keeps state.
 
     Warns
     -----
@@ -314,7 +314,7 @@ def train_many(
     for one in sets:
         check_fit(network, one.x, one.y)
     kind = type(optimizer(list(parameters.values()), lr=lr)).__name__
-    if kind in MIXING:
+    if _mixes(partial(optimizer, lr=lr), list(parameters.values())):
         raise ValueError(
             f"{kind} does not treat every number by itself, and would mix the seeds: "
             "call train for each seed, or choose another optimizer"
@@ -377,6 +377,41 @@ def train_many(
         return losses, [None if g is None else g.clone(memory_format=contiguous) for g in gradients]
 
     return _descend(stacked, _measure(values, evaluate), update, steps, every or steps)
+
+
+def _mixes(make: Callable[..., Optimizer], like: Sequence[Tensor]) -> bool:
+    """Return whether three steps of two seeds together differ from those of each alone."""
+    draw = Generator().manual_seed(0)
+
+    def numbers(size: float) -> list[Tensor]:
+        return [(size * torch.randn(p.shape, generator=draw, device="cpu")).to(p) for p in like]
+
+    def moved(start: Sequence[Tensor], *gradients: Sequence[Tensor]) -> list[Tensor]:
+        weights = [p.clone().requires_grad_() for p in start]
+        optimizer = make(weights)
+        for given in gradients:
+            for p, g in zip(weights, given, strict=True):
+                p.grad = g.clone()
+            optimizer.step()
+        return [p.detach() - old for p, old in zip(weights, start, strict=True)]
+
+    # Weights and gradients of two sizes, so that what is measured over both seeds shows.
+    small, large = ([numbers(w), *(numbers(g) for _ in range(3))] for w, g in ((0.1, 0.1), (1, 10)))
+    both = [
+        [torch.stack(pair) for pair in zip(*lists, strict=True)]
+        for lists in zip(small, large, strict=True)
+    ]
+    with torch.random.fork_rng(devices=[]):
+        try:
+            together, *alone = (moved(*lists) for lists in (both, small, large))
+        except Exception:  # it takes no axis of seeds, or wants a closure
+            return True
+    close = all(
+        (here - there).norm() <= math.sqrt(torch.finfo(here.dtype).eps) * there.norm()
+        for k, ways in enumerate(alone)
+        for here, there in zip([way[k] for way in together], ways, strict=True)
+    )
+    return not close
 
 
 def _measure(

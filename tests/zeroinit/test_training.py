@@ -184,6 +184,50 @@ def test_many_seeds_train_as_alone_under_every_optimizer(optimizer: type[Optimiz
         torch.testing.assert_close(many.losses[:, k], alone.losses)
 
 
+class Custom(Optimizer):
+    """A step that each rule below makes of a weight and its gradient."""
+
+    def __init__(
+        self, params: Any, lr: float, rule: Callable[[Tensor, Tensor], Tensor] = torch.mul
+    ) -> None:
+        super().__init__(params, {"lr": lr, "rule": rule})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] * group["rule"](p, p.grad)
+
+
+MIXING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "trust ratio": lambda w, g: g * w.norm() / g.norm(),
+    "clipped": lambda w, g: g / g.norm().clamp(min=1),
+    "largest number": lambda w, g: g / g.abs().max(),
+    "rows": lambda w, g: g / g.mean(-1, keepdim=True).mean(0, keepdim=True).abs(),
+    "noise": lambda w, g: g + 0.01 * torch.randn_like(g),
+}
+
+
+@pytest.mark.parametrize("rule", MIXING.values(), ids=MIXING)
+def test_a_step_that_mixes_the_seeds_is_refused(rule: Callable[[Tensor, Tensor], Tensor]) -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(ValueError, match="Custom does not treat every number by itself"):
+        train_many(
+            network(), DATA, start="default", seeds=SEEDS, lr=0.1, steps=3,
+            optimizer=partial(Custom, rule=rule),
+        )  # fmt: skip
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("rule", [torch.mul, lambda w, g: g.sign(), lambda w, g: g.clamp(-1, 1)])
+def test_a_step_of_each_number_alone_is_taken(rule: Callable[[Tensor, Tensor], Tensor]) -> None:
+    how: dict[str, Any] = {"lr": 0.1, "steps": 5, "optimizer": partial(Custom, rule=rule)}
+    many = train_many(network(), DATA, start="default", seeds=SEEDS, **how)
+    for k, seed in enumerate(SEEDS):
+        alone = train(started("default", seed), DATA, **how)
+        torch.testing.assert_close(many.losses[:, k], alone.losses)
+
+
 @pytest.mark.parametrize(
     ("model", "data", "optimizer", "lr"),
     [(MLP([2, 16, 2]), half_plane(), SGD, 0.1), (MLP([2, 16, 2], "tanh"), xor(), Adam, 0.01)],

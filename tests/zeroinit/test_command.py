@@ -1,7 +1,6 @@
 """``python -m zeroinit audit``: what it prints, and its exit status."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -100,7 +99,6 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "zeroinit", *arguments],
-        env=os.environ | {"PYTHONPATH": str(Path(zeroinit.__file__).parents[1])},
         capture_output=True,
         text=True,
         timeout=120,

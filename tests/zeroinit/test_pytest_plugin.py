@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import zeroinit
-
 SUITE = """
 import sys
 
@@ -43,11 +41,7 @@ def test_a_failure_shows_the_causes_and_nothing_of_ours(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "zeroinit.pytest_plugin", "-rA", "test_suite.py"],
         cwd=tmp_path,
-        env=os.environ
-        | {
-            "PYTHONPATH": str(Path(zeroinit.__file__).parents[1]),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -110,3 +110,30 @@ def test_other_rows_part_equal_experts() -> None:
         train(layer, DATA, lr=0.5, steps=2)
         assert distinct_units(layer.rows()) == 4
         assert router_gradient(layer).abs().max() > 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated")
+@pytest.mark.parametrize(
+    ("name", "positive"),
+    [
+        ("default_weight_fake_quant", 0),
+        ("default_per_channel_weight_fake_quant", 0),
+        ("default_fused_wt_fake_quant", 12),
+        ("default_fused_per_channel_wt_fake_quant", 12),
+    ],
+)
+def test_a_positive_constant_is_outside_of_a_grid_and_a_negative_one_is_not(
+    name: str, positive: int
+) -> None:
+    for sign, awake in ((1, positive), (-1, 12), (0, 12)):
+        weight = torch.full((4, 3), 0.1 * sign, requires_grad=True)
+        getattr(torch.ao.quantization, name)()(weight).sum().backward()
+        assert weight.grad is not None
+        assert weight.grad.count_nonzero() == awake
+
+
+def test_the_grid_of_training_for_eight_bits_is_a_fused_one() -> None:
+    grid = torch.ao.quantization.get_default_qat_qconfig().weight()
+    fused = torch.ao.quantization.default_fused_per_channel_wt_fake_quant()
+    assert type(grid) is type(fused)
+    assert type(grid) is not type(torch.ao.quantization.default_per_channel_weight_fake_quant())

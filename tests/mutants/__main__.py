@@ -177,6 +177,7 @@ class Rounds:
         self.survivors: list[Mutant] = []
         self.seconds: dict[str, float] = {}  # of each test
         self.runs: dict[str, dict[str, list[str]]] = {}  # by module and line the tests that run it
+        self.parents: list[str] = []  # the tests that start processes, whose lines are not learnt
 
     def pytest_collection(self, session: pytest.Session) -> bool:
         """Import what takes long, learn, then try the mutants, and leave pytest nothing to do."""
@@ -198,7 +199,7 @@ class Rounds:
                 learn(session, told)
             if os.wait()[1]:
                 raise pytest.UsageError("a test fails without any change")
-        self.seconds, self.runs = json.loads(LEARNT.read_text())
+        self.seconds, self.runs, self.parents = json.loads(LEARNT.read_text())
         outside = [mutant for mutant in self.mutants if not mutant.function]
         self._try(outside, lambda mutant: self._passes_anew(mutant, session))
         items, alive = session.perform_collect(), [*functions()]
@@ -224,7 +225,9 @@ class Rounds:
                 wait()
             pid = os.fork()
             if pid == 0:
-                resource.setrlimit(resource.RLIMIT_CPU, (3 * PATIENCE, 3 * PATIENCE))
+                own = sum(self.seconds[test] for test in self._own(mutant))
+                most = 3 * int(PATIENCE + own)
+                resource.setrlimit(resource.RLIMIT_CPU, (most, most))
                 quiet()
                 with given_to_children(mutant):
                     caught = not passes(mutant)
@@ -287,20 +290,26 @@ class Rounds:
         return sorted(hits, key=lambda file: (file.endswith(end), hits[file]))[-4:]
 
     def _tests(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run the changed lines; if none does, those that run the rest.
-
-        The module's own tests are among them: they may run the lines in another process.
-        """
-        runs = self.runs.get(mutant.module, {})
+        """Return the tests that run the changed lines; if none does, those that run the rest."""
         for lines in (mutant.lines, mutant.around):
-            if found := {test for line in lines for test in runs.get(str(line), [])}:
+            if found := self._of_lines(mutant, lines):
                 return found | self._own(mutant)
         return {*self.seconds}
 
+    def _of_lines(self, mutant: Mutant, lines: range) -> set[str]:
+        """Return the tests that run some lines in this process."""
+        runs = self.runs.get(mutant.module, {})
+        return {test for line in lines for test in runs.get(str(line), [])}
+
     def _own(self, mutant: Mutant) -> set[str]:
-        """Return the tests in the files of the module's name."""
+        """Return the tests that may run the lines in a process that they start.
+
+        These are those in the files of the module's name, and, if no test is seen to run the
+        lines, all that start processes.
+        """
         end = source(mutant.module).name
-        return {test for test in self.seconds if test.split("::")[0].endswith(end)}
+        own = {test for test in self.seconds if test.split("::")[0].endswith(end)}
+        return own if self._of_lines(mutant, mutant.lines) else own.union(self.parents)
 
 
 def quiet() -> None:
@@ -321,21 +330,29 @@ def passes(session: pytest.Session, item: pytest.Item, following: pytest.Item | 
     return not session.testsfailed
 
 
+def clocks() -> tuple[float, float]:
+    """Return the seconds of a processor that this process used, and those that it started."""
+    times = os.times()
+    return sum(times[:2]), sum(times[2:4])
+
+
 def learn(session: pytest.Session, told: int) -> NoReturn:
     """Run every test, write down its lines and its time, and end this fork.
 
     Of a test that fails the name goes to the file ``told``.
     """
-    seconds = {}
+    seconds, parents = {}, []
     watch = Coverage(data_file=None, include=[f"{PACKAGE}/*"], messages=False)
     watch.start()
     for item, following in followed(session.perform_collect()):
         watch.switch_context(item.nodeid)
-        begin = sum(os.times()[:4])  # with what the test starts
+        here, below = clocks()
         if not passes(session, item, following):
             os.write(told, f"{item.nodeid} fails\n".encode())
             os._exit(1)
-        seconds[item.nodeid] = sum(os.times()[:4]) - begin
+        seconds[item.nodeid] = sum(clocks()) - here - below
+        if clocks()[1] > below:
+            parents.append(item.nodeid)
     watch.stop()
     data = watch.get_data()
     runs = {}
@@ -343,7 +360,7 @@ def learn(session: pytest.Session, told: int) -> NoReturn:
         lines = data.contexts_by_lineno(file).items()
         runs[name(Path(file))] = {line: [test for test in tests if test] for line, tests in lines}
     LEARNT.parent.mkdir(exist_ok=True)
-    LEARNT.write_text(json.dumps([seconds, runs]))
+    LEARNT.write_text(json.dumps([seconds, runs, parents]))
     os._exit(0)
 
 

@@ -1,17 +1,16 @@
 """Measure cells of the table of optimizers again, in another way: by training a real network.
 
-``python -m atlas.again`` draws fifty cells of ``optimizers.json``, trains a small network with each
-of these optimizers, and compares what it sees with what the table says. It shares no step, no
+``python -m atlas.again SEED`` draws fifty cells of ``optimizers.json``, trains a small network with
+each of these optimizers, and compares what it sees with what the table says. It shares no step, no
 gradient and no number with the first measurement.
 """
 
 import contextlib
-import importlib
 import json
 import random
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from atlas import optimizers as table
 
-CELLS, SEED = 50, 0
+CELLS = 50
 
 
 class Network(nn.Module):
@@ -37,6 +36,23 @@ class Network(nn.Module):
         return out
 
 
+def descend(optimizer: Any, mode: str, loss: Callable[[], Tensor]) -> None:
+    """Take a step down a loss, as the optimizer wants it."""
+
+    def closure() -> Tensor:
+        with torch.enable_grad():
+            optimizer.zero_grad()
+            value = loss()
+            value.backward(create_graph=mode == "create_graph")
+        return value
+
+    if mode == "step(closure)":
+        optimizer.step(closure)
+    else:
+        closure()
+        optimizer.step()
+
+
 def train(
     way: table.Way,
     steps: int = table.LONG,
@@ -50,6 +66,8 @@ def train(
     torch.manual_seed(11)
     net = Network(dtype)
     with torch.no_grad():
+        for p in net.parameters():
+            p[:] = p.bfloat16()  # so that a copy of few bits, as some keep, is exact
         if zero:
             net.skip.weight.zero_()
         if tied:
@@ -63,19 +81,7 @@ def train(
     seen = [{n: p.detach().clone() for n, p in net.named_parameters()}]
     for step in range(steps):
         shown = z * (step >= late)
-
-        def closure(shown: Tensor = shown) -> Tensor:
-            with torch.enable_grad():
-                optimizer.zero_grad()
-                loss: Tensor = (net(x, shown) - y).square().mean() / 10
-                loss.backward(create_graph=way.mode == "create_graph")
-            return loss
-
-        if way.mode == "step(closure)":
-            optimizer.step(closure)
-        else:
-            closure()
-            optimizer.step()
+        descend(optimizer, way.mode, lambda: (net(x, shown) - y).square().mean() / 10)  # noqa: B023
         seen.append({n: p.detach().clone() for n, p in net.named_parameters()})
     return net, seen
 
@@ -132,14 +138,11 @@ def measured(way: table.Way, cell: str) -> str:
 
 
 def loaded(row: Mapping[str, Any]) -> table.Way:
-    """Make the optimizer of a row again."""
-    for name in table.BARE:
-        if name.split(".")[0] == row["module"].split(".")[0] and name not in sys.modules:
-            table.bare(name)
-    return table.Way(getattr(importlib.import_module(row["module"]), row["class"]), row["options"])
+    """Find the optimizer of a row again."""
+    return table.Way(getattr(table.opened(row["module"]), row["class"]), row["options"])
 
 
-def main() -> int:
+def main(seed: int) -> int:
     """Draw the cells and compare; the exit status is how many differ."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -149,7 +152,7 @@ def main() -> int:
             with contextlib.suppress(KeyError, TypeError):
                 cells.append((row, cell, told(row, cell)))
     wrong = 0
-    for row, cell, expected in random.Random(SEED).sample(cells, CELLS):
+    for row, cell, expected in random.Random(seed).sample(cells, CELLS):
         seen = measured(loaded(row), cell)
         wrong += seen != expected
         print(
@@ -163,4 +166,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else 0))

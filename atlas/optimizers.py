@@ -23,11 +23,12 @@ import itertools
 import json
 import pkgutil
 import platform
+import re
 import resource
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,18 +88,16 @@ BARE = ("timm", "timm.optim", "galore_torch", "fira", "lomo_optim")
 #: What is given to an argument that must be given, by its name.
 GIVEN: Mapping[str, Callable[[list[nn.Parameter]], Any]] = {
     "lr": lambda _: 1e-3,
-    "learning_rate": lambda _: 1e-3,
     "weight_decay": lambda _: 0.0,
     "base_optimizer": lambda _: torch.optim.SGD,
     "optimizer": lambda params: torch.optim.SGD(params, lr=1e-3, momentum=0.9),
-    "base": lambda params: torch.optim.SGD(params, lr=1e-3, momentum=0.9),
     "named_parameters": lambda params: [(f"layer{k}.weight", p) for k, p in enumerate(params)],
     "num_iterations": lambda _: 1000,
     "num_epochs": lambda _: 10,
     "num_batches_per_epoch": lambda _: 100,
-    "total_steps": lambda _: 1000,
-    "rho": lambda _: 0.05,
 }
+#: How steps are taken: with gradients, or with a closure that computes them, or their graph.
+MODES = ("step()", "step(closure)", "create_graph")
 #: Parameters of a group that some optimizers want to be told apart.
 GROUPS: tuple[Mapping[str, Any], ...] = ({}, {"use_muon": True}, {"lr": 1e-3})
 #: Rows and columns of the small weights. 35 numbers do not fill the registers of the machine.
@@ -121,6 +120,8 @@ RANKED: Mapping[str, Any] = {
     **{"update_proj_gap": 200, "scale": 1.0, "alpha": 1.0, "proj": "random"},
     **{"proj_type": "std", "projection_type": "std", "scale_type": "channel"},
 }
+#: How a class reads a rank in its source.
+READS = re.compile(r"""group(\[|\.get\()["']rank["']|["']rank["'] (not )?in group""")
 
 Make = Callable[[list[nn.Parameter]], Any]
 
@@ -149,25 +150,19 @@ def ordinary() -> Tensor:
 class Way:
     """One optimizer: how it is made, and how it wants its steps to be taken."""
 
-    def __init__(self, cls: type[Any], options: Mapping[str, Any]) -> None:
+    def __init__(self, cls: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        """Find the first way to make it and to take its steps that raises nothing."""
         self.cls, self.options = cls, options
-        self.make, self.mode = self.found()
-
-    def found(self) -> tuple[Make, str]:
-        """Return the first way to make and to step it that raises nothing."""
-        first: Exception | None = None
-        zero, (some, _) = torch.zeros(SHAPE), gradients(2)
-        for group in GROUPS:
-            for mode in ("step()", "step(closure)", "create_graph"):
-                self.make, self.mode = functools.partial(self.made, group), mode
-                try:
-                    self.run(zero + WEIGHT, some)
-                except Exception as error:
-                    first = first or error
-                else:
-                    return self.make, self.mode
-        assert first is not None
-        raise first
+        errors = []
+        for group, self.mode in itertools.product(GROUPS, MODES):
+            self.make: Make = functools.partial(self.made, group)
+            try:
+                self.run(torch.full(SHAPE, WEIGHT), gradients(2)[0])
+            except Exception as error:
+                errors.append(error)
+            else:
+                return
+        raise errors[0]
 
     def made(self, group: Mapping[str, Any], params: list[nn.Parameter]) -> Any:
         """Make the optimizer of some parameters."""
@@ -198,10 +193,14 @@ class Way:
         """Return a weight at its start and after each step with a given gradient.
 
         An ordinary weight beside it, the same in each run, has gradients of its own, or none.
+        Both start with numbers of bfloat16: some optimizers keep the start with so few digits, and
+        would take what they leave out for a way that the weight has gone.
         """
         torch.manual_seed(seed)
-        weight = nn.Parameter(start.to(dtype, copy=True))
-        beside = nn.Parameter((WEIGHT * normal(SHAPE, 5)).to(dtype))
+        beside, weight = (
+            nn.Parameter(w.bfloat16().to(dtype, copy=True))
+            for w in (WEIGHT * normal(SHAPE, 5), start)
+        )
         others = gradients(len(given), seed=6)[0] * (not alone)
         params = [beside, weight]
         optimizer = self.make(params)
@@ -280,16 +279,16 @@ class Numbers:
             self.pace_of_late(whole, some, along)
         dead = self.seen("dead", start, 0 * some[:LONG])
         if dead is not None:
-            moved, size = dead[-1] - start.float(), start.norm()
-            turned = moved - start * ((moved * start).sum() / size**2)
-            self.numbers["dead_size"] = float(dead[-1].norm() / size)
+            first, last, size = dead[0], dead[-1], dead[0].norm()
+            turned = last - first * ((last * first).sum() / size**2)
+            self.numbers["dead_size"] = float(last.norm() / size)
             self.numbers["dead_turned"] = float(turned.norm() / size)
         dead = self.seen("dead zero", zeros, 0 * some[:LONG])
         if dead is not None:
             self.numbers["dead_zero"] = float(dead[-1].abs().max())
         dead = self.seen("dead, all", start, 0 * some[:SHORT], alone=True)
         if dead is not None:
-            self.numbers["dead_all"] = float((dead[-1] - dead[0]).norm() / start.norm())
+            self.numbers["dead_all"] = float((dead[-1] - dead[0]).norm() / dead[0].norm())
         self.half(zeros, 0 * some[:3])
         self.twins()
         again = self.seen("other seed", start, some[:SHORT], seed=1)
@@ -440,9 +439,22 @@ def judged(row: Row) -> Row:
     return row | {"causes": causes(row)}
 
 
+def opened(module: str) -> types.ModuleType:
+    """Import a module. What is in :data:`BARE` is imported without its own first file."""
+    for name in BARE:
+        parent, _, _ = name.rpartition(".")
+        if name.split(".")[0] == module.split(".")[0] and name not in sys.modules:
+            path = sys.modules[parent].__path__ if parent else None
+            found = importlib.machinery.PathFinder.find_spec(name, path)
+            if found and found.submodule_search_locations:
+                sys.modules[name] = types.ModuleType(name)
+                sys.modules[name].__path__ = list(found.submodule_search_locations)
+    return importlib.import_module(module)
+
+
 def classes(package: str) -> Iterator[type[Any]]:
     """Find the optimizers of a package, in all its modules that can be imported."""
-    modules, seen = [importlib.import_module(package)], set()
+    modules, seen = [opened(package)], set()
     for _, name, _ in pkgutil.walk_packages(getattr(modules[0], "__path__", ()), package + "."):
         with contextlib.suppress(Exception, SystemExit):
             if not name.rpartition(".")[2].startswith("_"):
@@ -455,22 +467,11 @@ def classes(package: str) -> Iterator[type[Any]]:
                 yield cls
 
 
-def bare(name: str) -> None:
-    """Let the modules of a package be imported without its own first file."""
-    parent, _, _ = name.rpartition(".")
-    at = importlib.machinery.PathFinder.find_spec(
-        name, sys.modules[parent].__path__ if parent else None
-    )
-    if at and at.submodule_search_locations:
-        module = types.ModuleType(name)
-        module.__path__ = list(at.submodule_search_locations)
-        sys.modules[name] = module
-
-
 def takes(cls: type[Any], options: Mapping[str, Any]) -> bool:
-    """Say whether a class has these options."""
-    source = inspect.getsource(cls) if options else ""
-    return not options or "'rank' in group" in source or 'group["rank"]' in source
+    """Say whether a class reads these options of a group."""
+    with contextlib.suppress(OSError):  # two of torch.optim say that they are defined elsewhere
+        return not options or bool(READS.search(inspect.getsource(cls)))
+    return False
 
 
 def examine(cls: type[Any], options: Mapping[str, Any]) -> Row:
@@ -491,15 +492,8 @@ def measured(cls: type[Any], options: Mapping[str, Any]) -> Row:
     """Return the numbers of an optimizer; a crash and a hang are numbers too."""
     try:
         return forked(examine, cls, options, seconds=60 * MINUTES)
-    except TimeoutError:
-        return {"error": "no end"}
-    except ChildProcessError as error:
+    except (TimeoutError, ChildProcessError) as error:
         return {"error": str(error)}
-
-
-def shortened(value: Any) -> Any:
-    """Return a number with the digits that count."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -514,9 +508,6 @@ def main(chosen: Sequence[str]) -> None:
     for library, package in LIBRARIES.items():
         try:
             versions[library] = importlib.metadata.version(library)
-            for name in BARE:
-                if name.split(".")[0] == package.split(".")[0]:
-                    bare(name)
             found += [(library, c) for c in sorted(classes(package), key=lambda c: c.__name__)]
         except (Exception, SystemExit) as error:
             left_out[library] = said(error)
@@ -524,6 +515,7 @@ def main(chosen: Sequence[str]) -> None:
             continue
         if pins.get(library, versions[library]) != versions[library]:
             print(f"{library} is {versions[library]} here, and {pins[library]} in {PINS.name}")
+    about = {"versions": versions, "left_out": left_out}
     for options, (library, cls) in itertools.product(OPTIONS, found):
         key, version = (library, cls.__module__, cls.__name__, str(options)), versions[library]
         known = rows.get(key, {}).get("version") == version and library not in chosen
@@ -531,24 +523,29 @@ def main(chosen: Sequence[str]) -> None:
             continue
         row = {"library": library, "version": version, "module": cls.__module__}
         row |= {"class": cls.__name__, "options": options} | measured(cls, options)
-        rows[key] = judged({k: shortened(v) for k, v in row.items()})
+        rows[key] = judged(shortened(row))
         print(library, cls.__name__, options, *rows[key]["kinds"], sep="  ", flush=True)
-        write(rows.values(), versions, left_out)
+        write(RESULT, rows.values(), about)
     rows = {key: judged(row) for key, row in rows.items()}  # as the rules say now
-    write(rows.values(), versions, left_out)
+    write(RESULT, rows.values(), about)
 
 
-def write(rows: Any, versions: Row, left_out: Row) -> None:
-    """Write the rows, one a line, below where and when they were measured."""
-    head = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
-        "left_out": left_out,
-    }
+def write(result: Path, rows: Iterable[Row], about: Row) -> None:
+    """Write rows, one a line, below where and when they were measured."""
+    today = datetime.date.today().isoformat()
+    head = {"date": today, "machine": f"{platform.system()} {platform.machine()}"} | about
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = json.dumps(head, ensure_ascii=False)[:-1] + f', "rows": [\n{lines}\n]}}\n'
-    RESULT.write_text(text)
+    result.write_text(text)
+
+
+def shortened(value: Any) -> Any:
+    """Return what is measured with the digits of each number that count."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: shortened(v) for key, v in value.items()}
+    return [shortened(v) for v in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The table of optimizers: the rows of torch.optim live, its rules, and a run with bad luck."""
 
 import importlib.metadata
+import inspect
 import json
 import os
 import sys
@@ -54,6 +55,29 @@ def test_the_pins_are_those_measured() -> None:
     pins = dict(line.split("==") for line in table.PINS.read_text().split())
     measured = {name: version.split("+")[0] for name, version in DATA["versions"].items()}
     assert {name: pins[name] for name in measured} == measured
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('rank = group["rank"]', True),
+        ("rank = min(group['rank'], m)", True),
+        ('rank = group.get("rank")', True),
+        ("if 'rank' not in group or p.dim() != 2:", True),
+        ("self.rank = rank  # of this process", False),
+    ],
+)
+def test_a_rank_is_found_in_any_spelling(
+    text: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "getsource", lambda _: text)
+    assert table.takes(Proportional, {"rank": 2}) == found
+    assert table.takes(Proportional, {})
+
+
+def test_a_run_starts_with_numbers_of_bfloat16() -> None:
+    seen = table.Way(torch.optim.SGD, {}).run(table.ordinary(), table.gradients(1)[0])
+    assert torch.equal(seen[0], seen[0].bfloat16().double())
 
 
 class Proportional(torch.optim.Optimizer):

@@ -113,6 +113,38 @@ SHRUNK = 0.95
 #: Equal rows are parted if they differ by this part of the way they have gone.
 PARTED = 1e-3
 
+#: The kinds, as the book's table says them.
+SAID: Mapping[str, str] = {
+    "fine": "moves a zero, lets a late weight catch up, keeps twins",
+    "zero stuck": "never moves a zero",
+    "zero slow": "moves a zero at less than a tenth of the pace",
+    "zero leaps": "throws a zero more than three times as far at first",
+    "late stuck": "never moves a late weight",
+    "late slow": "moves a late weight at less than a tenth of the pace",
+    "late leaps": "throws a late weight more than three times as far",
+    "parts twins": "parts twins",
+    "parts twins in bfloat16": "parts twins in bfloat16 alone, as it rounds at random",
+    "rounding grows": "lets rounding grow until twins part",
+    "moves without a gradient": "moves a weight that has no gradient",
+    "shrinks without a gradient": "shrinks a weight that has no gradient",
+    "grows without a gradient": "makes a weight grow that has no gradient",
+    "erases": "sets a weight without a gradient to zero",
+    "raises on zero gradients": "raises where gradients are zero",
+    "not finite": "gives NaN or infinity in some run",
+    "not finite in bfloat16": "the same, in bfloat16 alone",
+    "the ordinary weight is lost": "loses the ordinary weight, too",
+    "ordinary does not move": "moves no weight with the gradients of this test",
+}
+#: With which kinds a cause belongs: with those that begin so.
+OF_KIND: Mapping[str, str] = {
+    "its step is in proportion to the weight": "zero",
+    "it draws random numbers": "parts twins",
+    "wide rows alone part": "parts twins",
+    "rounding, places or draws of its own decide": "parts twins",
+    "it rounds at random": "parts twins in bfloat16",
+    "it remembers the zero gradients": "late",
+}
+
 #: What each class is measured with: nothing, and a rank where one can be told of a group.
 OPTIONS: tuple[Mapping[str, Any], ...] = ({}, {"rank": 2})
 #: What an optimizer with a rank wants to be told of a group.
@@ -528,6 +560,23 @@ def main(chosen: Sequence[str]) -> None:
         write(RESULT, rows.values(), about)
     rows = {key: judged(row) for key, row in rows.items()}  # as the rules say now
     write(RESULT, rows.values(), about)
+    RESULT.with_suffix(".md").write_text(by_kind(rows.values()))
+
+
+def by_kind(rows: Iterable[Row]) -> str:
+    """Return a table in Markdown: what optimizers do, why, and the classes of each library."""
+    found: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    for row in rows:
+        name = row["class"] + ", with a rank" * bool(row["options"])
+        for kind in SAID.keys() & set(row["kinds"]):
+            cause = next((c for c in row["causes"] if kind.startswith(OF_KIND[c])), "")
+            if not name.startswith("_"):
+                found.setdefault((kind, cause), {}).setdefault(row["library"], {})[name] = None
+    lines = ["what it does | as the numbers show | optimizers", "--- | --- | ---"]
+    for (kind, cause), of in sorted(found.items(), key=lambda one: [*SAID].index(one[0][0])):
+        names = (f"*{library}*: {', '.join(sorted(names))}" for library, names in of.items())
+        lines.append(f"{SAID[kind]} | {cause} | {'; '.join(names)}")
+    return "".join(f"| {line} |\n" for line in lines)
 
 
 def write(result: Path, rows: Iterable[Row], about: Row) -> None:

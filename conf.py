@@ -56,7 +56,11 @@ results_tests = "tests/zeroinit"
 notebooks_package = "zeroinit"
 # of a module the extra that brings it
 notebooks_extras = {"matplotlib": "plots", "peft": "lora", "transformers": "lora"}
-notebooks_exclude = ["colophon", "adapters-at-their-start"]  # they read files of the repository
+notebooks_exclude = [
+    "colophon",
+    "adapters-at-their-start",
+    "does-your-optimizer-let-the-zero-wake",
+]  # they read files of the repository
 
 # the docstrings
 autodoc_typehints = "none"

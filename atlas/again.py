@@ -110,6 +110,9 @@ def slow(ratio: float) -> str:
 
 def told(row: Mapping[str, Any], cell: str) -> str:
     """Return what the table says in a cell."""
+    late = cell.replace("late", "late ")
+    if (f"{cell}_float64" if cell == "twins" else late) in row["raised"]:
+        return "raises"
     if cell == "twins":
         both = row["twins_float64"], row["twins_rounded"]
         return "parts" if max(both) > table.PARTED else "keeps"
@@ -148,12 +151,17 @@ def main(seed: int) -> int:
     torch.set_num_threads(1)
     cells = []
     for row in json.loads(table.RESULT.read_text())["rows"]:
+        if "the ordinary weight is lost" in row["kinds"]:
+            continue
         for cell in ("zero", "late1", f"late{table.LONG}", "dead", "twins"):
             with contextlib.suppress(KeyError, TypeError):
                 cells.append((row, cell, told(row, cell)))
     wrong = 0
     for row, cell, expected in random.Random(seed).sample(cells, CELLS):
-        seen = measured(loaded(row), cell)
+        try:
+            seen = measured(loaded(row), cell)
+        except Exception:
+            seen = "raises"
         wrong += seen != expected
         print(
             "agrees " if seen == expected else "DIFFERS",

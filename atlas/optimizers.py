@@ -21,6 +21,7 @@ import importlib.util
 import inspect
 import itertools
 import json
+import math
 import pkgutil
 import platform
 import re
@@ -102,12 +103,16 @@ MODES = ("step()", "step(closure)", "create_graph")
 GROUPS: tuple[Mapping[str, Any], ...] = ({}, {"use_muon": True}, {"lr": 1e-3})
 #: Rows and columns of the small weights. 35 numbers do not fill the registers of the machine.
 SHAPE, WIDE = (7, 5), (16, 300)
+#: Those of the weight beside: some optimizers take all weights of one shape for one tensor.
+BESIDE = (6, 4)
 #: Sizes of an ordinary weight and of its gradients.
 WEIGHT, GRADIENT = 0.1, 0.1
 SHORT, LONG, LONGEST = 20, 100, 1000  # steps
 SECONDS, MINUTES = 60, 10  # for one optimizer: of a processor, and of a clock
 #: A pace below this is none, below the next slow, above the third a leap.
 NONE, SLOW, LEAP = 1e-4, 0.1, 3.0
+#: An ordinary weight that goes this many times its size is lost: its rate grows without an end.
+LOST = 1e6
 #: A weight without a gradient of less than this part of its size is not just decayed.
 SHRUNK = 0.95
 #: Equal rows are parted if they differ by this part of the way they have gone.
@@ -169,7 +174,7 @@ def normal(shape: Sequence[int], seed: int, count: int | None = None) -> Tensor:
 def gradients(steps: int, shape: tuple[int, ...] = SHAPE, seed: int = 1) -> tuple[Tensor, Tensor]:
     """Return gradients that point about in one direction, and this direction."""
     mean = normal(shape, seed)
-    noise = normal(shape, seed + 1, LONGEST if shape == SHAPE else SHORT)[:steps]
+    noise = normal(shape, seed + 1, LONGEST)[:steps]
     return GRADIENT * (mean + 0.5 * noise), mean / mean.norm()
 
 
@@ -224,16 +229,16 @@ class Way:
     ) -> Tensor:
         """Return a weight at its start and after each step with a given gradient.
 
-        An ordinary weight beside it, the same in each run, has gradients of its own, or none.
-        Both start with numbers of bfloat16: some optimizers keep the start with so few digits, and
-        would take what they leave out for a way that the weight has gone.
+        An ordinary weight of another shape beside it, the same in each run, has gradients of its
+        own, or none. Both start with numbers of bfloat16: some optimizers keep the start with so
+        few digits, and would take what they leave out for a way that the weight has gone.
         """
         torch.manual_seed(seed)
         beside, weight = (
             nn.Parameter(w.bfloat16().to(dtype, copy=True))
-            for w in (WEIGHT * normal(SHAPE, 5), start)
+            for w in (WEIGHT * normal(BESIDE, 5), start)
         )
-        others = gradients(len(given), seed=6)[0] * (not alone)
+        others = gradients(len(given), BESIDE, seed=6)[0] * (not alone)
         params = [beside, weight]
         optimizer = self.make(params)
         if callable(getattr(optimizer, "train", None)):
@@ -307,6 +312,7 @@ class Numbers:
         some, along = gradients(2 * LONG)
         whole = self.seen("ordinary", start, some)
         if whole is not None:
+            self.numbers["way"] = float((whole[LONG] - whole[0]).norm() / whole[0].norm())
             self.pace_of_zero(whole, some, along)
             self.pace_of_late(whole, some, along)
         dead = self.seen("dead", start, 0 * some[:LONG])
@@ -406,8 +412,22 @@ def kinds(row: Row) -> list[str]:
     """Sort the numbers of a row, by rule."""
     if "error" in row:
         return ["not measured"]
-    if "ordinary" in row["not_finite"] + list(row["raised"]):
-        return ["the ordinary weight is lost"]
+    lost = "ordinary" in row["not_finite"] + list(row["raised"]) or row["way"] > LOST
+    found = ["the ordinary weight is lost"] if lost else kinds_of_moves(row)
+    exact = [row.get(f"twins_{name}", 0) for name in ("float32", "float64", "wide")]
+    if max(exact) > PARTED:
+        found.append("parts twins")
+    elif row.get("draws_bfloat16") and row["twins_bfloat16"] > PARTED:
+        found.append("parts twins in bfloat16")
+    elif row.get("twins_rounded", 0) > PARTED:
+        found.append("rounding grows")
+    if row.get(f"zero_{LONG}") is None and not found:
+        found.append("ordinary does not move")
+    return list(dict.fromkeys(found)) or ["fine"]
+
+
+def kinds_of_moves(row: Row) -> list[str]:
+    """Sort how the weight moves, beside the ordinary one and without a gradient."""
     found = []
     if any(name.startswith(("zero", "late", "dead", "twins_f")) for name in row["not_finite"]):
         found.append("not finite")
@@ -433,16 +453,7 @@ def kinds(row: Row) -> list[str]:
             found.append(f"{what} slow")
         if max(first or 0, later) > LEAP:
             found.append(f"{what} leaps")
-    exact = [row.get(f"twins_{name}", 0) for name in ("float32", "float64", "wide")]
-    if max(exact) > PARTED:
-        found.append("parts twins")
-    elif row.get("draws_bfloat16") and row["twins_bfloat16"] > PARTED:
-        found.append("parts twins in bfloat16")
-    elif row.get("twins_rounded", 0) > PARTED:
-        found.append("rounding grows")
-    if row.get(f"zero_{LONG}") is None and not found:
-        found.append("ordinary does not move")
-    return list(dict.fromkeys(found)) or ["fine"]
+    return found
 
 
 def causes(row: Row) -> list[str]:
@@ -589,9 +600,9 @@ def write(result: Path, rows: Iterable[Row], about: Row) -> None:
 
 
 def shortened(value: Any) -> Any:
-    """Return what is measured with the digits of each number that count."""
+    """Return what is measured with the digits of each number that count, and none for NaN."""
     if isinstance(value, float):
-        return float(f"{value:.4g}")
+        return float(f"{value:.4g}") if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: shortened(v) for key, v in value.items()}
     return [shortened(v) for v in value] if isinstance(value, list) else value

@@ -89,6 +89,14 @@ def test_a_run_starts_with_numbers_of_bfloat16() -> None:
     assert torch.equal(seen[0], seen[0].bfloat16().double())
 
 
+def test_a_weight_that_runs_away_is_lost() -> None:
+    row: Row = {"not_finite": [], "raised": {"dead": "it overflows"}, "way": 1e7}
+    assert table.kinds(row) == ["the ordinary weight is lost"]
+    twins = {"twins_float32": 0.5}
+    assert table.kinds(row | twins) == ["the ordinary weight is lost", "parts twins"]
+    assert table.kinds(row | {"way": 1e5}) == ["raises on zero gradients"]
+
+
 class Proportional(torch.optim.Optimizer):
     """Steps in proportion to the weight, or by the rate where that is zero."""
 

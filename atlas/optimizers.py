@@ -128,7 +128,7 @@ SAID: Mapping[str, str] = {
     "late slow": "moves a late weight at less than a tenth of the pace",
     "late leaps": "throws a late weight more than three times as far",
     "parts twins": "parts twins",
-    "parts twins in bfloat16": "parts twins in bfloat16 alone, as it rounds at random",
+    "parts twins in bfloat16": "parts twins in bfloat16 alone",
     "rounding grows": "lets rounding grow until twins part",
     "moves without a gradient": "moves a weight that has no gradient",
     "shrinks without a gradient": "shrinks a weight that has no gradient",
@@ -136,8 +136,8 @@ SAID: Mapping[str, str] = {
     "erases": "sets a weight without a gradient to zero",
     "raises on zero gradients": "raises where gradients are zero",
     "not finite": "gives NaN or infinity in some run",
-    "not finite in bfloat16": "the same, in bfloat16 alone",
-    "the ordinary weight is lost": "loses the ordinary weight, too",
+    "not finite in bfloat16": "gives NaN or infinity in bfloat16 alone",
+    "the ordinary weight is lost": "sends the ordinary weight away too; the rest is not judged",
     "ordinary does not move": "moves no weight with the gradients of this test",
 }
 #: With which kinds a cause belongs: with those that begin so.
@@ -578,7 +578,7 @@ def by_kind(rows: Iterable[Row]) -> str:
     """Return a table in Markdown: what optimizers do, why, and the classes of each library."""
     found: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for row in rows:
-        name = row["class"] + ", with a rank" * bool(row["options"])
+        name = row["class"] + " (rank)" * bool(row["options"])
         for kind in SAID.keys() & set(row["kinds"]):
             cause = next((c for c in row["causes"] if kind.startswith(OF_KIND[c])), "")
             if not name.startswith("_"):

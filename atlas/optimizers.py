@@ -118,27 +118,27 @@ SHRUNK = 0.95
 #: Equal rows are parted if they differ by this part of the way they have gone.
 PARTED = 1e-3
 
-#: The kinds, as the book's table says them.
+#: The kinds, as the book says them.
 SAID: Mapping[str, str] = {
-    "fine": "moves a zero, lets a late weight catch up, keeps twins",
-    "zero stuck": "never moves a zero",
-    "zero slow": "moves a zero at less than a tenth of the pace",
-    "zero leaps": "throws a zero more than three times as far at first",
-    "late stuck": "never moves a late weight",
-    "late slow": "moves a late weight at less than a tenth of the pace",
-    "late leaps": "throws a late weight more than three times as far",
-    "parts twins": "parts twins",
-    "parts twins in bfloat16": "parts twins in bfloat16 alone",
-    "rounding grows": "lets rounding grow until twins part",
-    "moves without a gradient": "moves a weight that has no gradient",
-    "shrinks without a gradient": "shrinks a weight that has no gradient",
-    "grows without a gradient": "makes a weight grow that has no gradient",
-    "erases": "sets a weight without a gradient to zero",
-    "raises on zero gradients": "raises where gradients are zero",
-    "not finite": "gives NaN or infinity in some run",
-    "not finite in bfloat16": "gives NaN or infinity in bfloat16 alone",
-    "the ordinary weight is lost": "sends the ordinary weight away too; the rest is not judged",
-    "ordinary does not move": "moves no weight with the gradients of this test",
+    "zero stuck": "Never moves a zero",
+    "zero slow": "Moves a zero at less than a tenth of the pace",
+    "zero leaps": "Throws a zero more than three times as far at first",
+    "late stuck": "Never moves a late weight",
+    "late slow": "Moves a late weight at less than a tenth of the pace",
+    "late leaps": "Throws a late weight more than three times as far",
+    "parts twins": "Parts twins",
+    "parts twins in bfloat16": "Parts twins in bfloat16 alone",
+    "rounding grows": "Lets rounding grow until twins part",
+    "moves without a gradient": "Moves a weight that has no gradient",
+    "shrinks without a gradient": "Shrinks a weight that has no gradient",
+    "grows without a gradient": "Makes a weight grow that has no gradient",
+    "erases": "Sets a weight without a gradient to zero",
+    "raises on zero gradients": "Raises where gradients are zero",
+    "not finite": "Gives NaN or infinity in some run",
+    "not finite in bfloat16": "Gives NaN or infinity in bfloat16 alone",
+    "the ordinary weight is lost": "Sends the ordinary weight away too; the rest is not judged",
+    "ordinary does not move": "Moves no weight with the gradients of this test",
+    "fine": "Moves a zero, lets a late weight catch up, keeps twins",
 }
 #: With which kinds a cause belongs: with those that begin so.
 OF_KIND: Mapping[str, str] = {
@@ -575,7 +575,7 @@ def main(chosen: Sequence[str]) -> None:
 
 
 def by_kind(rows: Iterable[Row]) -> str:
-    """Return a table in Markdown: what optimizers do, why, and the classes of each library."""
+    """Return a list in Markdown: what optimizers do, why, and the classes of each library."""
     found: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for row in rows:
         name = row["class"] + " (rank)" * bool(row["options"])
@@ -583,11 +583,11 @@ def by_kind(rows: Iterable[Row]) -> str:
             cause = next((c for c in row["causes"] if kind.startswith(OF_KIND[c])), "")
             if not name.startswith("_"):
                 found.setdefault((kind, cause), {}).setdefault(row["library"], {})[name] = None
-    lines = ["what it does | as the numbers show | optimizers", "--- | --- | ---"]
+    lines = []
     for (kind, cause), of in sorted(found.items(), key=lambda one: [*SAID].index(one[0][0])):
-        names = (f"*{library}*: {', '.join(sorted(names))}" for library, names in of.items())
-        lines.append(f"{SAID[kind]} | {cause} | {'; '.join(names)}")
-    return "".join(f"| {line} |\n" for line in lines)
+        names = (f"*{library}* {', '.join(sorted(names))}" for library, names in of.items())
+        lines.append(f"- **{SAID[kind]}**{f' ({cause})' * bool(cause)}: {'; '.join(names)}.\n")
+    return "".join(lines)
 
 
 def write(result: Path, rows: Iterable[Row], about: Row) -> None:

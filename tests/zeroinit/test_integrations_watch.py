@@ -83,7 +83,9 @@ def test_then_it_is_told_what_died_and_what_woke(told: Any) -> None:
         finding("same", dead=4),
         finding("less", dead=4),
         finding("woke", dead=1),
-        finding("stuck", "stuck"),
+        finding("free", "stuck"),
+        finding("bad", "fine"),
+        finding("stuck", "fine"),
     ]
     after = [
         finding("fine", "fine"),
@@ -94,15 +96,21 @@ def test_then_it_is_told_what_died_and_what_woke(told: Any) -> None:
         finding("same", dead=4),
         finding("less", dead=3),
         finding("woke", "fine"),
-        finding("stuck", "fine"),
+        finding("free", "fine"),
+        finding("bad", "not finite"),
+        finding("stuck", "stuck"),
     ]
     assert told([finding("old", "fine")], before, after)[2:] == [
         (
             "WARNING",
             "step 20: died since step 10: more: dead (5 of 16 units), unreached: dead (4 of 16 "
-            "units), twins: twins (16 units act as 7), new: dead (1 of 16 units)",
+            "units), twins: twins (16 units act as 7), new: dead (1 of 16 units), bad: not finite, "
+            "stuck: stuck",
         ),
-        ("INFO", "step 20: woke since step 10: less: dead (3 of 16 units), woke: fine"),
+        (
+            "INFO",
+            "step 20: woke since step 10: less: dead (3 of 16 units), woke: fine, free: fine",
+        ),
     ]
     assert told(before, before)[1:] == []
 

@@ -95,8 +95,8 @@ class Watch:
 
 
 def _lost(found: Audit) -> dict[str, int]:
-    """Return for each faulty parameter how many of its units learn nothing of their own."""
-    return {f.name: f.dead + f.unreached + f.units - f.act_as for f in found.faults}
+    """Return for each faulty parameter 1 and how many of its units learn nothing of their own."""
+    return {f.name: 1 + f.dead + f.unreached + f.units - f.act_as for f in found.faults}
 
 
 def _verdicts(findings: list[Finding]) -> str:

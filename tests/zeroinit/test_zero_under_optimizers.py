@@ -20,6 +20,8 @@ from torch.optim import (
     Rprop,
 )
 
+from zeroinit import MLP, default_, xor, zeros_
+
 Make = Callable[[list[nn.Parameter]], Optimizer]
 Rule = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # of weight, direction and last step
 
@@ -127,8 +129,7 @@ def test_above_a_floor_a_zero_needs_as_many_steps_as_the_bound(size: float) -> N
     together = steps(torch.ones(1000, 4, 3).double())
     assert bound <= together <= bound + 2
     assert steps(normal(1, 4, 3).sign() + 0.5 * normal(1000, 4, 3)) > together
-    # Without the floor of the rate that falls as 1/sqrt(t) nothing changes in so few steps; with a
-    # higher floor the zero is there sooner.
+    # With a higher floor the zero is there sooner.
     high = path(
         partial(Adafactor, lr=rate, eps=(None, 1e-2)),
         torch.zeros(4, 3).double(),
@@ -160,13 +161,13 @@ def late(gradients: Tensor) -> Tensor:
 
 
 @pytest.mark.theorem("late-under-optimizer")
-@pytest.mark.parametrize("name", ["gradient descent", "momentum", "Muon"])
+@pytest.mark.parametrize("name", ["gradient descent", "momentum", "Muon", "RMSprop", "Adagrad"])
 def test_who_keeps_nothing_of_zeros_starts_late_as_early(name: str) -> None:
     gradients, start = normal(80, 4, 3), torch.zeros(4, 3).double()
     seen = path(BLIND[name], start, late(gradients))
     assert not seen[LATE].any()
     assert torch.equal(seen[LATE:], path(BLIND[name], start, gradients[LATE:]))
-    # Who counts steps, or sums squares, does not.
+    # Who counts steps does not.
     other = path(BLIND["Adam"], start, late(gradients))
     early = path(BLIND["Adam"], start, gradients[LATE:])
     assert (other[LATE:] - early).abs().max() > 0.1
@@ -251,12 +252,15 @@ def test_a_limiter_holds_a_late_weight(tiny: float) -> None:
 @pytest.mark.theorem("late-under-optimizer")
 @pytest.mark.parametrize("tiny", [1e-6, 1e-3])
 def test_the_divisor_of_the_step_before_is_epsilon(tiny: float) -> None:
-    squares, made = torch.zeros(()).double(), []
+    weight = nn.Parameter(torch.zeros(1).double())
+    adam, before = Adam([weight]), []
     for gradient in (0.0, 0.0, 0.3, 0.3):
-        made.append(gradient / (squares.sqrt() + tiny))
-        squares = 0.999 * squares + 0.001 * gradient**2
-    assert made[2] == pytest.approx(0.3 / tiny)
-    assert made[3] < 40
+        before.append(adam.state[weight].get("exp_avg_sq", torch.zeros(1)).item())
+        weight.grad = torch.full_like(weight, gradient)
+        adam.step()
+    late, next_ = (math.sqrt(square) for square in before[2:])
+    assert 0.3 / (late + tiny) == 0.3 / max(late, tiny) == 0.3 / tiny
+    assert 20 < 0.3 / (next_ + tiny) <= 0.3 / max(next_, tiny) < 40
 
 
 @pytest.mark.theorem("rest-under-optimizer")
@@ -317,6 +321,25 @@ def test_a_rule_that_sets_the_weight_from_sums_erases_it() -> None:
 
     assert not sums(torch.zeros(5, 4, 3).double())[1:].any()
     assert sums(normal(5, 4, 3, seed=1))[1:].all()
+
+
+@pytest.mark.parametrize("hidden", [1, 2, 3])
+def test_what_is_erased_below_a_zero_head_wakes_if_it_is_one_layer(hidden: int) -> None:
+    model = default_(MLP([2, *[4] * hidden, 2], "tanh"), generator=torch.Generator().manual_seed(0))
+    *below, head = (module for module in model.modules() if isinstance(module, nn.Linear))
+    weights, points = [layer.weight for layer in (*below, head)], xor(16)
+
+    def gradients() -> tuple[Tensor, ...]:
+        return torch.autograd.grad(nn.functional.cross_entropy(model(points.x), points.y), weights)
+
+    zeros_(head)
+    *none, some = gradients()
+    assert some.any()
+    assert not any(gradient.any() for gradient in none)
+    head.weight.data -= some
+    for layer in below:
+        zeros_(layer)
+    assert any(gradient.any() for gradient in gradients()) == (hidden == 1)
 
 
 def orthogonal(G: Tensor, rank: int) -> Tensor:
@@ -398,14 +421,48 @@ def test_muon_keeps_a_difference_of_rounding_small() -> None:
 
 
 @pytest.mark.theorem("twins-under-matrices")
-def test_a_leading_subspace_keeps_twins_and_a_random_one_does_not() -> None:
+@pytest.mark.parametrize("sizes", [(3.0, 2.0, 1.0), (3.0, 1.0, 1.0), (3.0, 2.0, 0.0)])
+@pytest.mark.parametrize("wide", [False, True])
+def test_leading_vectors_keep_twins_as_long_as_their_values_are_not_zero(
+    sizes: tuple[float, ...], wide: bool
+) -> None:
+    equal = normal(6, 3)
+    equal[1] = equal[0]
+    left, right = (torch.linalg.qr(A)[0] for A in (equal, normal(9 if wide else 5, 3, seed=1)))
+    U = torch.linalg.svd(left * torch.tensor(sizes).double() @ right.T)[0]
+    rank = sum(size > 0 for size in sizes)
+    for r in range(1, rank + 1):
+        torch.testing.assert_close(U[0, :r], U[1, :r], rtol=0, atol=1e-13)
+    # The others are at right angles to the gradient, and one that parts the rows may be first.
+    others = U[:, rank:]
+    assert (others.T @ left[:, :rank]).abs().max() < 1e-13
+    q = torch.tensor([1, -1, 0, 0, 0, 0]).double() / math.sqrt(2)
+    torch.testing.assert_close(others @ (others.T @ q), q, rtol=0, atol=1e-13)
+
+
+@pytest.mark.theorem("twins-under-matrices")
+def test_a_random_subspace_parts_twins() -> None:
     G, _, _ = twin_rows(6, 5, 3)
-    U, sizes, _ = torch.linalg.svd(G)
-    assert sizes[1] > 1.1 * sizes[2]
-    lead = U[:, :2] @ U[:, :2].T @ G
-    torch.testing.assert_close(lead[0], lead[1], rtol=0, atol=1e-13)
     for seed in range(20):
         Q = normal(6, 2, seed=seed)
         rows = Q @ Q.T @ G
         assert (rows[0] - rows[1]).norm() > 1e-3
         assert not (Q @ Q.T @ (0 * G)).any()
+
+
+@pytest.mark.parametrize("damping", [1e-4, 1e-8])
+@pytest.mark.parametrize("delta", [1e-3, 1e-6])
+def test_shampoo_multiplies_a_difference_by_at_most_one_over_the_root_of_its_damping(
+    damping: float, delta: float
+) -> None:
+    def root(A: Tensor) -> Tensor:
+        """The inverse fourth root of a matrix and its damping."""
+        sizes, E = torch.linalg.eigh(A)
+        product: Tensor = E * (sizes.clamp(min=0) + damping) ** -0.25 @ E.T
+        return product
+
+    G, q, v = twin_rows(6, 5, 3)
+    G = G + delta * torch.outer(q, v)
+    step = root(G @ G.T) @ G @ root(G.T @ G)
+    wanted = math.sqrt(2) * delta / math.sqrt(damping + delta**2)
+    assert (step[0] - step[1]).norm().item() == pytest.approx(wanted, rel=1e-4)

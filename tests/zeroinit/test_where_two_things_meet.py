@@ -132,6 +132,18 @@ def test_a_positive_constant_is_outside_of_a_grid_and_a_negative_one_is_not(
         assert weight.grad.count_nonzero() == awake
 
 
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated")
+def test_three_positive_constants_of_four_are_outside_of_a_grid() -> None:
+    draws = torch.rand(4000, generator=Generator().manual_seed(0))
+    draws[:2] = torch.tensor([0.5, 1.0])
+    weight = draws[:, None].repeat(1, 3).requires_grad_()
+    torch.ao.quantization.default_per_channel_weight_fake_quant()(weight).sum().backward()
+    assert weight.grad is not None
+    asleep = (weight.grad == 0).all(1)
+    assert not asleep[:2].any()
+    assert 0.7 < asleep.double().mean() < 0.8
+
+
 def test_the_grid_of_training_for_eight_bits_is_a_fused_one() -> None:
     grid = torch.ao.quantization.get_default_qat_qconfig().weight()
     fused = torch.ao.quantization.default_fused_per_channel_wt_fake_quant()

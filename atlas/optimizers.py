@@ -115,6 +115,8 @@ NONE, SLOW, LEAP = 1e-4, 0.1, 3.0
 LOST = 1e6
 #: A weight without a gradient of less than this part of its size is not just decayed.
 SHRUNK = 0.95
+#: Steps that differ by less than this part are the same.
+SAME = 0.01
 #: Equal rows are parted if they differ by this part of the way they have gone.
 PARTED = 1e-3
 
@@ -147,7 +149,8 @@ OF_KIND: Mapping[str, str] = {
     "wide rows alone part": "parts twins",
     "rounding, places or draws of its own decide": "parts twins",
     "it rounds at random": "parts twins in bfloat16",
-    "it remembers the zero gradients": "late",
+    "it remembers the steps before": "late",
+    "its first steps are the same, early or late": "late",
 }
 
 #: What each class is measured with: nothing, and a rank where one can be told of a group.
@@ -359,7 +362,10 @@ class Numbers:
                 self.numbers[f"zero_{LONGEST}"] = pace(zero, longer, along)
 
     def pace_of_late(self, whole: Tensor, some: Tensor, along: Tensor) -> None:
-        """Compare a weight without first gradients with the ordinary one in the same steps."""
+        """Compare a weight without first gradients with the ordinary one in the same steps.
+
+        At last with one that gets the same gradients from the first step on.
+        """
         for late in (1, LONG):
             given = some[: late + LONG].clone()
             given[:late] = 0
@@ -368,6 +374,11 @@ class Numbers:
                 for steps in (1, LONG):
                     here, there = (s[late : late + steps + 1] for s in (seen, whole))
                     self.numbers[f"late{late}_{steps}"] = pace(here, there, along)
+        first = self.seen("first", ordinary(), some[LONG:])
+        if seen is not None and first is not None:
+            for steps in (1, LONG):
+                here = seen[LONG : LONG + steps + 1]
+                self.numbers[f"late_as_first_{steps}"] = pace(here, first, along)
 
     def half(self, zeros: Tensor, none: Tensor) -> None:
         """Say what a zero weight without a gradient becomes in half precision."""
@@ -471,8 +482,12 @@ def causes(row: Row) -> list[str]:
             found.append("rounding, places or draws of its own decide")
     if "parts twins in bfloat16" in kinds:
         found.append("it rounds at random")
-    if any(kind.startswith("late") for kind in kinds):
-        found.append("it remembers the zero gradients")
+    paces = (row.get(f"late_as_first_{steps}") for steps in (1, LONG))
+    firsts = [pace for pace in paces if pace is not None]
+    if firsts and any(kind.startswith("late") for kind in kinds):
+        same = all(abs(first - 1) < SAME for first in firsts)
+        early = "its first steps are the same, early or late"
+        found.append(early if same else "it remembers the steps before")
     return found
 
 

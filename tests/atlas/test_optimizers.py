@@ -42,6 +42,26 @@ def test_the_rows_of_torch_are_so(row: Row) -> None:
     assert table.gap(way.run(rows, twins)) <= max(2 * row["twins_float32"], 1e-6)
 
 
+@pytest.mark.parametrize(
+    ("cls", "cause"),
+    [
+        (torch.optim.Adagrad, "its first steps are the same, early or late"),
+        (torch.optim.RMSprop, "its first steps are the same, early or late"),
+        (torch.optim.NAdam, "it remembers the steps before"),
+    ],
+)
+def test_the_cause_of_a_late_leap_is_measured(cls: type[Any], cause: str) -> None:
+    numbers = table.Numbers(table.Way(cls, {}))
+    some, along = table.gradients(2 * table.LONG)
+    whole = numbers.seen("ordinary", table.ordinary(), some)
+    assert whole is not None
+    numbers.pace_of_late(whole, some, along)
+    row = next(r for r in TORCH if r["class"] == cls.__name__)
+    assert row | table.shortened(numbers.numbers) == row
+    assert row["kinds"] == ["late leaps"]
+    assert row["causes"] == [cause]
+
+
 def test_there_are_many_and_each_is_said() -> None:
     classes = {(r["library"], r["module"], r["class"]) for r in DATA["rows"] if "error" not in r}
     assert len(classes) >= 150

@@ -185,7 +185,7 @@ class Watched:
         """Return as how many units the units learn."""
         if self.weight is not None:
             return self.weight.act_as()
-        if self.entries and self.entries.known() and self.entries.equal():
+        if self.entries and self.wakes and self.entries.known() and self.entries.equal():
             return self.units - self.entries.equal()
         members = self.group[self.moved]
         return self.units - len(members) + len(members.unique())

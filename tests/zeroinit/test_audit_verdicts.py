@@ -755,6 +755,23 @@ def test_numbers_beside_units_that_are_nearly_equal_are_no_twins() -> None:
     assert audit(model, classify).faults == ()
 
 
+@pytest.mark.parametrize("losses", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_vector_with_rounding_for_gradients_is_no_twins(losses: int, seed: int) -> None:
+    """As the bias of a graph convolution, which stands between its weights and a BatchNorm."""
+    torch.manual_seed(seed)
+    x, y = torch.randn(losses, 32, 8), torch.randn(losses, 32, 4)
+    model: Any = Made(
+        lambda s, x: s.last(s.norm(s.first(x).roll(1, 0) + s.shift)),
+        first=nn.Linear(8, 16, bias=False), norm=nn.BatchNorm1d(16), last=nn.Linear(16, 4),
+        shift=nn.Parameter(torch.zeros(16)),
+    )  # fmt: skip
+    several = [lambda m, k=k: (m(x[k]) - y[k]).square().mean() for k in range(losses)]
+    found = audit(model, several)
+    assert found["shift"].verdict == "not used by this loss"
+    assert found["shift"].act_as == 16
+
+
 # One sentence for bad input
 
 

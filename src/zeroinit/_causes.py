@@ -77,6 +77,7 @@ class Cause:
             "round": f"{names} has a slope of zero everywhere",
             "mask": "a draw or a mask takes it out",
             "choice": "no sample chooses it",
+            "empty": "no sample comes to it",
             "data": "what it works on is zero",
             "apart": "it works on zeros wherever the loss sends an error",
             "cancel": "the terms of its gradient cancel",
@@ -132,6 +133,7 @@ class Search:
         self.calls, self.nodes = calls, nodes
         self.came: dict[Node, bool] = {}
         self.went: dict[Node, tuple[bool, ...]] = {}
+        self.empty: set[tuple[Node, int]] = set()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -148,6 +150,7 @@ class Search:
         """Take down whether a node got a gradient, and which inputs it gave one to."""
         self.came[node] = any(g is not None and any_number(local(g)) for g in into)
         self.went[node] = tuple(g is not None and any_number(local(g)) for g in out)
+        self.empty |= {(node, n) for n, g in enumerate(out) if g is not None and not g.numel()}
 
     def agree(self, ranks: Ranks) -> None:
         """Take for given what came, and went, on one of the ranks."""
@@ -185,6 +188,8 @@ class Search:
 
     def cause(self, node: Node, place: int) -> Cause:
         """Return why an operation that got a gradient gives an input none."""
+        if (node, place) in self.empty:
+            return Cause("empty")
         name = operation(node)
         factors = FACTORS.get(name, ())
         for other in range(len(factors)):
@@ -327,6 +332,7 @@ def _worst(several: Sequence[Cause]) -> Cause:
         "saturated",
         "off",
         "choice",
+        "empty",
         "other",
         "apart",
         "cancel",

@@ -10,7 +10,7 @@ from zeroinit._watched import Watched
 from zeroinit.report import KINDS, Audit, Finding
 
 #: The causes that pass without a step: a draw, a choice, or units that are off for some batches.
-LEAVES_OUT = frozenset({"mask", "choice", "off", "saturated"})
+LEAVES_OUT = frozenset({"mask", "choice", "empty", "off", "saturated"})
 
 #: What is said where causes and remedies could not be looked for.
 ENDED = (
@@ -30,6 +30,7 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
     for w in run.watched:
         cause = run.causes.get(id(w.parameter))
         w.left_out = cause is not None and cause.what in LEAVES_OUT
+        w.used &= cause != Cause("empty") or w.wakes is not None
     found = [w.finding(moving) for w in run.watched]
     found = [_worst(several) for several in zip(*run.ranks.all(found), strict=True)]
     alike = _drawn_alike(run, found, restore) if run.ranks.ranks else {}
@@ -112,6 +113,7 @@ def _explain(
         why = f"{max(alike.values())} ranks drew the same shard"
         reasons |= dict.fromkeys(alike, (why, remedy))
     unused = [w for n, w in named.items() if kinds[n] == "not used by this loss"]
+    unused = [w for w in unused if run.causes.get(id(w.parameter)) != Cause("empty")]
     return reasons | _not_used(run, restore, unused)
 
 

@@ -772,6 +772,29 @@ def test_a_vector_with_rounding_for_gradients_is_no_twins(losses: int, seed: int
     assert found["shift"].act_as == 16
 
 
+@pytest.mark.parametrize("put", ["index_copy", "index_put", "cat"])
+def test_a_layer_that_no_sample_comes_to_is_not_dead(put: str) -> None:
+    """As the layer for a degree that no node of a batch of graphs has."""
+
+    def forward(s: Any, x: Tensor) -> Tensor:
+        places = [torch.arange(0, 1), torch.arange(1, len(x)), torch.arange(0)]
+        parts = [layer(x[at]) for layer, at in zip(s.layers, places, strict=True)]
+        h: Tensor = torch.cat(parts) if put == "cat" else x.new_zeros(len(x), 8)
+        for at, part in zip(places, parts, strict=True) if put != "cat" else ():
+            h = h.index_copy(0, at, part) if put == "index_copy" else h.index_put((at,), part)
+        out: Tensor = s.last(h.tanh())
+        return out
+
+    torch.manual_seed(0)
+    layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+    model: Any = Made(forward, layers=layers, last=nn.Linear(8, 3))
+    found = audit(model, classify)
+    assert found.faults == ()
+    for name in ("layers.2.weight", "layers.2.bias"):
+        assert found[name].verdict == "not used by this loss"
+        assert found[name].cause == "no sample comes to it"
+
+
 # One sentence for bad input
 
 

@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub test lint doctest serve bench mutants findings lighthouse clean lab
+.PHONY: help html pdf epub test lint doctest serve bench mutants findings atlas lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ mutants: $(WHOLE) ## Change the package in every small way, and count the change
 findings: ## See whether each finding about another library still holds; it installs packages, for an hour
 	@fails=0; for file in findings/*.sh; do echo "== $$file"; bash $$file || { echo "$$file no longer holds." >&2; fails=1; }; done; exit $$fails
 
+atlas: _build/atlas/ready ## Audit the architectures of other libraries that have no row yet; for hours
+	@$(STOPPABLE) PYTHONPATH=src _build/atlas/bin/python -m atlas.architectures $(ROWS)
+
 lighthouse: $(WHOLE) html node_modules/whole ## Score the heaviest pages in Chromium; on an idle machine
 	@$(BIN)/python -m pytest -q tests/browser/test_lighthouse.py && cat _build/lighthouse.md
 
@@ -74,6 +77,9 @@ $(KATEX): package-lock.json | $(READY)
 	@echo "Setting up node_modules for the book (once) ..."
 	@$(STOPPABLE) $(BIN)/npm ci --silent --omit=dev || echo "npm could not install KaTeX and SVGO ($(BIN)/npm ci says why). Without them" \
 	  "MathJax draws the formulas, and figures are heavier. The next build tries again."
+
+_build/atlas/ready: atlas/architectures.txt
+	@$(PYTHON) -m venv _build/atlas && _build/atlas/bin/pip install -q --no-deps -r atlas/architectures.txt && touch $@
 
 # The archive of the files that the lab's page loads. The program makes it again if it is out of date.
 lab: $(READY) $(KATEX)

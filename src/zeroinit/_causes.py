@@ -98,6 +98,7 @@ class Calls:
 
     called: set[nn.Module] = field(default_factory=set)
     ends: dict[Node, nn.Module] = field(default_factory=dict)
+    spans: list[tuple[int, int, nn.Module]] = field(default_factory=list)  # by places in the graph
 
     @contextmanager
     def watched(self, model: nn.Module) -> Iterator[None]:
@@ -107,6 +108,9 @@ class Calls:
             self.called.add(module)
             if isinstance(output, Tensor) and output.grad_fn is not None:
                 self.ends.setdefault(output.grad_fn, module)
+                given = [t.grad_fn for t in inputs if isinstance(t, Tensor) and t.grad_fn]
+                start = max((node._sequence_nr() for node in given), default=-1)
+                self.spans.append((start, output.grad_fn._sequence_nr(), module))
 
         hooks = [module.register_forward_hook(look) for module in model.modules()]
         try:
@@ -239,7 +243,20 @@ class Search:
         for name, t in self.frozen if held is not None else ():
             if _memory(local(t)) == held:
                 return Cause("frozen", frozenset({name}))
+        if source is None and value is not None and (made_of := self.frozen_near(node, value)):
+            return Cause("frozen", frozenset({made_of}))
         return self.zero(source, operation(node), depth)
+
+    def frozen_near(self, node: Node, value: Tensor) -> str:
+        """Return what is zero, frozen, of this size and held by the module that does a product."""
+        for start, end, module in self.calls.spans:
+            if start < node._sequence_nr() <= end:
+                for own, t in (*module._parameters.items(), *module._buffers.items()):
+                    if t is None or t.requires_grad or not t.is_floating_point():
+                        continue
+                    if t.numel() == value.numel() and not any_number(local(t)):
+                        return f"{self.modules[module]}.{own}".removeprefix(".")
+        return ""
 
     def zero(self, node: Node | None, user: str, depth: int = 0) -> Cause:
         """Return why a factor is zero."""

@@ -159,6 +159,13 @@ class Scale(nn.Module):
         return x * self.gamma
 
 
+class Folded(Scale):
+    """As a frozen norm does, which makes a factor of its buffers at each call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (2 * self.gamma) + 1
+
+
 def attention(tokens: int, dropout: float) -> nn.Module:
     def how(s: Any, x: Tensor) -> Tensor:
         x = x.view(4, 8, 8)[:, :tokens]
@@ -207,8 +214,8 @@ def without_scores() -> nn.Module:
          "give last.weight small random numbers"),
         (lambda: frozen(nn.BatchNorm1d(8)), 2, "last.weight is zero and frozen",
          "give last.weight small random numbers"),
-        (lambda: frozen(Scale(), "gamma"), 2, "last.gamma is zero and frozen",
-         "give last.gamma small random numbers"),
+        *((lambda last=last: frozen(last(), "gamma"), 2, "last.gamma is zero and frozen",
+           "give last.gamma small random numbers") for last in (Scale, Folded)),
     ],
 )  # fmt: skip
 def test_a_fault_names_its_cause_and_a_change_that_was_seen_to_help(

@@ -38,6 +38,7 @@ NEEDED_FOR = {  # a page needs the script if its HTML holds the text
     "_static/design-tabs.js": "data-sync-id",
     "_static/clipboard.min.js": "<pre",
     "_static/copybutton.js": "<pre",
+    "_static/filter.js": "filter-rows",
 }
 PLAIN = {Token.Name, Token.Punctuation, Token.Text.Whitespace, Token.Name.Namespace}
 PURGE = Path(__file__).with_name("purge_css.py")  # imported only by a build that cuts a style sheet

@@ -192,9 +192,9 @@ class Search:
 
     def cause(self, node: Node, place: int) -> Cause:
         """Return why an operation that got a gradient gives an input none."""
-        if (node, place) in self.empty:
-            return Cause("empty")
         name = operation(node)
+        if (node, place) in self.empty or name == "Embedding":  # all its tokens are padding
+            return Cause("empty")
         factors = FACTORS.get(name, ())
         for other in range(len(factors)):
             if other != place and self.is_zero(node, other):

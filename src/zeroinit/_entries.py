@@ -34,6 +34,8 @@ class Entries:
         """Take over what parts them under another loss, from the same start."""
         self.group = torch.stack([self.group, other.group], 1).unique(dim=0, return_inverse=True)[1]
         self.gradients += other.gradients
+        if self.known():
+            self.group = split_groups(self.group, torch.stack(self.gradients, 1))
 
     def equal(self) -> int:
         """Return how many numbers learn as another does, or 0 if they are few."""

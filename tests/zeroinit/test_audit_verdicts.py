@@ -772,6 +772,32 @@ def test_a_vector_with_rounding_for_gradients_is_no_twins(losses: int, seed: int
     assert found["shift"].act_as == 16
 
 
+def test_numbers_that_other_losses_reach_are_no_twins() -> None:
+    """As the scales of channels of which each batch leaves most off."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.last(s.gamma * s.first(x)),
+        first=nn.Linear(8, 1024), gamma=nn.Parameter(torch.ones(1024)), last=nn.Linear(1024, 3),
+    )  # fmt: skip
+
+    def loss(k: int) -> Callable[[nn.Module], Tensor]:
+        on = torch.zeros(1024).index_fill(0, torch.arange(6 * k, 6 * k + 6), 1)
+        return lambda m: F.cross_entropy(m.last(on * m.gamma * m.first(X)), Y)  # type: ignore[operator]
+
+    assert audit(model, [loss(k) for k in range(3)]).faults == ()
+
+
+def test_a_table_of_which_a_batch_has_the_padding_alone_is_not_dead() -> None:
+    torch.manual_seed(0)
+    words, tones = nn.Embedding(9, 8), nn.Embedding(5, 8, padding_idx=0)
+    model: Any = Made(lambda s, x: s.last(s.words(x) + s.tones(0 * x)),
+                      words=words, tones=tones, last=nn.Linear(8, 3))  # fmt: skip
+    found = audit(model, lambda m: F.cross_entropy(m(torch.arange(9)), torch.arange(9) % 3))
+    assert found.faults == ()
+    assert found["tones.weight"].verdict == "not used by this loss"
+    assert found["tones.weight"].cause == "no sample comes to it"
+
+
 @pytest.mark.parametrize("put", ["index_copy", "index_put", "cat"])
 def test_a_layer_that_no_sample_comes_to_is_not_dead(put: str) -> None:
     """As the layer for a degree that no node of a batch of graphs has."""

@@ -56,11 +56,13 @@ results_tests = "tests/zeroinit"
 notebooks_package = "zeroinit"
 # of a module the extra that brings it
 notebooks_extras = {"matplotlib": "plots", "peft": "lora", "transformers": "lora"}
+# they read files of the repository
 notebooks_exclude = [
     "colophon",
     "adapters-at-their-start",
+    "atlas-of-architectures",
     "does-your-optimizer-let-the-zero-wake",
-]  # they read files of the repository
+]
 
 # the docstrings
 autodoc_typehints = "none"
@@ -80,7 +82,7 @@ html_additional_pages = {"404": "404.html"}
 templates_path = ["book/_templates"]  # the theme adds to it, and would add to Sphinx's own list
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
-html_js_files = ["book.js"]
+html_js_files = ["book.js", "filter.js"]
 copybutton_exclude = ".linenos, .gp, .go"  # prompts and what Python answers
 html_search_scorer = "book/_static/search.js"
 html_favicon = "book/_static/favicon.svg"

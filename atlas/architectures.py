@@ -33,11 +33,11 @@ from atlas.forks import Row, forked
 from atlas.networks import LIBRARIES, Way, loss_of, stand_in
 from benchmarks.markdown import markdown
 from zeroinit.auditing import audit
-from zeroinit.report import KINDS, Audit
+from zeroinit.report import Audit
 
 #: Where the rows are kept.
 RESULT, PINS = (Path(__file__).with_suffix(end) for end in (".json", ".txt"))
-SECONDS, GIGABYTES, MILLIONS = 120, 8, 40  # the most of a processor, of memory, of parameters
+SECONDS, GIGABYTES, MILLIONS = 90, 8, 40  # the most of a processor, of memory, of parameters
 BATCHES = 3  # in turn, so that what one batch leaves out another may reach
 SHOWN = 3  # patterns of names in a row
 QUIET = ("fine", "frozen")
@@ -144,7 +144,7 @@ def row_of(model: nn.Module, found: Audit) -> Row:
             groups.setdefault(key, Counter())[pattern(finding.name)] += 1
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "counts": Counter(finding.kind for finding in found),
+        "counts": dict(Counter(finding.kind for finding in found)),
         "found": [
             dict(zip(("kind", "detail", "cause"), key, strict=True))
             | {"count": names.total(), "names": shortened(names)}
@@ -173,10 +173,12 @@ def cancels(group: Row) -> bool:
     return group["kind"] == "not used by this loss" and "cancel" in group["cause"]
 
 
-def named(names: Sequence[str], count: int) -> str:
-    """Return names as code, and how many parameters they are."""
-    shown = [name if name.endswith(" more") else f"`{name}`" for name in names]
-    return ", ".join(shown) + (f" ({count})" if count > len(names) or "*" in "".join(names) else "")
+def named(group: Row, most: int = 2) -> str:
+    """Return the first names of a group as code, and how many parameters it has."""
+    names = [f"`{name}`" for name in group["names"][:most] if not name.endswith(" more")]
+    more = " and more" if len(group["names"]) > len(names) else ""
+    count = f" ({group['count']})" if group["count"] > len(names) else ""
+    return ", ".join(names) + more + count
 
 
 def cells(row: Row) -> tuple[str, str]:
@@ -184,21 +186,22 @@ def cells(row: Row) -> tuple[str, str]:
     zero: dict[str, list[str]] = {}
     other: dict[str, list[str]] = {}
     for group in row["found"]:
-        said, cause = named(group["names"], group["count"]), group["cause"]
+        said, cause = named(group), group["cause"]
         if group["kind"] == "zero on purpose":
             zero.setdefault(group["detail"].replace("wakes at ", ""), []).append(said)
         elif group["kind"] == "unreached" or cancels(group):
             continue
         elif group["kind"] == "not used by this loss":
-            cause = "" if "no way leads" in cause or "never called" in cause else f", {cause}"
-            other.setdefault("not used", []).append(said + cause)
+            plain = "no way leads" in cause or "never called" in cause
+            unused = named(group, 1) + ("" if plain else f", {cause}")
+            other.setdefault("not used", []).append(unused)
         else:
             detail = f", {group['detail']}" if group["detail"] else ""
             why = f": {cause}" if cause and group["kind"] == "dead" else ""
             other.setdefault(group["kind"] + detail, []).append(said + why)
     for remark in row["remarks"]:
         if remark["kind"] in ("equal at the start", "equal parameters"):
-            other.setdefault(remark["kind"], []).append(named(remark["names"], remark["count"]))
+            other.setdefault(remark["kind"], []).append(named(remark))
     order = sorted(other, key=lambda kind: kind == "not used")
     return (
         "; ".join(f"{step}: {', '.join(said)}" for step, said in zero.items()),
@@ -206,42 +209,42 @@ def cells(row: Row) -> tuple[str, str]:
     )
 
 
-def faults(row: Row) -> set[str]:
-    """Return the kinds of faults of a row."""
-    return {kind for kind in row.get("counts", ()) if KINDS[kind].fault}
-
-
 def tables(kept: Row) -> str:
     """Return the page's tables: the counts, then for each library what its classes are."""
-    heads = ["library", "audited", "zero on purpose", "dead", "twins", "not used", "not audited"]
+    columns = ("audited", "zero on purpose", "dead", "twins", "equal at the start", "not used",
+               "not audited")  # fmt: skip
     lines, parts = [], []
     for library in LIBRARIES:
         rows = [row for row in kept["rows"] if row["library"] == library]
-        audited = [row for row in rows if "error" not in row]
         if not rows:
             continue
-        told = {row["class"]: cells(row) for row in audited}
-        counts = [len(audited), sum(bool(zero) for zero, _ in told.values())]
-        counts += [sum("dead" in row["counts"] for row in audited),
-                   sum(bool(faults(row) - {"dead"}) for row in audited),
-                   sum("**not used**" in text for _, text in told.values()),
-                   len(rows) - len(audited)]  # fmt: skip
-        version = rows[0]["version"].split("+")[0]
-        lines.append([f"{library} {version}", *map(str, counts)])
-        table = [[f"`{name}`", *both] for name, both in told.items() if any(both)]
-        quiet = [f"`{name}`" for name, both in told.items() if not any(both)]
-        parts += [f"### {library} {version}"]
-        parts += (
-            [markdown(["class", "zero on purpose", "faults and remarks"], table)] if table else []
-        )
-        parts += [f"Nothing of this in {len(quiet)}: {', '.join(quiet)}."]
-        errors: dict[str, list[str]] = {}
+        told = {row["class"]: cells(row) for row in rows if "error" not in row}
+        counts = [len(told), sum(bool(zero) for zero, _ in told.values())]
+        counts += [
+            sum(f"**{word.rstrip('s')}" in text for _, text in told.values())
+            for word in columns[2:-1]
+        ]
+        title = f"{library} {rows[0]['version'].split('+')[0]}"
+        lines.append([title, *map(str, counts), str(len(rows) - len(told))])
+        table = [f"| `{name}` | {' | '.join(both)} |" for name, both in told.items() if any(both)]
+        head = ["| class | zero on purpose | faults and remarks |", "| --- | --- | --- |"]
+        parts += [f"### {title}", "\n".join(head + table)][: 1 + bool(table)]
+        folded = {"Audited, with nothing to tell": [n for n, both in told.items() if not any(both)]}
         for row in rows:
             if "error" in row:
-                errors.setdefault(sort_of(row["error"]), []).append(f"`{row['class']}`")
-        parts += [f"Not audited, as {why}: {', '.join(names)}." for why, names in errors.items()]
-    lines.append(["all", *(str(sum(int(line[k]) for line in lines)) for k in range(1, len(heads)))])
-    return markdown(heads, lines) + "\n\n" + "\n\n".join(parts) + "\n"
+                why = f"Not audited, as {sort_of(row['error'])}"
+                folded.setdefault(why, []).append(row["class"])
+        parts += [
+            f":::{{dropdown}} {why}: {len(names)}\n{', '.join(f'`{name}`' for name in names)}\n:::"
+            for why, names in folded.items()
+        ]
+    sums = [str(sum(int(line[k]) for line in lines)) for k in range(1, len(columns) + 1)]
+    return (
+        markdown(["library", *columns], [*lines, ["all", *sums]])
+        + "\n\n:::{div} filter-rows\n:::\n\n"
+        + "\n\n".join(parts)
+        + "\n"
+    )
 
 
 def sort_of(error: str) -> str:
@@ -270,6 +273,7 @@ def write(rows: Iterable[Row], versions: Row, left_out: Row) -> None:
         "versions": versions,
         "left_out": left_out,
     }
+    rows = sorted(rows, key=lambda row: (row["library"], row["class"]))
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = json.dumps(head, ensure_ascii=False)[:-1] + f', "rows": [\n{lines}\n]}}\n'
     RESULT.write_text(text, "utf-8")
@@ -292,6 +296,8 @@ def main(chosen: Sequence[str]) -> None:
             version = versions[library.package] = metadata.version(library.package)
             found = library.names()
             next(library.ways(found[0]), None)  # imports what each fork needs
+            gone = [k for k, r in rows.items() if r["library"] == name and r["class"] not in found]
+            rows = {key: row for key, row in rows.items() if key not in gone}
         except (Exception, SystemExit) as error:
             left_out[name] = said(error)
             print(f"left out: {name}, as {said(error)}", flush=True)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 #: What is drawn at random: how many examples, words of a text, pixels of a side, frames.
 EXAMPLES, WORDS, PIXELS, FRAMES = 4, 16, 128, 4
 WIDTH, HEAD, VOCABULARY = 64, 16, 64
+PICTURE = 3  # the word that stands for a part of a picture
 
 Draw = torch.Generator
 Maker = Callable[[Draw], Any]
@@ -41,7 +42,8 @@ class Way(NamedTuple):
 #: Small values of whole numbers, by the end of their names; the first that fits counts.
 SIZES: tuple[tuple[str, int], ...] = (
     (r"pad_token_id|^pad_index", 0), (r"(bos|decoder_start|sos|cls)_token_id", 1),
-    (r"(eos|sep|unk)_token_id", 2), (r"(image|img|patch|media)_?(token|pad)?_(id|index|idx)$", 3),
+    (r"(eos|sep|unk)_token_id", 2),
+    (r"(image|img|patch|media)_?(token|pad)?_(id|index|idx)$", PICTURE),
     (r"video_token_(id|index)$", 4), (r"(audio|speech|sound)_?(token)?_(id|index|idx)$", 5),
     (r"(token|_eo.|_bo.)\w*_(id|index|idx)$|^mask_index|^[be]o\w_index", 6),
     (r"vocab\w*_size$|^vocab|codebook_size$|num_embeddings$", VOCABULARY),
@@ -60,7 +62,7 @@ SIZES: tuple[tuple[str, int], ...] = (
     (r"max_(source|target|text)_positions$|max\w*position_embeddings$|n_positions$|n_ctx$", 64),
     (r"max_(seq\w*|length|text_len)\w*$|^seq_length$|pos_embed_max_size|context_length", 64),
     (r"hidden_(size|dim|channels)\w*$|d_(model|latents)$|n_embd$|embed_dim$", WIDTH),
-    (r"emb(edding)?_(size|dim)$", WIDTH),
+    (r"emb(edding)?_(size|dim)$|^model_dim$", WIDTH),
     (r"(text|image|context|caption|cross_attention|joint_attention|pooled_projection|encoder_hid)"
      r"\w*(dim|channels)$", WIDTH),
     (r"(projection|proj|output|latent|fusion|pooler\w*|time_embed|condition)_(dim|size)$", WIDTH),
@@ -112,6 +114,11 @@ def smaller(name: str, value: Any, sizes: Sequence[tuple[str, int]] = SIZES) -> 
     return value
 
 
+#: What is needed and has no default, or not one for two layers.
+FILLED: Mapping[str, Any] = {
+    "prediction_length": 8, "attention_types": [[["global", "local"], 1]],
+    "image_token_index": PICTURE, "image_token_id": PICTURE, "pad_token_id": 0,
+}  # fmt: skip
 #: Ways to shrink, in the order in which they are tried.
 SHRINK: Mapping[str, Sequence[tuple[str, int]]] = {
     "small": SIZES,
@@ -231,9 +238,12 @@ def shrunk(config: Any, sizes: Sequence[tuple[str, int]]) -> Any:
         elif name == "rope_parameters" and sizes and isinstance(value,
         dict) and "mrope_section" in {
             *value, *getattr(config, "ignore_keys_at_rope_validation", ())}:  # fmt: skip
-            given[name] = value | {"rope_type": "default", "mrope_section": [2, 3, 3]}
-        elif name == "prediction_length":
-            given[name] = 8
+            part = [1, 1, 2] if value.get("partial_rotary_factor", 1) == 0.5 else [2, 3, 3]
+            given[name] = value | {"rope_type": "default", "mrope_section": part}
+        elif name in FILLED and (sizes or value is None):
+            given[name] = FILLED[name]
+        elif name == "vocab_size" and value is None:
+            given[name] = VOCABULARY
         elif (small := smaller(name, value, sizes)) != value:
             given[name] = small
     if (
@@ -308,6 +318,10 @@ def transformers_calls(name: str, model: Any) -> Iterator[dict[str, Maker]]:
         "inputs": [spell, normal(b, t, getattr(config, "d_model", WIDTH))],
         "inputs_embeds": [normal(b, t, getattr(text, "hidden_size", WIDTH))],
         "sample": [normal(b, colors, high, wide)],
+        "hidden_states": [normal(16 * b, flat)],
+        "grid_thw": [fixed(grid)],
+        "query_embeds": [normal(b, 8, getattr(config, "hidden_size", WIDTH))],
+        "qformer_input_ids": [spell],
     }  # fmt: skip
     options["decoder_input_ids"] = [spell]
     main = model.main_input_name if isinstance(model.main_input_name, str) else "input_ids"
@@ -322,6 +336,8 @@ def transformers_calls(name: str, model: Any) -> Iterator[dict[str, Maker]]:
     if "bbox" in asked:
         given["bbox"] = options["bbox"]
     extra: dict[str, Maker] = {}
+    if "grid_thw" in asked and "pixel_values" in asked:
+        given["pixel_values"] = [normal(16 * b, flat)]
     if "image_grid_thw" in asked:
         extra = {"pixel_values": normal(16 * b, flat), "image_grid_thw": fixed(grid)}
     elif "pixel_values" in asked and main == "input_ids":
@@ -340,8 +356,15 @@ def transformers_calls(name: str, model: Any) -> Iterator[dict[str, Maker]]:
                 call = call | (extra if picture else {})
                 if picture and "pixel_values" in call and "input_ids" in call:
                     call["input_ids"] = pictured(model, call, spell)
+                    if "mm_token_type_ids" in asked:
+                        call["mm_token_type_ids"] = marks(call["input_ids"])
                 if goal.keys() <= set(asked):
                     yield call | {n: m or call.get("input_ids", spell) for n, m in goal.items()}
+
+
+def marks(spell: Maker) -> Maker:
+    """Return what says of each word of a text whether it stands for a part of a picture."""
+    return lambda draw: (spell(draw) == PICTURE).long()
 
 
 def pictured(model: Any, call: Mapping[str, Maker], spell: Maker) -> Maker:
@@ -354,15 +377,13 @@ def pictured(model: Any, call: Mapping[str, Maker], spell: Maker) -> Maker:
     if mark is None or look is None:
         return spell
     draw = torch.Generator().manual_seed(0)
-    shown = {n: m(draw) for n, m in call.items() if n in ("pixel_values", "image_grid_thw")}
+    shown = accepted(look, {n: m(draw) for n, m in call.items() if "labels" not in n})
+    shown = {n: value for n, value in shown.items() if n != "input_ids"}
     with contextlib.suppress(Exception), torch.no_grad():
         seen = look(**shown)
         seen = getattr(seen, "pooler_output", seen)
-        seen = (
-            torch.cat([one.flatten(0, -2) for one in seen])
-            if isinstance(seen, (list, tuple))
-            else seen
-        )
+        if isinstance(seen, (list, tuple)):
+            seen = torch.cat([one.flatten(0, -2) for one in seen])
         places = seen.numel() // seen.shape[-1] // EXAMPLES
         return lambda draw: torch.cat([torch.full((EXAMPLES, places), mark), spell(draw)], 1)
     return spell
@@ -371,7 +392,7 @@ def pictured(model: Any, call: Mapping[str, Maker], spell: Maker) -> Maker:
 def labels(
     name: str, config: Any, spell: Maker, shape: tuple[int, int, int]
 ) -> Iterator[dict[str, Maker | None]]:
-    """Give the labels that the head of a class takes; None stands for the words themselves."""
+    """Give the labels that the head of a class takes; None stands for words again."""
     b, high, wide = shape
 
     def boxes(draw: Draw) -> Any:
@@ -536,7 +557,7 @@ def torchvision_names() -> list[str]:
     families: dict[str, list[str]] = {}
     for name in models.list_models():
         families.setdefault(models.get_model_builder(name).__module__, []).append(name)
-    return smallest(families, 4)
+    return smallest(families, 1)
 
 
 def torchvision_ways(name: str) -> Iterator[Way]:

@@ -58,3 +58,19 @@ def test_next_and_previous_go_in_reading_order(visit: Callable[..., Page]) -> No
         read.append(tab.url.rpartition("/")[2].removesuffix(".html"))
         assert tab.locator("a.left-prev").evaluate("link => link.href") == before
     assert read == ORDER
+
+
+def test_the_rows_of_the_atlas_are_filtered_in_place(visit: Callable[..., Page]) -> None:
+    tab = visit("atlas-of-architectures.html")
+    rows = tab.locator(".filter-rows ~ section tbody tr")
+    count = rows.count()
+    assert rows.filter(visible=True).count() == count > 100
+    tab.get_by_label("Show the rows with").fill("Transformers twins register")
+    shown = rows.filter(visible=True)
+    assert 1 <= shown.count() < 10
+    for text in shown.all_inner_texts():
+        assert "twins" in text
+        assert "register" in text
+    expect(tab.locator(".filter-rows output")).to_have_text(re.compile(rf"^{shown.count()} of "))
+    tab.get_by_label("Show the rows with").fill("")
+    assert rows.filter(visible=True).count() == count

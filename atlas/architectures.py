@@ -238,6 +238,8 @@ def tables(kept: Row) -> str:
             f":::{{dropdown}} {why}: {len(names)}\n{', '.join(f'`{name}`' for name in names)}\n:::"
             for why, names in folded.items()
         ]
+    for library, why in kept.get("left_out", {}).items():
+        parts.append(f"The last run left out {library}: `{why}`")
     sums = [str(sum(int(line[k]) for line in lines)) for k in range(1, len(columns) + 1)]
     return (
         markdown(["library", *columns], [*lines, ["all", *sums]])

@@ -143,7 +143,7 @@ class Small(nn.Module):
         while self.bad == "hang":
             pass
         if self.bad == "large":
-            torch.empty(1 << 40)
+            torch.empty(3 << 30)  # 12 GB, of which none is used
         if self.bad == "refuse":
             raise ValueError("not\ntoday")
         out = self.last(self.layer(x).tanh())
@@ -198,6 +198,7 @@ def test_a_crash_a_hang_no_memory_and_a_missing_library_are_said(
             "4 units act as 1", ["layer.weight", "layer.bias"])  # fmt: skip
     text = atlas.RESULT.with_suffix(".md").read_text()
     assert "Not audited, as it does not end in 2 seconds: 1\n`hang`\n" in text
+    assert "The last run left out none: `ModuleNotFoundError: No module named 'no_such'`" in text
     assert re.search(r"\| `fine` .*\*\*twins", text)
 
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from audited import Made, X, Y, classify
+from audited import SOME, Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit import MLP, _causes, zeros_
-from zeroinit._causes import Cause, _one_logit, _worst, joined, listed
+from zeroinit._causes import Calls, Cause, Search, _one_logit, _worst, joined, listed
 from zeroinit._graph import operation
 from zeroinit._kept import kept
 from zeroinit._reasons import report
@@ -453,6 +454,28 @@ def test_a_softmax_over_one_logit_is_seen(shape: tuple[int, ...], dim: int, one:
     assert _one_logit(node) is one
 
 
+@pytest.mark.parametrize(
+    ("mine", "other", "both"),
+    [
+        ((False, (False, True)), (True, (True, False)), (True, (True, True))),
+        ((True, (False,)), (True, (False,)), (True, (False,))),
+        ((False, (False,)), (False, (True,)), (False, (False,))),
+        ((False, (False,)), (True, (True, True)), (False, (False,))),
+        ((False, (False,)), (True, ()), (False, (False,))),
+        ((False, (False,)), (None, None), (False, (False,))),
+        ((None, None), (True, (True,)), (None, None)),
+    ],
+)
+def test_a_gradient_that_came_on_one_rank_came(mine: Any, other: Any, both: Any) -> None:
+    node: Any = torch.ones(2, requires_grad=True).sum().grad_fn
+    search = Search(nn.Linear(8, 3), Calls(), [node], [])
+    if mine[0] is not None:
+        search.came, search.went = {node: mine[0]}, {node: mine[1]}
+    ranks: Any = SimpleNamespace(ranks=(0, 1), all=lambda said: [said, [other]])
+    search.agree(ranks)
+    assert (search.came.get(node), search.went.get(node)) == both
+
+
 def often(function: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
     for _ in range(40):
         h = function(h)
@@ -493,7 +516,8 @@ def test_a_zero_is_found_behind_what_keeps_it(
      (lambda p: torch.minimum(p + 1, torch.zeros(8)), "what it works on is zero"),
      (lambda p: torch.maximum(-p - 1, torch.zeros(8)), "what it works on is zero"),
      (lambda p: torch.where(p < 0, p, torch.zeros(8)), "what it works on is zero"),
-     (lambda p: p[torch.tensor([0, 1] * 4)], "waits while what it works on is zero")],
+     (lambda p: p[torch.tensor([0, 1] * 4)], "waits while what it works on is zero"),
+     (lambda p: torch.zeros(8) / (p + 1), "a draw or a mask takes it out")],
 )  # fmt: skip
 def test_a_factor_may_be_zero_where_no_parameter_is(
     factor: Callable[[Tensor], Tensor], cause: str
@@ -504,6 +528,16 @@ def test_a_factor_may_be_zero_where_no_parameter_is(
         p=nn.Parameter(torch.tensor([0.0, 0, 1, 2, 3, 4, 5, 6])),
     )  # fmt: skip
     assert audit(model, classify)["v.weight"].cause == cause
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm(8), nn.BatchNorm1d(8), nn.GroupNorm(2, 8)])
+def test_a_norm_may_pass_on_no_gradient_though_not_all_of_its_weight_is_zero(norm: Any) -> None:
+    torch.manual_seed(0)
+    model: Any = Made(lambda s, x: s.b(x) + SOME * s.norm(s.a(x))[:, :1],
+                      a=nn.Linear(8, 8), b=nn.Linear(8, 3), norm=norm)  # fmt: skip
+    set_to(0, norm.weight[0])
+    causes = {f.name: f.cause for f in audit(model, classify)}
+    assert causes["a.weight"] == f"waits while norm ({type(norm).__name__}) passes on no gradient"
 
 
 def test_weights_that_work_on_zeros_are_said_to() -> None:
@@ -530,7 +564,10 @@ def test_batches_that_end_after_the_steps_are_said_to() -> None:
     found = audit(zeros_(MLP([8, 4, 3])), lambda m: F.cross_entropy(m(next(batches)), Y), steps=3)
     assert len(found.faults) == 3
     assert {f.remedy for f in found.faults} == {""}
-    assert found.note.startswith("the loss ran out of batches")
+    assert found.note == (
+        "the loss ran out of batches, so some causes and remedies are not known: "
+        "give the same batch at every step, or use itertools.cycle"
+    )
     assert audit(zeros_(MLP([8, 4, 3])), classify).note == ""
 
 
@@ -542,11 +579,12 @@ def test_what_nothing_wakes_has_no_remedy() -> None:
     }
 
 
-def test_units_of_weight_zero_are_given_numbers() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_units_of_weight_zero_are_given_numbers(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    model: Any = nn.MultiheadAttention(8, 2, batch_first=True)
+    model: Any = nn.MultiheadAttention(8, 2, batch_first=True, dtype=dtype)
     set_to(0, model.in_proj_weight[:16])
-    x = torch.randn(4, 5, 8)
+    x = torch.randn(4, 5, 8, dtype=dtype)
     found = audit(model, lambda m: m(x, x, x)[0].square().mean())["in_proj_weight"]
     assert found.verdict == "dead (16 of 24 units)"
     assert found.remedy == "give its 16 units of weight zero small random numbers"
@@ -632,6 +670,12 @@ def logged(s: Any, x: Tensor) -> Tensor:
     return routed(s, x)
 
 
+def logged_after(s: Any, x: Tensor) -> Tensor:
+    out = routed(s, x)
+    s.a(x).detach().mean()
+    return out
+
+
 def unseen(s: Any, x: Tensor) -> Tensor:
     with torch.no_grad():
         h = s.a(x)
@@ -652,6 +696,7 @@ def data(s: Any, x: Tensor) -> Tensor:
         (compared, "cut off by eq()"),
         (routed, "cut off by the indices of topk()"),
         (logged, "cut off by detach() and the indices of topk()"),
+        (logged_after, "cut off by detach() and the indices of topk()"),
         (unseen, "cut off by torch.no_grad()"),
         (data, "cut off by data()"),
         (lambda s, x: s.b(x), "a is never called"),
@@ -713,3 +758,24 @@ def test_shards_that_ranks_drew_alike_are_told_with_the_remedy() -> None:
         assert (f.cause, f.remedy) == (said if f.name in ("net.0.weight", "net.2.bias") else before)
     assert found["dead"].cause
     assert alone["net.0.weight"].kind == "twins"
+
+
+def test_the_remedy_of_what_ranks_drew_alike_need_not_wake_it() -> None:
+    """Of four branches, each in the other, with a factor of zero the innermost wakes at step 5."""
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        h = s.block(x)
+        for gain in s.gains:
+            h = x + gain * h
+        out: Tensor = s.head(h)
+        return out
+
+    torch.manual_seed(0)
+    model: Any = Made(how, block=nn.Linear(8, 8), head=nn.Linear(8, 3))
+    model.gains = nn.ParameterList(torch.zeros(()) for _ in range(4))
+    with kept(model, None) as restore:
+        run = Run(model, classify, TwoRanks(model, {"block.weight": 2}))
+        run.steps(3)
+        found = report(run, restore)["block.weight"]
+    assert found.wakes == 5
+    assert (found.kind, found.remedy) == ("drawn alike", "start the model before it is sharded")

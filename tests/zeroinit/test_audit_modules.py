@@ -8,15 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import transformers
-from audited import Made, X, Y, classify
+from audited import SOME, Made, X, Y, classify
 from torch import Tensor, nn
 
 from zeroinit._modules import _kin
 from zeroinit._remedies import filled
 from zeroinit.auditing import assert_trainable, audit
 from zeroinit.report import Audit, Finding, Remark
-
-SOME = torch.tensor([1.0, 2.0, 4.0])
 
 
 def mlp() -> nn.Sequential:

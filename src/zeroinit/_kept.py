@@ -149,6 +149,8 @@ def _put(
         tensor.data = data
     if numbers is not None:
         part.copy_(numbers)
+        if part.is_sparse:
+            tensor.data = part  # a change in place gives the tensor new indices
     if tensor.requires_grad != asked:
         tensor.requires_grad_(asked)
     tensor.grad = gradient

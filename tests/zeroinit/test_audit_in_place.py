@@ -314,6 +314,21 @@ def test_nested_tensors_are_left_as_they_were(layout: torch.layout, anew: bool) 
     assert all(map(torch.equal, nested.unbind(), parts))
 
 
+@pytest.mark.parametrize("number", [0.0, 1.0])
+def test_large_sparse_tensors_are_left_as_they_were(number: float) -> None:
+    table = torch.full((100, 64), number).to_sparse()
+    model: Any = nn.Linear(8, 3)
+    model.register_buffer("table", table)
+
+    def counting(model: Any) -> Tensor:
+        model.table.add_(torch.eye(100, 64).to_sparse())
+        return loss(model)
+
+    audit(model, counting)
+    assert model.table is table
+    assert torch.equal(table.to_dense(), torch.full((100, 64), number))
+
+
 @pytest.mark.parametrize("number", [0.0, -0.0])
 def test_large_zeros_come_back_without_a_copy(number: float) -> None:
     model: Any = nn.Linear(8, 3)

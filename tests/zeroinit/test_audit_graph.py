@@ -14,6 +14,7 @@ from zeroinit import _graph
 from zeroinit._graph import (
     Uses,
     coarsest,
+    gradients,
     gradients_again,
     operation,
     rounding,
@@ -267,6 +268,28 @@ def test_units_that_are_asked_the_same_are_equal_no_more(
     assert other is not None
     assert (other[0] - other[1]).abs().max() > 0.1
     assert weight.grad is None
+
+
+def test_gradients_of_shards_come_by_backward_as_often_as_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_graph, "sharded", lambda tensor: True)
+    weight = torch.tensor([1.0, 2], requires_grad=True)
+    weight.grad = before = torch.ones(2)
+    loss = weight.exp().sum()
+    for _ in range(2):
+        (found,) = gradients(loss, [weight])
+        assert torch.equal(found, weight.detach().exp())  # type: ignore[arg-type]
+        assert weight.grad is before
+    assert torch.equal(before, torch.ones(2))
+
+
+def test_noise_is_drawn_where_its_tensor_is() -> None:
+    """Without a word of a device it is drawn on the default one: here it has no numbers."""
+    like = torch.ones(3)
+    with torch.device("meta"):
+        found = _graph._Noise()(like)
+    assert torch.equal(found, _graph._Noise()(like))
 
 
 def test_gradients_that_are_dense_and_have_a_point_are_changed_alone() -> None:

@@ -42,6 +42,13 @@ def trained(model: Any, loss: Callable[[Any], Tensor], steps: int = 20) -> None:
         optimizer.step()
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_copies_of_any_precision_stay_equal(dtype: torch.dtype) -> None:
+    a = mlp().to(dtype)
+    model = Made(lambda s, x: s.a(x.to(dtype)) + s.b(x.to(dtype)), a=a, b=copy.deepcopy(a))
+    assert set(kinds(audit(model, classify)).values()) == {"equal modules"}
+
+
 def test_a_copied_critic_stays_equal_and_one_drawn_anew_does_not() -> None:
     q1 = mlp()
     model: Any = nn.ModuleDict({"q1": q1, "q2": copy.deepcopy(q1)})
@@ -386,14 +393,15 @@ def test_numbers_that_are_tried_are_each_parameters_own() -> None:
     assert torch.equal(model[0].weight, one)  # the same at each trial
 
 
-def test_modules_that_part_when_their_zero_heads_differ_part_at_step_2() -> None:
+@pytest.mark.parametrize("losses", [1, 2])
+def test_modules_that_part_when_their_zero_heads_differ_part_at_step_2(losses: int) -> None:
     q1 = nn.Linear(8, 4)
     parts = {"q1": q1, "q2": copy.deepcopy(q1), "h1": nn.Linear(4, 3), "h2": nn.Linear(4, 3)}
     model: Any = Made(lambda s, x: s.h1(s.q1(x).tanh()) + 2 * s.h2(s.q2(x).tanh()), **parts)
     for head in (model.h1, model.h2):
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
-    (remark,) = audit(model, classify).remarks
+    (remark,) = audit(model, [classify] * losses).remarks
     text = "these modules start equal, and part at step 2"
     assert remark == Remark("equal at the start", ("q1", "q2"), text)
 
@@ -511,6 +519,29 @@ def test_modules_that_part_at_the_last_step_do_not_stay_equal() -> None:
     assert found.faults == ()
     text = "these modules start equal, and part at step 2"
     assert found.remarks == (Remark("equal at the start", ("a", "b"), text),)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_modules_that_one_of_two_losses_parts_at_its_last_step_do_not_stay_equal(
+    first: bool,
+) -> None:
+    torch.manual_seed(0)
+    a = nn.Linear(8, 3)
+    model: Any = Made(lambda s, x: s.a(x) + s.b(x) + s.gate * s.a(x).tanh(),
+                      a=a, b=copy.deepcopy(a), gate=nn.Parameter(torch.zeros(3)))  # fmt: skip
+    losses = [classify, lambda m: F.cross_entropy(m.a(X) + m.b(X), Y)]
+    found = audit(model, losses if first else losses[::-1], steps=2)
+    assert found.faults == ()
+    assert remarks(found) == [("equal at the start", ("a", "b"))]
+
+
+def test_gradients_whose_squares_are_nearly_zero_are_no_longer_than_each_other() -> None:
+    """The next number has a square twice as large, for single precision has none in between."""
+    number = torch.tensor((1.5 * 2.0**-149) ** 0.5)
+    one, other = (n.expand(40) for n in (number, number.nextafter(torch.tensor(1.0))))
+    assert torch.linalg.vector_norm(other) > 1.4 * torch.linalg.vector_norm(one)
+    kin = _kin([one, other])
+    assert kin[0] == kin[1]
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-30, 1e30])

@@ -619,6 +619,15 @@ def test_an_error_of_an_optimizer_is_told_in_a_sentence() -> None:
         with_it(late(), made(stops))
 
 
+def test_each_tensor_is_made_where_the_model_is() -> None:
+    """Without a word of a device they are made on the default one: here they have no numbers."""
+    model = tied()
+    nn.init.zeros_(model[2].weight)
+    found = with_it(model, torch.optim.SGD)
+    with torch.device("meta"):
+        assert str(with_it(model, torch.optim.SGD)) == str(found)
+
+
 @pytest.mark.parametrize("step", [1, 2])
 def test_twins_are_parted_by_a_part_of_their_way(step: int) -> None:
     """Half of the twins go further by a tenth, from some step on."""

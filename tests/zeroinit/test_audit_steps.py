@@ -277,6 +277,21 @@ def test_a_draw_has_twenty_steps_more_to_reach_what_seems_dead(
     assert (found.steps, found["0.weight"].kind) == (steps + 20, "dead")
 
 
+def test_a_draw_at_every_other_step_has_as_many() -> None:
+    drawn: list[bool] = []
+
+    def loss(model: nn.Module) -> Tensor:
+        drawn.append(len(drawn) % 2 == 0)
+        if drawn[-1]:
+            torch.rand(())
+        return classify(model)
+
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    nn.init.constant_(model[0].bias, -50)
+    assert audit(model, loss, steps=4).steps == 24
+
+
 def test_a_state_that_a_call_leaves_for_the_next_is_the_one_it_started_with() -> None:
     start, seen = torch.ones(32, 3), []
 
@@ -422,6 +437,13 @@ def test_a_model_that_makes_the_nan_itself_is_named() -> None:
     says = r"^the loss is nan at step 1: the model \(Made\) is the first module to give a number "
     with pytest.raises(ValueError, match=says):
         audit(model, classify)
+
+
+def test_a_loss_that_cannot_be_called_again_names_no_module() -> None:
+    batches = iter([X / 0])
+    says = "^the loss is nan at step 1: mend the batch or the scale of the start$"
+    with pytest.raises(ValueError, match=says):
+        audit(nn.Linear(8, 3), lambda m: F.cross_entropy(m(next(batches)), Y))
 
 
 def test_a_bias_without_a_weight_of_its_own_is_fine() -> None:

@@ -261,6 +261,14 @@ def test_groups_are_split_as_a_comparison_of_every_two_says(
         assert together(split_groups(group, rows[places], None, largest)) == wanted
 
 
+def test_a_row_is_no_twin_of_its_negative() -> None:
+    """Each column's range is as far below zero as above."""
+    rows = torch.randn(1, 32, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [[1], [-1]]
+    )
+    assert together(split_groups(torch.tensor([0, 0]), rows)) == set()
+
+
 def test_rows_of_few_numbers_may_be_equal_by_chance() -> None:
     """A thousand rows of one bfloat16 number each: some are equal, and that says nothing."""
     rows = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)).bfloat16()

@@ -28,9 +28,9 @@ SITE = ROOT / "_build/html"
 PAGES = [
     page.stem for page in sorted(ROOT.glob("book/*.md")) if "{code-cell}" in page.read_text("utf-8")
 ]
-EXCLUDED = re.search(r"^notebooks_exclude = (\[.*\])", (ROOT / "conf.py").read_text("utf-8"), re.M)
+EXCLUDED = re.search(r"notebooks_exclude = (\[[^]]*\])", (ROOT / "conf.py").read_text("utf-8"))
 assert EXCLUDED
-for page in json.loads(EXCLUDED[1]):
+for page in ast.literal_eval(EXCLUDED[1]):
     PAGES.remove(page)
 NEEDED = {"IPython", "matplotlib", "numpy", "peft", "torch", "transformers", "zeroinit"}
 

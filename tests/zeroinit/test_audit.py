@@ -719,8 +719,10 @@ def test_an_unknown_parameter_is_named() -> None:
 def test_assert_trainable_shows_the_table_or_says_nothing() -> None:
     loss = on(half_plane())
     assert_trainable(MLP([2, 4, 2]), loss)
-    with pytest.raises(AssertionError, match=r"(?s)^3 of 4 parameters .*dead: layers\.0\.weight, "):
+    says = r"(?s)^3 of 4 parameters .*dead: layers\.0\.weight, "
+    with pytest.raises(AssertionError, match=says) as error:
         assert_trainable(zeros_(MLP([2, 4, 2])), loss)
+    assert error.traceback[-1].ishidden(error)  # pytest shows the line of the test
 
 
 def test_assert_trainable_takes_what_an_audit_takes() -> None:

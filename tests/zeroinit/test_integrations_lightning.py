@@ -4,6 +4,7 @@ import builtins
 import inspect
 import logging
 import sys
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ class Net(LightningModule):  # type: ignore[misc]
 
     dtypes: ClassVar[list[torch.dtype]] = []  # of the logits of every forward
     logged: ClassVar[list[str]] = []
+    indices: ClassVar[list[int]] = []  # of the batches of every forward
 
     def log(self, name: str, *rest: Any, **more: Any) -> None:
         self.logged.append(name)
@@ -47,6 +49,7 @@ class Net(LightningModule):  # type: ignore[misc]
         x, y = batch
         logits = self.last(F.dropout(F.relu(self.first(self.norm(x))), 0.2, self.training))
         self.dtypes.append(logits.dtype)
+        self.indices.append(batch_idx)
         loss = F.cross_entropy(logits, y)
         self.accuracy(logits, y)
         self.log("loss", loss, on_step=True, on_epoch=True)
@@ -151,7 +154,9 @@ def test_training_is_the_same_bit_for_bit_with_the_callback(
     first, plain, losses = trained(alone, **more)
     count, (dtype,) = len(Net.dtypes), {*Net.dtypes}
     after = torch.get_rng_state()
+    Net.indices.clear()
     second, seen, again = trained(watched, callback, **more)
+    assert [index for index, _ in groupby(Net.indices)] == [0, 1, 2] * 2
     assert sorted(callback.audits) == audited
     assert [step for step, row in seen.rows if "audit/faults" in row] == audited
     assert again.losses == losses.losses
@@ -248,8 +253,8 @@ def test_a_log_that_another_tool_has_put_there_stays(names: tuple[str, ...]) -> 
     module: Any = SimpleNamespace(**dict.fromkeys(names, said.append))
     before = {**vars(module)}
     with _unlogged(module):
-        module.log("loss", 1.0)
-        module.log_dict({"loss": 1.0})
+        given = [module.log("loss", 1.0), module.log_dict({"loss": 1.0})]
+    assert given == [None, None]
     assert vars(module) == before
     assert said == []
 

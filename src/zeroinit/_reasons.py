@@ -30,7 +30,7 @@ def report(run: Run, restore: Callable[[], None]) -> Audit:
     for w in run.watched:
         cause = run.causes.get(id(w.parameter))
         w.left_out = cause is not None and cause.what in LEAVES_OUT
-        w.used &= cause != Cause("empty") or w.wakes is not None
+        w.used &= cause != Cause("empty") or w.wakes is not None or not w.parameter.numel()
     found = [w.finding(moving) for w in run.watched]
     found = [_worst(several) for several in zip(*run.ranks.all(found), strict=True)]
     alike = _drawn_alike(run, found, restore) if run.ranks.ranks else {}

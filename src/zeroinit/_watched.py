@@ -60,7 +60,6 @@ class Watched:
         self.noise = 0.0  # as large a gradient can be made of rounding
         self.steepest = 0.0  # of its first gradient
         self.left_out = False
-        self.cause = self.remedy = ""
 
     def begin(self, alike: Alike | None) -> None:
         """Look at the numbers, of which equal rows may be known."""
@@ -265,8 +264,6 @@ class Watched:
             dead=self.units if self.wakes is None else self.asleep(),
             unreached=self.unreached(),
             kind=self.kind(moving),
-            cause=self.cause,
-            remedy=self.remedy,
         )
 
     def end(self, all_differ: bool) -> None:

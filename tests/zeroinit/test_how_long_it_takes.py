@@ -734,6 +734,8 @@ def test_a_size_that_is_none_is_refused() -> None:
     for decay in (-0.1, math.nan):
         with pytest.raises(ValueError, match="weight_decay must be a finite number"):
             hessian_eigenvalues(MLP([2, 3, 2]), half_plane(), weight_decay=decay)
+        with pytest.raises(ValueError, match="weight_decay must be a finite number"):
+            twins_at_rest(CROSS, 3, lr=0.5, steps=1, weight_decay=decay)
 
 
 @pytest.mark.parametrize(

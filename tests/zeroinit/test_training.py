@@ -14,6 +14,10 @@ from oracles import OPTIMIZERS, autograd, plain_loop
 from strategies import Problem, problems
 from torch import Generator, Tensor, nn
 from torch.optim import LBFGS, SGD, Adafactor, Adam, Muon, Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from zeroinit import MLP, Data, Run, half_plane, train, train_many, xor, zeros_
 from zeroinit.initialization import INITIALIZERS
@@ -182,6 +186,20 @@ def test_many_seeds_train_as_alone_under_every_optimizer(optimizer: type[Optimiz
     for k, seed in enumerate(SEEDS):
         alone = train(started("default", seed), DATA, lr=0.01, steps=20, optimizer=optimizer)
         torch.testing.assert_close(many.losses[:, k], alone.losses)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [register_optimizer_step_pre_hook, register_optimizer_step_post_hook],
+)
+def test_hooks_of_all_optimizers_see_each_step(register: Any) -> None:
+    seen: list[str] = []
+    handle = register(lambda optimizer, *_: seen.append(type(optimizer).__name__))
+    try:
+        train(network(), DATA, lr=0.1, steps=5)
+    finally:
+        handle.remove()
+    assert seen == ["SGD"] * 5
 
 
 class Custom(Optimizer):

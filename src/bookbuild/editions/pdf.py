@@ -26,7 +26,10 @@ from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 from bookbuild.tools import browser
 
 MISSING = "Chromium prints the PDF, and is not here: `apt-get install chromium` brings it."
-NOT_PRINTED = ".headerlink, .viewcode-link, .editions, .sd-tab-set > input, script"
+NOT_PRINTED = (
+    ".headerlink, .viewcode-link, .editions, .sd-tab-set > input, script"
+    ", .filter-rows, .filter-rows ~ section"  # long tables, to search in
+)
 
 
 def pages(site: Path) -> Iterator[tuple[str, BeautifulSoup]]:

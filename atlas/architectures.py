@@ -13,9 +13,7 @@ import os
 os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 os.environ["TORCHDYNAMO_DISABLE"] = "1"  # what is compiled runs as it is written
 
-import datetime
 import json
-import platform
 import re
 import resource
 import sys
@@ -31,6 +29,7 @@ from torch import nn
 
 from atlas.forks import Row, forked
 from atlas.networks import LIBRARIES, Way, loss_of, stand_in
+from atlas.rows import write
 from benchmarks.markdown import markdown
 from zeroinit.auditing import audit
 from zeroinit.report import Audit
@@ -267,19 +266,12 @@ def read() -> Row:
     return kept
 
 
-def write(rows: Iterable[Row], versions: Row, left_out: Row) -> None:
-    """Write the rows, one a line, below where and when they were measured."""
-    head = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
-        "left_out": left_out,
-    }
+def keep(rows: Iterable[Row], versions: Row, left_out: Row) -> None:
+    """Write the rows, by library and name, and the tables of the page."""
     rows = sorted(rows, key=lambda row: (row["library"], row["class"]))
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    text = json.dumps(head, ensure_ascii=False)[:-1] + f', "rows": [\n{lines}\n]}}\n'
-    RESULT.write_text(text, "utf-8")
-    RESULT.with_suffix(".md").write_text(tables(read()), "utf-8")
+    write(RESULT, rows, {"versions": versions, "left_out": left_out})
+    text = tables({"rows": rows, "left_out": left_out})
+    RESULT.with_suffix(".md").write_text(text, "utf-8")
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -322,8 +314,8 @@ def main(chosen: Sequence[str]) -> None:
             print(key, shown, rows[key]["seconds"], sep="  ", flush=True)
             if key in chosen:
                 print(json.dumps(rows[key], indent=1, ensure_ascii=False))
-            write(rows.values(), versions, left_out)
-    write(rows.values(), versions, left_out)
+            keep(rows.values(), versions, left_out)
+    keep(rows.values(), versions, left_out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from atlas import optimizers as table
 from atlas.again import descend
 from atlas.forks import Row, forked
+from atlas.rows import write
 from zeroinit import xor
 from zeroinit.designs import DESIGNS, design
 
@@ -165,7 +166,7 @@ def main() -> None:
             row = table.shortened(row)
             rows.append(row | {"kind": kind(row)})
             print(path, given, name, rows[-1]["kind"], sep="  ", flush=True)
-    table.write(RESULT, rows, {"versions": versions})
+    write(RESULT, rows, {"versions": versions})
 
 
 if __name__ == "__main__":

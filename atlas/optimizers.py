@@ -12,7 +12,6 @@ import os
 os.environ["TORCHDYNAMO_DISABLE"] = "1"  # what is compiled runs as it is written
 
 import contextlib
-import datetime
 import functools
 import importlib
 import importlib.machinery
@@ -23,7 +22,6 @@ import itertools
 import json
 import math
 import pkgutil
-import platform
 import re
 import resource
 import sys
@@ -38,6 +36,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from atlas.forks import Row, forked
+from atlas.rows import write
 
 HERE = Path(__file__).parent
 RESULT, PINS = HERE / "optimizers.json", HERE / "optimizers.txt"
@@ -586,7 +585,7 @@ def main(chosen: Sequence[str]) -> None:
         write(RESULT, rows.values(), about)
     rows = {key: judged(row) for key, row in rows.items()}  # as the rules say now
     write(RESULT, rows.values(), about)
-    RESULT.with_suffix(".md").write_text(by_kind(rows.values()))
+    RESULT.with_suffix(".md").write_text(by_kind(rows.values()), "utf-8")
 
 
 def by_kind(rows: Iterable[Row]) -> str:
@@ -603,15 +602,6 @@ def by_kind(rows: Iterable[Row]) -> str:
         names = (f"*{library}* {', '.join(sorted(names))}" for library, names in of.items())
         lines.append(f"- **{SAID[kind]}**{f' ({cause})' * bool(cause)}: {'; '.join(names)}.\n")
     return "".join(lines)
-
-
-def write(result: Path, rows: Iterable[Row], about: Row) -> None:
-    """Write rows, one a line, below where and when they were measured."""
-    today = datetime.date.today().isoformat()
-    head = {"date": today, "machine": f"{platform.system()} {platform.machine()}"} | about
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    text = json.dumps(head, ensure_ascii=False)[:-1] + f', "rows": [\n{lines}\n]}}\n'
-    result.write_text(text)
 
 
 def shortened(value: Any) -> Any:

@@ -33,8 +33,8 @@ LISTEN = """
     document.getAnimations().forEach(animation => animation.finish());
     const {left, right, top, bottom} = target.getBoundingClientRect();
     const away = right <= 0 || bottom <= 0 || left >= innerWidth || top >= innerHeight;
-    const wrong = away ? "out of sight" : look(target) == before[k] ? "unmarked" : "";
-    if (k >= 0) reached.push([k, wrong]);
+    const wrong = away ? "out of sight:" : look(target) == before[k] ? "unmarked:" : "";
+    reached.push(k < 0 ? [k, `no stop, but has the focus: ${named(target)}`] : [k, wrong]);
   });
   return [stops.map(named), scrolled.map(named)];
 }
@@ -52,11 +52,14 @@ def narrow(name: str, visit: Callable[..., Page]) -> list[str]:
 
 def test_tab_stops_at_everything_in_order(narrow: list[str], opened: Page) -> None:
     stops, scrolled = opened.evaluate(LISTEN)
-    for _ in stops + scrolled:
+    last = f"reached.at(-1)?.[0] == {len(stops) - 1}"
+    for k in range(len(stops) + 5):  # a busy browser may lose a key
+        if k >= len(stops) and opened.evaluate(last):
+            break
         opened.keyboard.press("Tab")
     reached = opened.evaluate("reached")
     order = [stop for stop, _ in reached]
-    wrong = [f"{what}: {stops[stop]}" for stop, what in reached if what]
+    wrong = [f"{what} {stops[stop]}" if stop >= 0 else what for stop, what in reached if what]
     wrong += [f"never reached: {stop}" for k, stop in enumerate(stops) if k not in order]
     wrong += [f"{stops[k]} comes too late" for j, k in pairwise(order) if k <= j]
     wrong += [f"scrolls, and has no tabindex: {what}" for what in scrolled + narrow]

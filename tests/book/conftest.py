@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 INDEX = (ROOT / "book/index.md").read_text("utf-8")
-LESSONS = re.findall(r"^[\w-]+$", INDEX.split(":numbered:")[1].split("```")[0], re.M)
+LESSONS = " ".join(re.findall(r":numbered:\n(?::.*\n)*([^`]+)", INDEX)).split()
 
 
 class Collector:

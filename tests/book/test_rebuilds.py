@@ -19,9 +19,9 @@ MOST = {
     "zeroinit.figures.film": 11,
     "zeroinit.figures.networks": 11,
     "zeroinit.figures.planes": 11,
-    "zeroinit.figures.style": 17,
+    "zeroinit.figures.style": 19,
     "zeroinit.figures.tiles": 11,
-    "zeroinit.symmetry": 11,
+    "zeroinit.symmetry": 13,
 }
 
 

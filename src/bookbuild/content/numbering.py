@@ -14,7 +14,7 @@ from sphinx.util.typing import ExtensionMetadata
 assign_section_numbers = TocTreeCollector.assign_section_numbers
 
 
-def go_on(collector: TocTreeCollector, env: BuildEnvironment) -> list[str]:
+def go_on(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
     """Number all sections as Sphinx does, and return the pages whose numbers are new."""
 
     def get_doctree(docname: str) -> nodes.document:
@@ -27,7 +27,7 @@ def go_on(collector: TocTreeCollector, env: BuildEnvironment) -> list[str]:
 
     env.get_doctree = get_doctree  # type: ignore[method-assign]
     try:
-        return assign_section_numbers(collector, env)
+        return assign_section_numbers(self, env)
     finally:
         del env.get_doctree
 

@@ -27,6 +27,7 @@ extensions = [
     "bookbuild.execution.warm",
     "bookbuild.formulas",
     "bookbuild.lab",
+    "bookbuild.live",
     "bookbuild.site",
 ]
 nitpicky = True

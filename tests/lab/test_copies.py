@@ -14,8 +14,8 @@ from zeroinit import functional, lab, networks
 
 CSS = Path(__file__).parents[2] / "src/bookbuild/lab/static/lab.css"
 STYLES = {
-    ".lab": ["zeroinit.book"],
-    'html[data-theme="dark"] .lab': ["zeroinit.book", "zeroinit.book_dark"],
+    ".lab,\n.live": ["zeroinit.book"],
+    'html[data-theme="dark"] :is(.lab, .live)': ["zeroinit.book", "zeroinit.book_dark"],
 }
 
 

@@ -114,6 +114,10 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
             self.add(node.astext().replace("<wbr>", ""))
             raise nodes.SkipNode
 
+    def visit_live(self, node: nodes.Element) -> None:
+        """Leave out a live figure, and the words that say what to press."""
+        raise nodes.SkipNode
+
     def visit_dropdown_main(self, node: nodes.Element) -> None:
         """Fold a part that the page folds."""
         self.add("<details>", 2, 1)

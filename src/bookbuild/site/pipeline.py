@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild import progress
+from bookbuild import live, progress
 from bookbuild.checks import warnings
 from bookbuild.content import films
 from bookbuild.editions import epub, notebooks, offer
@@ -44,6 +44,7 @@ PAGE: tuple[PageStep, ...] = (
     figures.enlarge,
     films.load_script,
     directive.load_script,
+    *live.load_scripts,
     render.write_title,
     render.link_style,
     notebooks.write,
@@ -106,7 +107,7 @@ def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the steps to Sphinx, and the extensions that they need."""
-    for folder in ("checks", "content", "editions", "formulas", "lab", "progress"):
+    for folder in ("checks", "content", "editions", "formulas", "lab", "live", "progress"):
         app.setup_extension(f"bookbuild.{folder}")
     for module in (assets, dark_figures, source_pages, template_cache):
         app.setup_extension(module.__name__)

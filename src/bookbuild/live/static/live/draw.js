@@ -38,18 +38,18 @@
       this.add("text", { x, y, ...attributes }, minus(words));
     }
 
-    line(from, to, kind) {
-      this.add("path", { d: `M${from}L${to}`, class: `live-line ${kind}` });
+    line(from, to, kind, name = "live-line") {
+      this.add("path", { d: `M${from}L${to}`, class: name, "data-kind": kind });
     }
 
     // Marks along the axes, each with what is written there, and the names of both axes.
     frame(xs, ys, xname, yname) {
       for (const [x, words] of xs) {
-        this.line([this.x(x), this.top], [this.x(x), this.bottom], "live-grid");
+        this.line([this.x(x), this.top], [this.x(x), this.bottom], "grid");
         this.text(this.x(x), this.bottom + 14, words, { "text-anchor": "middle" });
       }
       for (const [y, words] of ys) {
-        this.line([this.left, this.y(y)], [this.right, this.y(y)], "live-grid");
+        this.line([this.left, this.y(y)], [this.right, this.y(y)], "grid");
         this.text(this.left - 4, this.y(y) + 4, words, { "text-anchor": "end" });
       }
       this.text((this.left + this.right) / 2, this.bottom + 29, xname, { "text-anchor": "middle" });
@@ -59,22 +59,27 @@
     // A line through points, with its name at its end.
     curve(points, kind, name) {
       const places = points.map(([x, y]) => `${this.x(x).toFixed(1)},${this.y(y).toFixed(1)}`);
-      this.add("polyline", { points: places.join(" "), class: `live-line live-${kind}` });
-      if (name) this.names.push({ y: this.y(points.at(-1)[1]), name, kind });
+      this.add("polyline", { points: places.join(" "), class: "live-line", "data-kind": kind });
+      const end = this.y(points.at(-1)[1]);
+      if (name) this.names.push({ end, y: end, name, kind });
     }
 
-    // Write the names of the curves beside the ends, one below the other.
+    // Write the names of the curves beside their ends, one below the other, each at the end of a short line.
     nameCurves() {
       const names = this.names.sort((one, other) => one.y - other.y);
       names.forEach((name, i) => i && (name.y = Math.max(name.y, names[i - 1].y + 14)));
       names.reduceRight((limit, name) => (name.y = Math.min(name.y, limit)) - 14, this.bottom + 4);
-      for (const { y, name, kind } of names) this.text(this.right + 5, y + 4, name, { class: `live-name-${kind}` });
+      for (const { end, y, name, kind } of names) {
+        this.line([this.right, end], [this.right + 12, y], kind);
+        this.text(this.right + 15, y + 4, name);
+      }
     }
 
     // The mark of a start at a place: a circle, a diamond or a triangle.
     mark([x, y], kind) {
       const shape = { zeros: "a5,5 0 1 0 .1,0z", tied: "l6,6l-6,6l-6,-6z", random: "l5.5,10h-11z" }[kind];
-      this.add("path", { d: `M${this.x(x).toFixed(1)},${(this.y(y) - 5).toFixed(1)}${shape}`, class: `live-mark live-${kind}` });
+      const d = `M${this.x(x).toFixed(1)},${(this.y(y) - 5).toFixed(1)}${shape}`;
+      this.add("path", { d, class: "live-mark", "data-kind": kind });
     }
 
     // Units as marks in the plane of their two weights. Equal units share one, and ×16 says how many.
@@ -87,7 +92,7 @@
       for (const [key, count] of dots) {
         const [x, y] = key.split(",").map(Number);
         this.mark([x, y], kind);
-        if (count > 1) this.text(this.x(x) + 9, this.y(y) - 6, `×${count}`, { class: `live-name-${kind}` });
+        if (count > 1) this.text(this.x(x) + 9, this.y(y) - 6, `×${count}`);
       }
       return dots.size;
     }
@@ -124,6 +129,28 @@
       this.controls.append(button);
     }
 
+    // A slider; `name` says in words what a value of it is.
+    slider(words, { min, max, value }, name, change) {
+      const input = html("input", { type: "range", min, max, value });
+      const now = html("span");
+      const show = () => {
+        now.textContent = name(Number(input.value));
+        input.setAttribute("aria-valuetext", now.textContent);
+        change(Number(input.value));
+      };
+      this.controls.append(html("label", {}, `${words} `, now, input));
+      input.addEventListener("input", this.guard(show));
+      show();
+    }
+
+    // A menu of texts by their values.
+    menu(words, choices, choose) {
+      const options = Object.entries(choices).map(([value, text]) => html("option", { value }, text));
+      const select = html("select", {}, ...options);
+      select.addEventListener("change", this.guard(() => choose(select.value)));
+      this.controls.append(html("label", {}, `${words} `, select));
+    }
+
     axes(words, size) {
       const axes = new Axes(words, size);
       this.pictures.append(axes.element);
@@ -132,7 +159,7 @@
 
     // Axes of curves over steps, with room for names at the right.
     plot(words) {
-      return this.axes(words, { width: 320, height: 220, left: 34, right: 92, top: 22, bottom: 36 });
+      return this.axes(words, { width: 320, height: 220, left: 38, right: 104, top: 22, bottom: 36 });
     }
 
     // The plane of the two weights of a unit; `scalePlane` draws its axes, up to ±reach.
@@ -167,11 +194,14 @@
     }
   };
 
+  // A power of ten with a whole exponent.
+  live.power = (exponent) => `10${[...String(exponent)].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("")}`;
+
   // The axes of a plane of weights that reaches from -reach to reach.
   live.scalePlane = (axes, reach) => {
     axes.scale([-reach, reach], [-reach, reach]);
-    axes.line([axes.left, axes.y(0)], [axes.right, axes.y(0)], "live-grid");
-    axes.line([axes.x(0), axes.top], [axes.x(0), axes.bottom], "live-grid");
+    axes.line([axes.left, axes.y(0)], [axes.right, axes.y(0)], "grid");
+    axes.line([axes.x(0), axes.top], [axes.x(0), axes.bottom], "grid");
     axes.text(axes.left + 4, axes.top + 12, "↑ weight from x₂");
     axes.text(axes.right - 4, axes.bottom - 6, "weight from x₁ →", { "text-anchor": "end" });
     axes.text(axes.right, axes.y(0) - 5, reach, { "text-anchor": "end" });

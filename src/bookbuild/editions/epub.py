@@ -19,7 +19,7 @@ from sphinx.config import Config
 from sphinx.util.typing import ExtensionMetadata
 
 COVER = "_static/cover.png"
-FOR_BROWSERS = ".sd-summary-state-marker, .sd-tab-set > input, summary .expanded, script"
+FOR_BROWSERS = ".sd-summary-state-marker, .sd-tab-set > input, summary .expanded, script, button"
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 

@@ -96,6 +96,13 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
 
     visit_exercise = visit_theorem
 
+    def visit_predict(self, node: nodes.Element) -> None:
+        """Show a question, its choices, and the answer in a fold."""
+
+    def visit_question(self, node: nodes.Element) -> None:
+        """Begin a question."""
+        self.add("**Predict first.** ", 2)
+
     def visit_result_title(self, node: nodes.Element) -> None:
         """Leave out the title: it stands beside the number."""
         raise nodes.SkipNode

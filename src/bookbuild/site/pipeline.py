@@ -15,7 +15,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import live, progress
 from bookbuild.checks import warnings
-from bookbuild.content import films
+from bookbuild.content import films, predictions
 from bookbuild.editions import epub, notebooks, offer
 from bookbuild.formulas import render
 from bookbuild.lab import directive
@@ -43,6 +43,7 @@ PAGE: tuple[PageStep, ...] = (
     accessibility.mend,
     figures.enlarge,
     films.load_script,
+    predictions.load_script,
     directive.load_script,
     *live.load_scripts,
     render.write_title,

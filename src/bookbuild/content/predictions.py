@@ -1,0 +1,256 @@
+"""A Sphinx extension: questions that a reader answers before reading on.
+
+    :::{predict} Where will the loss stop?
+    :name: where-zero-stops
+    :answer: 2
+
+    At zero
+    : Why this is wrong, in a sentence.
+
+    At the entropy of the labels
+    : Why this is right.
+    :::
+
+Question and choices are plain words. The script ``predictions.js`` makes buttons of the choices,
+and keeps what a reader chose. Without it the answer stands in a fold below them.
+``{predictions}`` lists the questions of all pages, with the reader's choices.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import ClassVar, NamedTuple, cast
+
+from docutils import nodes
+from docutils.parsers.rst.directives import unchanged_required
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+from sphinx.util.typing import ExtensionMetadata, OptionSpec
+from sphinx.writers.html5 import HTML5Translator
+
+from bookbuild.tools import page_script
+from bookbuild.tools.edition import is_site
+
+LOG = logging.getLogger(__name__)
+SCRIPT = Path(__file__).with_name("predictions.js")
+RIGHT, WRONG = "Right.", "Not quite."
+FOLD = "::::{dropdown} The answer\n::::"
+AGAIN = '<button type="button" hidden>Choose again</button>'
+TALLY = """
+<p class="tally" hidden>
+<output>You have answered <b></b> of {all} questions, <b></b> of them right.</output>
+<button type="button">Forget all</button>
+</p>
+"""
+CHOSEN = '<ul class="predicted" data-question="{anchor}" hidden>{items}</ul>'
+
+
+class Asked(NamedTuple):
+    """A question as the list of all has it."""
+
+    name: str
+    question: str
+    choices: list[str]
+    answer: int
+    line: int
+
+    @property
+    def anchor(self) -> str:
+        """Its anchor on its page, and the key of the reader's choice."""
+        return nodes.make_id(f"predict-{self.name}")
+
+
+class predict(nodes.Part, nodes.Element):  # noqa: N801 - node classes are named as their directive
+    """A question: its words, a list of choices, and a fold with a list of reasons."""
+
+
+class question(nodes.Part, nodes.TextElement):  # noqa: N801
+    """The words of a question."""
+
+
+class predictions(nodes.General, nodes.Element):  # noqa: N801
+    """The place of the list of all questions."""
+
+
+class Predict(SphinxDirective):
+    """A question with two to four choices, each with a reason."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec: ClassVar[OptionSpec] = {"name": unchanged_required, "answer": unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        """Return the question, and note it for the list of all."""
+        content = self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset)
+        items = list(self.items(content))
+        numbers = [str(number + 1) for number in range(len(items))]
+        answer = self.options.get("answer")
+        if "name" not in self.options:
+            raise self.wrong("needs a :name: of its own, under which the choice is kept")
+        if not 2 <= len(items) <= 4:
+            raise self.wrong(f"has {len(items)} choices: give it two to four")
+        if answer not in numbers:
+            raise self.wrong(
+                f"needs an :answer:, the number of its right choice: 1 to {len(items)}"
+            )
+        asked = Asked(
+            self.options["name"],
+            self.arguments[0],
+            [term.astext() for term, _ in items],
+            int(answer),
+            self.lineno,
+        )
+        self.env.metadata[self.env.docname].setdefault("predictions", []).append(asked)
+
+        choices, reasons = (nodes.enumerated_list(enumtype="upperalpha") for _ in range(2))
+        for number, choice, (_, reason) in zip(numbers, asked.choices, items, strict=True):
+            verdict = nodes.strong("", RIGHT if number == answer else WRONG)
+            choices += nodes.list_item("", self.told(nodes.paragraph("", choice)))
+            said = self.told(nodes.paragraph("", "", verdict))
+            reasons += nodes.list_item("", said, *reason.children)
+        (fold,) = self.parse_text_to_nodes(FOLD)
+        cast(nodes.Element, fold).append(reasons)
+        words = self.told(question("", asked.question))
+        block = predict("", words, choices, fold, ids=[asked.anchor], answer=answer)
+        return [self.told(block)]
+
+    def told(self, node: nodes.Element) -> nodes.Element:
+        """Return a node that knows its place in the source, as translations need it."""
+        self.set_source_info(node)
+        return node
+
+    def items(self, content: list[nodes.Node]) -> Iterator[tuple[nodes.term, nodes.definition]]:
+        """Yield each choice with its reason."""
+        for part in content:
+            pairs = part.children if isinstance(part, nodes.definition_list) else [part]
+            for pair in pairs:
+                match pair.children:
+                    case [nodes.term() as term, nodes.definition() as reason]:
+                        yield term, reason
+                    case _:
+                        said = pair.astext().partition("\n")[0]
+                        raise self.wrong(
+                            f"has a choice without a reason, {said!r}: write below it"
+                            " ': ' and the reason"
+                        )
+
+    def wrong(self, what: str) -> Exception:
+        """Return the error that a mistake is."""
+        return self.error(f"{self.name} {self.arguments[0]!r} {what}")
+
+
+class Predictions(SphinxDirective):
+    """The list of the questions of all pages."""
+
+    def run(self) -> list[nodes.Node]:
+        """Remember the page, and mark the place."""
+        self.env.metadata[self.env.docname]["lists_predictions"] = "here"
+        return [predictions()]
+
+
+def outdated(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Have the list read again with any page: its questions may be others."""
+    if not added | changed | removed:
+        return []
+    return [page for page, about in env.metadata.items() if "lists_predictions" in about]
+
+
+def asked_on(env: BuildEnvironment) -> Iterator[tuple[str, list[Asked]]]:
+    """Yield each page that has questions, in reading order, with these."""
+    for page in env.collect_relations():
+        if found := env.metadata[page].get("predictions"):
+            yield page, found
+
+
+def check(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of each name that two questions have."""
+    first: dict[str, str] = {}
+    for page, found in asked_on(env):
+        for asked in found:
+            if asked.anchor in first:
+                LOG.warning(
+                    "the name %r is that of a question on the page %r: give this one another",
+                    asked.name,
+                    first[asked.anchor],
+                    location=(page, asked.line),
+                )
+            first.setdefault(asked.anchor, page)
+
+
+def complete(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put the list of all questions in its place; on the site, add what the script uses."""
+    site = is_site(app)
+    for place in list(doctree.findall(predictions)):
+        pages = nodes.definition_list()
+        count = 0
+        for page, found in asked_on(app.env):
+            count += len(found)
+            entry = nodes.definition()
+            for asked in found:
+                words = nodes.Text(asked.question)
+                link = make_refnode(app.builder, docname, page, asked.anchor, words)
+                entry += nodes.paragraph("", "", link)
+                if site:
+                    entry += nodes.raw("", choices(asked), format="html")
+            title = nodes.term("", app.env.titles[page].astext())
+            pages += nodes.definition_list_item("", title, entry)
+        tally = nodes.raw("", TALLY.format(all=count), format="html")
+        place.replace_self([tally, pages] if site else [pages])
+
+
+def choices(asked: Asked) -> str:
+    """Return a sentence for each choice, of which the script shows the reader's."""
+    items = ""
+    for number, choice in enumerate(asked.choices, 1):
+        kind, verdict = ("right", RIGHT) if number == asked.answer else ("wrong", WRONG)
+        items += f'<li class="{kind}">You chose: {escape(choice)}. <b>{verdict}</b></li>'
+    return CHOSEN.format(anchor=asked.anchor, items=items)
+
+
+def visit(self: HTML5Translator, node: nodes.Element) -> None:
+    """Open the question."""
+    data = {"data-answer": node["answer"]}
+    self.body.append(self.starttag(node, "fieldset", CLASS="predict", **data))
+
+
+def depart(self: HTML5Translator, node: nodes.Element) -> None:
+    """Close it behind a button for the script."""
+    self.body.append(f"{AGAIN}</fieldset>\n")
+
+
+def visit_question(self: HTML5Translator, node: nodes.Element) -> None:
+    """Open its words."""
+    self.body.append("<legend><strong>Predict first.</strong> ")
+
+
+def depart_question(self: HTML5Translator, node: nodes.Element) -> None:
+    """Close them."""
+    self.body.append("</legend>\n")
+
+
+def add_script(app: Sphinx) -> None:
+    """Have Sphinx copy the script to the site's static files."""
+    app.config.html_static_path.append(str(SCRIPT))
+
+
+load_script = page_script.where('class="predict', SCRIPT.name)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the extension to Sphinx."""
+    app.add_node(predict, html=(visit, depart))
+    app.add_node(question, html=(visit_question, depart_question))
+    app.add_node(predictions)
+    app.add_directive("predict", Predict)
+    app.add_directive("predictions", Predictions)
+    app.connect("builder-inited", add_script)
+    app.connect("env-get-outdated", outdated)
+    app.connect("env-check-consistency", check)
+    app.connect("doctree-resolved", complete)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -59,6 +59,23 @@ def test_a_theorem_with_many_tests_shows_the_first_and_names_the_others(book: "B
     ]  # fmt: skip
 
 
+def test_a_theorem_is_followed_by_its_proof_and_then_by_its_tests(book: "Book") -> None:
+    book.write("tests/zeroinit/test_some.py", TESTS)
+    one, two = (THEOREM.format(name=name) for name in ("first", "second"))
+    fold = ":::{dropdown} Proof\nIt is so.\n:::\n"
+    book.write("book/index.md", f"# Index\n\n{one}\n{fold}\nMore.\n\n{two}\nProof: below.\n")
+    assert book.html().returncode == 0
+    page = BeautifulSoup(book.text("_build/html/index.html"), "html.parser")
+    for name, proof in (("first", "It is so."), ("second", "Proof: below.")):
+        theorem = page.select_one(f"#theorem-{name}")
+        assert theorem
+        assert not theorem.select("details")
+        below, tests = theorem.find_next_siblings()[:2]
+        assert proof in below.get_text()
+        assert "test_both" in tests.get_text()
+        assert "stand in tests/zeroinit/test_some.py of the repository" in tests.get_text()
+
+
 def test_numbers_and_references_survive_a_parallel_build(book: "Book") -> None:
     names = ["first", "second", "third", "fourth", "fifth", "sixth"]  # more than five are parallel
     marks = "".join(f'@pytest.mark.theorem("{name}")\ndef test_{name}(): ...\n' for name in names)

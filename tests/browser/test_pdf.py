@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bs4 import Tag
+from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader
 
-from bookbuild.editions.pdf import pages
+from bookbuild.editions import pdf
 from bookbuild.tools import browser
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def texts(book: PdfReader) -> list[str]:
 @pytest.fixture(scope="module")
 def articles() -> list[Tag]:
     """The article of each page of the site, in reading order."""
-    found = [page.select_one("article") for _, page in pages(SITE)]
+    found = [page.select_one("article") for _, page in pdf.pages(SITE)]
     return [article for article in found if article]
 
 
@@ -119,6 +119,26 @@ def test_folds_are_open(texts: list[str], articles: list[Tag]) -> None:
     proofs = sum(text.count("∎") for text in texts)
     assert proofs == sum(article.get_text().count("∎") for article in articles) > 0
     assert not any("Hide the code" in text for text in texts)
+
+
+def test_a_sentence_tells_where_the_tests_of_each_theorem_are(
+    texts: list[str], articles: list[Tag]
+) -> None:
+    printed = " ".join(texts)
+    theorems = sum(len(article.select(".theorem")) for article in articles)
+    assert printed.count("The tests of this theorem stand in tests/") == theorems > 0
+    assert "@pytest.mark.theorem" not in printed
+
+
+def test_the_sentence_links_to_the_page_where_the_book_is_published() -> None:
+    page = BeautifulSoup(
+        '<link rel="canonical" href="https://example.org/a.html"><article class="bd-article">'
+        '<details class="tests"><p>Here.</p><pre>code</pre></details></article>',
+        "html.parser",
+    )
+    told = pdf.article(SITE, "a.html", page, {"a.html"})
+    assert told.get_text() == "Here. The page on the web shows them."
+    assert [link["href"] for link in told.select("a")] == ["https://example.org/a.html"]
 
 
 def test_its_links_lead_within_it_or_to_the_web(book: PdfReader) -> None:

@@ -1,4 +1,4 @@
-"""A Sphinx extension: numbered theorems, each shown with its tests, and numbered exercises.
+"""A Sphinx extension: numbered theorems, each with its proof and its tests; numbered exercises.
 
     :::{theorem} Twins stay twins        :::{exercise} Predict the loss
     :name: twins-stay-twins              :name: predict-loss
@@ -8,7 +8,8 @@
 Both are enumerable nodes of Sphinx, so ``{ref}`` and ``{numref}`` work, also in parallel builds.
 ``{results-table}`` lists every theorem beside its tests.
 A test belongs to a theorem by its mark, ``@pytest.mark.theorem("twins-stay-twins")``; the directive
-finds it in the folder ``results_tests`` and warns if there is none.
+finds it in the folder ``results_tests`` and warns if there is none. The tests stand below the
+proof: a fold or a paragraph that follows the theorem and begins with the word *Proof*.
 """
 
 import ast
@@ -31,7 +32,8 @@ from sphinx.writers.html5 import HTML5Translator
 
 LOG = logging.getLogger(__name__)
 SHOWN = 20  # the lines of tests that a page shows below a theorem, but the first test whole
-MORE = "More tests with the mark of this theorem stand beside these in the repository:"
+WHERE = "The tests of this theorem stand in {} of the repository."
+MORE = "More tests with the mark of this theorem stand beside these:"
 
 
 class Test(NamedTuple):
@@ -121,8 +123,14 @@ class Theorem(Numbered):
         lengths = accumulate(test.source.count("\n") + 1 for test in tests[label])
         shown = max(1, sum(length <= SHOWN for length in lengths))
         source = "\n\n\n".join(test.source for test in tests[label][:shown])
+        root = Path(self.env.app.confdir)
+        files = dict.fromkeys(
+            f"`{test.file.relative_to(root).as_posix()}`" for test in tests[label]
+        )
+        where = WHERE.format(" and ".join(files))
         (fold,) = self.parse_text_to_nodes(
-            f"::::{{dropdown}} Tests\n:class-container: tests\n```python\n{source}\n```\n::::"
+            "::::{dropdown} Tests\n:class-container: tests\n\n"
+            f"{where}\n```python\n{source}\n```\n::::"
         )
         if rest := tests[label][shown:]:
             items = (
@@ -133,6 +141,16 @@ class Theorem(Numbered):
                 [nodes.paragraph("", MORE), nodes.bullet_list("", *items)]
             )
         return [fold]
+
+
+def put_tests_below_proofs(app: Sphinx, page: nodes.document) -> None:
+    """Move the tests of each theorem behind its proof."""
+    for fold in list(page.findall(nodes.container)):
+        if "tests" in fold.get("container_classes", []):
+            proof = fold.parent.next_node(descend=False, siblings=True)
+            if proof and proof.astext().startswith("Proof"):
+                fold.parent.remove(fold)
+                proof.parent.insert(proof.parent.index(proof) + 1, fold)
 
 
 class ResultsTable(SphinxDirective):
@@ -229,4 +247,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("results-table", ResultsTable)
     app.add_post_transform(SortResults)
     app.connect("config-inited", name_numbers)
+    app.connect("doctree-read", put_tests_below_proofs)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,8 @@
 """Make one PDF of the built site: ``python -m bookbuild.editions.pdf SITE FILE``.
 
 The pages come in the order of their links to the next page. They become one document, with a title
-page and a table of contents. Folds are open, and links between pages are links within the document.
+page and a table of contents. Folds are open, but a sentence tells where the tests of a theorem are.
+Links between pages are links within the document.
 Chromium prints it twice, because the page numbers of the contents are known after the first time.
 Sizes, margins and page numbers are in ``pdf.css``; title and author in ``conf.py``.
 """
@@ -53,6 +54,14 @@ def article(site: Path, name: str, page: BeautifulSoup, names: set[str]) -> Tag:
     assert told, f"{name} has no article"
     for tag in told.select(NOT_PRINTED):
         tag.decompose()
+    published = page.select_one("link[rel=canonical]")
+    for tests in told.select("details.tests"):
+        where = tests.select_one("p")
+        assert where
+        if published:
+            link = page.new_tag("a", href=str(published["href"]), string="The page on the web")
+            where.extend([" ", link, " shows them."])
+        tests.replace_with(where)
     for fold in told.select("details"):
         fold["open"] = ""
     for tag in told.select("[id]"):

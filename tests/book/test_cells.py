@@ -18,16 +18,17 @@ from tests.book.conftest import LESSONS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(ROOT.glob("book/*.md"))
 LEFT_OUT = {"remove-cell", "remove-input"}
+FOLDED = {"hide-cell", "hide-input"}
 LOADS = {"LOAD_NAME", "LOAD_GLOBAL"}
 
 
-def shown(page: str) -> list[str]:
+def shown(page: str, without: set[str] = LEFT_OUT) -> list[str]:
     """Return the source of each cell that a page shows or folds."""
     cells = read_myst_markdown_notebook(page).cells if "{code-cell}" in page else []
     return [
         cell.source
         for cell in cells
-        if cell.cell_type == "code" and not LEFT_OUT.intersection(cell.metadata.get("tags", []))
+        if cell.cell_type == "code" and not without.intersection(cell.metadata.get("tags", []))
     ]
 
 
@@ -66,6 +67,15 @@ def test_a_lesson_opens_with_a_cell_that_is_left_out(page: str) -> None:
     cells = read_myst_markdown_notebook((ROOT / f"book/{page}.md").read_text("utf-8")).cells
     first = next(cell for cell in cells if cell.cell_type == "code")
     assert "remove-cell" in first.metadata.get("tags", []), first.source
+
+
+@pytest.mark.parametrize("page", LESSONS)
+def test_an_experiment_comes_before_proofs(page: str) -> None:
+    text = (ROOT / f"book/{page}.md").read_text("utf-8")
+    before, theorem, _ = text.partition("{theorem}")
+    assert not theorem or shown(before), "let a cell show something before the first theorem"
+    before, star, _ = text.partition("Proof ★")
+    assert not star or shown(before, LEFT_OUT | FOLDED), "put an example in numbers before the star"
 
 
 def test_a_cell_that_is_left_out_makes_no_name() -> None:

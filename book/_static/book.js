@@ -12,6 +12,7 @@
 
   // A link that leads into a fold opens it.
   const openTarget = () => {
+    if (!location.hash) return;
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const closed = target ? [target, ...folds(target)].filter((e) => e.matches("details:not([open])")) : [];
     closed.forEach((fold) => (fold.open = true));

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test compares it wit
     from zeroinit.networks import linear_layers as linear_layers
     from zeroinit.report import Audit as Audit
     from zeroinit.report import Finding as Finding
+    from zeroinit.signals import signal as signal
     from zeroinit.symmetry import collapse as collapse
     from zeroinit.symmetry import distinct_units as distinct_units
     from zeroinit.symmetry import gap as gap
@@ -61,6 +62,7 @@ else:
         "linear_layers": "networks",
         "Audit": "report",
         "Finding": "report",
+        "signal": "signals",
         "collapse": "symmetry",
         "distinct_units": "symmetry",
         "gap": "symmetry",

@@ -1,6 +1,6 @@
 """Curves of numbers by step, by layer, by width and by size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -143,5 +143,37 @@ def waits(
         ax.plot(sizes, steps, marker, color=colour, label=label)
     ax.set(xscale="log", xlabel="size ε of the difference at the start", ylabel="steps to escape")
     ax.xaxis.set_inverted(True)
+    ax.legend()
+    return ax
+
+
+def signals(
+    ax: Axes, sizes: Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]]
+) -> Axes:
+    """Draw measured sizes by layer as marks, and predicted ones as lines.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    sizes : mapping of str to two sequences of float or None
+        Measured and predicted mean squares, layer by layer; nothing is drawn for None, and of a
+        measured 0 a cross at the foot of the axes.
+
+    Returns
+    -------
+    Axes
+        The same ``ax``, on a logarithmic scale.
+    """
+    for k, (label, (measured, predicted)) in enumerate(sizes.items()):
+        colour, dash, marker = look_of(label, k)
+        layer = np.arange(1, len(measured) + 1)
+        seen, law = (np.array(numbers, float) for numbers in (measured, predicted))
+        ax.plot(layer, np.where(law > 0, law, np.nan), ls=dash, color=colour, label=f"{label}, law")
+        ax.plot(layer, np.where(seen > 0, seen, np.nan), marker, color=colour, label=label)
+        foot = np.full(len(layer[seen == 0]), 0.02)
+        ax.plot(layer[seen == 0], foot, "x", color=colour, transform=ax.get_xaxis_transform())
+    ax.set(xlabel="call of a layer", ylabel="mean square", yscale="log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return ax

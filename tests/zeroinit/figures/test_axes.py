@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from zeroinit import MLP
 from zeroinit.figures import curves, dots, planes, style, tiles
-from zeroinit.figures.curves import by_layer, by_width, losses, waits
+from zeroinit.figures.curves import by_layer, by_width, losses, signals, waits
 from zeroinit.figures.dots import lineup, spread
 from zeroinit.figures.planes import decision, surface, unit_paths
 from zeroinit.figures.style import looks
@@ -32,6 +32,7 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "by_width": lambda ax: by_width(ax, {"parted": {2: 3, 3: None}}, last=9, predicted=5.0),
     "wake_order": lambda ax: wake_order(ax, {"LoRA": {"B": 1, "A": 2}, "dead": {"A": None}}),
     "surface": lambda ax: surface(ax, bowl, {"from 0": PATH}, reach=2.0),
+    "signals": lambda ax: signals(ax, {"signal": ([1.0, 2.0], [1.5, None])}),
     "waits": lambda ax: waits(ax, numbers(3), {"tanh": numbers(3)}, {"tanh": numbers(3)}),
 }
 

@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from zeroinit import Data, half_plane
-from zeroinit.figures.curves import by_layer, by_width, losses, waits
+from zeroinit.figures.curves import by_layer, by_width, losses, signals, waits
 from zeroinit.figures.dots import lineup, spread
 from zeroinit.figures.networks import network, pieces
 from zeroinit.figures.planes import decision, surface, unit_paths
@@ -87,6 +87,9 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     "wake_order": lambda ax: wake_order(ax, {"LoRA": {"B": 1, "A": 3}, "dead": {"A": None}}),
     "by_width": lambda ax: by_width(
         ax, {"tied": {2: 3, 3: None}, "free": {2: None, 5: 4}}, last=9, predicted=5.0
+    ),
+    "signals": lambda ax: signals(
+        ax, {"signal": ([2.0, 0.0, 1.0], [1.0, 0.0, 2.0]), "error": ([None, 3.0], [None, 2.5])}
     ),
     "unpredicted": lambda ax: by_width(ax, {"tied": {2: 3}}, last=9),
     "surface": lambda ax: surface(

@@ -1,5 +1,5 @@
 // The lab's part in the page: it reads the controls, runs the training, and draws the result.
-// It loads the engine when Train or Step is pressed for the first time.
+// It loads the engine when Train or Step is pressed for the first time, or a link names a state.
 
 import { Canvases } from "./canvases.js";
 import { Charts } from "./charts.js";
@@ -93,13 +93,24 @@ export const open = (lab, explain) => {
     return reset();
   };
 
+  const linked = () => location.hash.includes("="); // otherwise it is an anchor of the page, or empty
   const followLink = () => {
-    const state = location.hash.includes("="); // otherwise it is an anchor of the page, or empty
-    const found = read(state ? location.hash.slice(1) : "", controls);
+    const found = read(linked() ? location.hash.slice(1) : "", controls);
     notes = found.notes;
     own = found.own ?? own;
-    if (state) lab.scrollIntoView(); // the controls have changed
+    if (linked()) lab.scrollIntoView(); // the controls have changed
     return apply(found.settings);
+  };
+
+  // A way back to the page of the book that the reader comes from.
+  const offerBack = () => {
+    const pages = [...document.querySelectorAll(".bd-links a")];
+    const from = document.referrer.split("#")[0];
+    const page = pages.find(({ href }) => href === from && href !== location.href.split("#")[0]);
+    if (!page) return;
+    const back = part("back").firstElementChild;
+    [back.href, back.textContent] = [from, `Back to ${page.textContent.trim()}`];
+    part("back").hidden = false;
   };
 
   // Training --------------------------------------------------------------------------------------
@@ -345,7 +356,7 @@ export const open = (lab, explain) => {
   for (const type of ["focus", "blur"]) answer.addEventListener(type, () => drawAnswer());
   part("remove").addEventListener("click", () => replace([]));
 
-  addEventListener("hashchange", () => location.hash.includes("=") && followLink());
+  addEventListener("hashchange", () => linked() && followLink().then(loaded));
   new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
   // For the tests.
@@ -366,7 +377,9 @@ export const open = (lab, explain) => {
     step: async (arrays) => (await trainer.outputsAt(arrays)).map((array) => [...array]),
   };
 
+  offerBack();
   followLink();
-  fetchOffered().then(reset, fail);
+  // A link asks for its state: its step 0 is shown at once.
+  fetchOffered().then(() => reset().then(() => linked() && loaded()), fail);
   new ResizeObserver(redraw).observe(part("plots"));
 };

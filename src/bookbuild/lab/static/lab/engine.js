@@ -1,5 +1,5 @@
 // The engine of the lab: the book's training step, compiled from PyTorch, and the initial parameters.
-// It is loaded at the first press of Train or Step. Browsers cache a failed import by URL; the retry
+// It is loaded at the first press of Train or Step, and for a link to a state. Browsers cache a failed import by URL; the retry
 // query (`?again=1`) of this module is therefore added to everything it imports.
 
 const url = (name) => new URL(name, import.meta.url).href;

@@ -114,6 +114,17 @@ def test_what_is_zero_is_exactly_zero(activation: str) -> None:
             assert [v == 0 for v in ours] == (due.flatten() == 0).tolist()
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_at_zero_the_slope_is_that_of_pytorch(activation: str) -> None:
+    data = half_plane(dtype=torch.float64)
+    model = MLP([2, 4, 2], activation, dtype=torch.float64)
+    zeros_(linear_layers(model)[0])
+    (found,) = kernel(job(model, data, steps=1, lr=0.5))
+    _, gradients = slopes(model, data)
+    for ours, due in zip(found["gradients"], gradients, strict=True):
+        assert ours == pytest.approx(due.flatten().tolist(), rel=CLOSE, abs=CLOSE)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid"])
 def test_twins_are_equal_to_the_last_bit(activation: str) -> None:
     draw = torch.Generator().manual_seed(0)

@@ -26,6 +26,9 @@ FROM_NPM = {  # files of the packages, and their names here
     "uplot/dist/uPlot.min.css": "uplot/uPlot.min.css",
     "uplot/LICENSE": "uplot/LICENSE",
 }
+# uPlot writes numbers in the reader's language, and does not load if the browser names one that is
+# no valid tag, as WebKit may do. The page is in English.
+LANGUAGE = b"domEnv ? nav.language : 'en-US'", b"'en-US'"
 LICENCE = Path(__file__).with_name("LICENSE.onnxruntime")  # the package does not hold its text
 UNITS, POINTS = 7, 61  # sizes of the example; no other size in a step equals one of them
 
@@ -98,7 +101,7 @@ def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:
     for seed in lab.SEEDS:
         yield f"draws-{seed}.bin", draws(seed)
     for source, target in FROM_NPM.items():
-        content = (packages / source).read_bytes()
+        content = (packages / source).read_bytes().replace(*LANGUAGE)
         yield target, gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content
     yield "ort/LICENSE", LICENCE.read_bytes()
     yield "lab.json", choices()

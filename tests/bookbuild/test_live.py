@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from bs4 import BeautifulSoup
 
-from bookbuild.live import FIGURES
+from bookbuild.live import FIGURES, SHARED
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
@@ -22,8 +22,8 @@ def test_a_place_is_hidden_and_the_page_loads_its_scripts(book: "Book") -> None:
     (place,) = page.select("div.live[hidden][data-live=start]")
     assert place.get_text().strip() == "Press it."
     scripts = [str(tag["src"]).partition("?")[0] for tag in page.select("script[defer][src]")]
-    ours = ["kernel.js", "numbers.js", "draw.js", "figures/start.js"]
-    assert [s for s in scripts if "/live/" in s] == [f"_static/live/{name}" for name in ours]
+    ours = [*SHARED, "figures/start"]
+    assert [s for s in scripts if "/live/" in s] == [f"_static/live/{name}.js" for name in ours]
     assert "/live/" not in book.text("_build/html/index.html")
     assert "Press" not in book.text("_build/html/notebooks/page.ipynb")
 

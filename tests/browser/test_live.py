@@ -15,7 +15,17 @@ from playwright.sync_api import Browser, Page
 
 from bookbuild.live import FIGURES
 from tests.browser.serving import SITE, WRITTEN, Site
-from zeroinit import MLP, distinct_units, half_plane, train, units, xor, zeros_
+from zeroinit import (
+    MLP,
+    Data,
+    distinct_units,
+    half_plane,
+    regression,
+    train,
+    units,
+    xor,
+    zeros_,
+)
 from zeroinit.escape import escape_step, hessian_eigenvalues, steps_per_decade, twins_at_rest
 from zeroinit.networks import ACTIVATIONS, linear_layers
 
@@ -141,7 +151,9 @@ def test_a_touch_is_answered_within_a_tenth_of_a_second(
 def test_what_fails_is_hidden_again(figure: str, page: str, visit: Visit) -> None:
     tab = visit(page)
     place = tab.locator(f'[data-live="{figure}"]')
-    tab.evaluate("() => { live.Network.prototype.evaluate = () => { throw new Error('no') } }")
+    tab.evaluate(
+        "() => live.descend = live.Network.prototype.evaluate = () => { throw new Error('no') }"
+    )
     place.evaluate(TOUCH)
     assert not place.is_visible()
 
@@ -256,3 +268,113 @@ def test_the_waits_are_those_of_the_package(visit: Visit) -> None:
         assert f"is at {law:.1f}." in sentence
         assert f"costs {decade:.1f} steps" in sentence
     assert tab.locator('[data-live="escape"] .live-mark').count() == 12
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "sigmoid", "softplus"])
+@pytest.mark.parametrize("zeroed", [(1, 2, 3, 4), (2, 3), (2,), (4,), ()], ids=str)
+def test_the_zeros_of_four_layers_are_those_of_autograd(
+    activation: str, zeroed: tuple[int, ...], visit: Visit
+) -> None:
+    tab = visit("gradients.html")
+    place = tab.locator('[data-live="zeros"]')
+    place.locator("select").select_option(activation)
+    model = MLP([2, 8, 8, 8, 2], activation, dtype=torch.float64)
+    model.load_state_dict(drawn(tab, model.widths, tied=False).state_dict())
+    for k, layer in enumerate(linear_layers(model), 1):
+        torch.nn.init.zeros_(layer.bias)
+        if k in zeroed:
+            zeros_(layer)
+        else:
+            place.locator("button").nth(k - 1).click()
+    run = train(model, half_plane(dtype=torch.float64), lr=0.5, steps=6)
+    letters = [f"{letter}{index}" for index in "¹²³⁴" for letter in "Wb"]
+    alive = torch.stack([slope[:6].flatten(1).any(1) for slope in run.gradients.values()])
+    first = [letter for letter, row in zip(letters, alive, strict=True) if row[0]]
+    never = [letter for letter, row in zip(letters, alive, strict=True) if not row.any()]
+    layers, now, later = said(tab, "zeros").removesuffix(".").split(". ")
+    assert numbers(layers) == (list(zeroed) if len(zeroed) < 4 else [])
+    assert re.findall("[Wb].", now) == (first if "every" not in now else [])
+    assert re.findall("[Wb].", later) == never
+    assert ("every" in now, "every" in later) == (len(first) == 8, not never)
+    assert place.locator("text[data-kind=zeros]").count() == int((~alive).sum())
+
+
+def descended(w: float, v: float) -> list[float]:
+    """Return the start of a descent of the tanh network, its end, and both losses, rounded."""
+    model = MLP([1, 1, 1], "tanh", bias=False, dtype=torch.float64)
+    torch.nn.utils.vector_to_parameters(torch.tensor([w, v]).to(torch.float64), model.parameters())
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    run = train(model, Data(x, x.sin()), lr=0.1, steps=500, loss=F.mse_loss, every=500)
+    ends = [round(p[-1].item(), 2) for p in run.parameters.values()]
+    return [w, v, *ends, *(round(loss.item(), 3) for loss in run.losses[[0, -1]])]
+
+
+@pytest.mark.parametrize(("name", "start"), [("A", (0.7, -0.9)), ("B", (0.8, -0.9))])
+def test_a_path_ends_where_that_of_the_package_ends(
+    name: str, start: tuple[float, float], visit: Visit
+) -> None:
+    tab = visit("why-the-start-matters.html")
+    place = tab.locator('[data-live="paths"]')
+    place.get_by_role("button", name=name, exact=True).click()
+    sentence = said(tab, "paths")
+    due = descended(*start)
+    assert numbers(sentence) == due
+    assert ("upper right" if due[2] > 0 else "lower left") in sentence
+    assert due[2] * due[3] > 0
+    place.get_by_role("button", name="Zero").click()
+    assert "exactly zero" in said(tab, "paths")
+    stage = place.get_by_role("application")
+    for key, times in (("ArrowRight", round(10 * start[0])), ("ArrowDown", round(-10 * start[1]))):
+        for _ in range(times):
+            stage.press(key)
+    assert numbers(said(tab, "paths")) == [*start]
+    stage.press("Enter")
+    assert said(tab, "paths") == sentence
+
+
+def test_a_press_on_the_map_begins_where_it_points(visit: Visit) -> None:
+    tab = visit("why-the-start-matters.html")
+    place = tab.locator('[data-live="paths"]')
+    stage = place.get_by_role("application")
+    box = stage.bounding_box()
+    assert box is not None
+    for x, y in ((0.3, 0.2), (0.7, 0.8)):
+        stage.click(position={"x": x * box["width"], "y": y * box["height"]})
+        found = numbers(said(tab, "paths"))
+        assert found == descended(*found[:2])
+        mark = place.locator("circle").last.bounding_box()
+        assert mark is not None
+        middle = mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2
+        asked = box["x"] + x * box["width"], box["y"] + y * box["height"]
+        assert middle == pytest.approx(asked, abs=box["width"] / 320 * 4)  # a start is rounded
+
+
+def test_the_solutions_are_those_of_the_package(visit: Visit) -> None:
+    tab = visit("linear-regression.html")
+    place = tab.locator('[data-live="valley"]')
+    x, y = torch.tensor([[1.0, 2.0]]).double(), torch.tensor([3.0]).double()
+    for name, start in (("Zero", [0.0, 0.0]), ("Elsewhere", [1.5, -2.0])):
+        place.get_by_role("button", name=name).click()
+        end = regression.limit(x, y, torch.tensor(start).double())
+        loss = round((x @ end - y).square().mean().item(), 3)
+        sentence = said(tab, "valley")
+        found = numbers(sentence)
+        assert found[:2] == start
+        assert found[2:6] == pytest.approx([*end.tolist(), loss, end.norm().item()], abs=6e-4)
+        assert ("No solution has a smaller norm" in sentence) == (name == "Zero")
+
+
+@pytest.mark.parametrize("zero", ["A = 0", "B = 0", "A = B = 0", "no zero"])
+def test_the_factor_that_moves_first_is_that_of_the_package(zero: str, visit: Visit) -> None:
+    tab = visit("zero-on-purpose.html")
+    model = MLP([2, 16, 2], "tanh", bias=False, dtype=torch.float64)
+    start = drawn(tab, model.widths, tied=False)
+    for name, layer, other in zip("AB", linear_layers(model), linear_layers(start), strict=True):
+        layer.load_state_dict({"weight": other.weight * (name not in zero)})
+    run = train(model, half_plane(dtype=torch.float64), lr=0.5, steps=40)
+    tab.locator('[data-live="factors"]').get_by_role("button", name=zero, exact=True).click()
+    sentence = said(tab, "factors").removeprefix(f"{zero}: ")
+    moved = [step for step in run.wakes().values() if step]
+    assert numbers(sentence)[:-2] == (moved or [40])
+    assert numbers(sentence)[-2:] == [round(loss.item(), 3) for loss in run.losses[[0, -1]]]
+    assert ("neither" in sentence) == (not moved)

@@ -24,7 +24,7 @@ from bookbuild.tools.edition import is_site
 
 LOG = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")
-SHARED = ("kernel", "numbers", "draw")
+SHARED = ("kernel", "numbers", "draw", "tiles", "surface")
 FIGURES = sorted(script.stem for script in STATIC.glob("live/figures/*.js"))
 
 

@@ -9,7 +9,7 @@
   };
   const html = element("http://www.w3.org/1999/xhtml");
   const svg = element("http://www.w3.org/2000/svg");
-  const minus = (text) => String(text).replace("-", "−");
+  const minus = (text) => String(text).replace(/-(?=\d)/g, "−");
 
   // A picture with axes. Its size is in CSS pixels where the figure has the width of a phone.
   class Axes {
@@ -127,6 +127,7 @@
       const button = html("button", { type: "button" }, words);
       button.addEventListener("click", this.guard(press));
       this.controls.append(button);
+      return button;
     }
 
     // A slider; `name` says in words what a value of it is.

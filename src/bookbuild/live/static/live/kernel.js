@@ -136,13 +136,13 @@ globalThis.live = (() => {
       });
     }
 
-    // Train for some steps; return the loss before each, and after the last. `see` is called at each of these.
+    // Train for some steps; return the loss before each, and after the last. `see` is told of each of these.
     train(data, { steps, ...rule }, see = () => {}) {
       const losses = [];
       for (let step = 0; ; step++) {
         const { loss, gradients } = this.evaluate(data);
         losses.push(loss);
-        see(step);
+        see(step, gradients);
         if (step === steps) return losses;
         this.step(gradients, rule);
       }

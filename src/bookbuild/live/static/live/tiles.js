@@ -16,7 +16,7 @@ live.follow = (widths, activation, { steps, zeros, fixed = [] }) => {
 // A picture for tiles.
 live.tileAxes = (figure, height) =>
   figure.axes("A row of tiles for each parameter, a column for each step.", {
-    width: 320, height, left: 34, right: 4, top: 22, bottom: 36,
+    width: 320, height, left: 50, right: 4, top: 22, bottom: 36,
   });
 
 // Draw a row of tiles for each name, the first at the foot: fainter for smaller gradients, crossed out for exact zeros.

@@ -19,7 +19,7 @@ live.figure("zeros", (figure) => {
   const show = () => {
     const zeros = [...PARAMETERS.keys()].filter((i) => i % 2 || zero[i >> 1]);
     const { sizes } = live.follow([2, 8, 8, 8, 2], activation, { steps: STEPS, zeros });
-    live.tiles(axes, PARAMETERS, sizes, STEPS);
+    live.tiles(axes, PARAMETERS.map((name, i) => (zeros.includes(i) ? `${name} = 0` : name)), sizes, STEPS);
     const first = PARAMETERS.filter((_, i) => sizes[i][0]);
     const never = PARAMETERS.filter((_, i) => !sizes[i].slice(0, STEPS).some((size) => size));
     figure.say(

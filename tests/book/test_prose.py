@@ -1,4 +1,4 @@
-"""No number in a sentence is typed by hand, and pages are notebooks kept without outputs.
+"""No number in a sentence is typed by hand, words are plain, and notebooks have no outputs.
 
 A measured number comes from ``{glue:text}``, a small count is a word. So what the book's own parser
 calls text may hold single digits only, and sections of the original lesson, as §3.1. In math,
@@ -29,7 +29,39 @@ NUMBER = re.compile(r"(?<![\w.§])(?:\d[\d,]*)?\.?\d+(?:e[-+−]?\d+)?(?:\s?%|\s
 DECIMAL = re.compile(r"\d+\.\d+|\d+\s*\\?%")
 CODE = {"bibliography", "code", "code-block", "code-cell", "doctest", "eval-rst", "toctree"}
 OPTIONS = re.compile(r"---\n(?:.*\n)*?---\n|(?::.*\n)*")
-SHOWN = {"alt", "caption", "code_prompt_hide", "code_prompt_show"}
+SHOWN = {"alt", "caption", "code_prompt_hide", "code_prompt_show", "description"}
+
+#: What stops a reader whose first language is not English, and what to write in its place.
+PLAIN = {
+    r"part(?:ed|ing)": "came apart, separated",
+    r"parts (?:classes|equal|it|the|them|twins|units)": "separates",
+    r"part (?:classes|equal|\w+teen|the (?:classes|twins|units)|them|twins|units|ways)": "separate",
+    r"(?:can|could|ever|may|might|must|never|not|should|then|they|to|twins|units|will|would) part"
+    r"(?! [(\d])": "come apart, separate",
+    r"for ever": "forever, at every later step",
+    r"He's": "of He (Kaiming) initialization",
+    r"tanh for ReLU|the identity for tanh": "tanh instead of ReLU",
+    r"all the same": "still",
+    r"lets? \w*\s?expect": "suggests",
+    r"(?:adapter|block|branch|expert|head|layer|mixture|network|unit)s?(?: only)? says?": "outputs",
+    r"put to the": "tested against the, tested",
+    r"dear(?:er|est)?": "expensive",
+    r"but for": "except for",
+    r"in earnest": "real",
+    r"fortieth": "the digits, in backticks or glued",
+    r"nor (?:are|can|did|do|does|has|have|is|need|was|will)|and nor": "not ... either",
+    r"(?:experts|factors) at least": "at least one, at least two",
+    r"guilty|innocent|suspects?": "what separates the twins, what does not, candidate",
+    r"meddl\w+": "change",
+    r"coast\w*": "dead, or keeps the same outputs",
+    r"hears?|speaks?": "receives, outputs, is about",
+    r"with no thought": "without a rule",
+    r"the trust that": "the confidence that",
+    r"stands already": "is already",
+    r"whatever you like": "any values",
+    r"as long again": "1.5 times, glued",
+    r"(?:\w+ )?in ten": "the middle eight of ten",
+}
 
 
 def sentences(text: str, first: int = 1) -> Iterator[tuple[int, str]]:
@@ -45,6 +77,9 @@ def sentences(text: str, first: int = 1) -> Iterator[tuple[int, str]]:
                 elif child.type == "myst_role":  # of {ref}`title <label>`, the title
                     yield line, "".join(re.findall(r"(.+) <", child.content))
                 line += child.type in {"softbreak", "hardbreak"}
+        elif token.type == "front_matter":
+            for shown in captions(yaml.safe_load(token.content)):
+                yield line, shown
         elif token.type.startswith("math") or token.type == "amsmath":
             yield line, " ".join(DECIMAL.findall(token.content))
         elif token.type in {"fence", "colon_fence"}:
@@ -151,6 +186,52 @@ def test_a_typed_number_is_seen(page: str, number: str) -> None:
 )
 def test_what_is_no_typed_number(page: str) -> None:
     assert typed_numbers(page) == []
+
+
+def hard_words(page: str) -> list[tuple[int, str, str]]:
+    """Return line, words and the plain words for them, of what stops a reader of a page."""
+    return [
+        (line, words[0], plain)
+        for line, sentence in sentences(page)
+        for hard, plain in PLAIN.items()
+        for words in re.finditer(rf"\b(?:{hard})\b", sentence, re.I)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_words_are_plain(page: Path) -> None:
+    found = [
+        f"{page.relative_to(ROOT)}:{line}: {words!r}; plain: {plain}"
+        for line, words, plain in hard_words(page.read_text("utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "Twins never part.",
+        "# What parts the twins",
+        "---\nmyst:\n  html_meta:\n    description: Guilty.\n---",
+        "```{code-cell}\n:mystnb:\n:  figure:\n:    caption: It stays so for ever.\n```",
+        ":::{dropdown} Proof\nThe branch says zero.\n:::",
+        "| a | b |\n|---|---|\n| cheap | dear |",
+    ],
+)
+def test_a_hard_word_is_seen(page: str) -> None:
+    assert len(hard_words(page)) == 1
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "Part of a network, its other parts, and part (b) of a theorem; two and part 3.",
+        "Neither dead nor collapsed.",
+        "```python\nparted = meddle\n```",
+    ],
+)
+def test_what_is_plain(page: str) -> None:
+    assert hard_words(page) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

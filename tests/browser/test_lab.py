@@ -194,7 +194,7 @@ def check_sentence(tab: Page, shown: dict[str, Any]) -> None:
     said, norms, width = shown["sentence"], shown["norms"][-1], shown["settings"]["width"]
     loss, entropy = shown["losses"][-1], shown["entropy"]
     collapsed = [k for k in shown["distinct"] if k < width]
-    if said.startswith("Coasting"):
+    if said.startswith("Momentum alone"):
         assert not any(norms[:-1])
         assert before != after
     elif said.startswith("At rest"):
@@ -213,7 +213,7 @@ def check_sentence(tab: Page, shown: dict[str, Any]) -> None:
     elif said.startswith("Nearly collapsed"):
         assert shown["parted"] is None
         assert not collapsed
-    elif said.startswith("Parted"):
+    elif said.startswith("Came apart"):
         assert f"at step {shown['parted']}" in said
         assert not collapsed
     elif said.startswith("Before training"):

@@ -266,7 +266,7 @@ def test_the_waits_are_those_of_the_package(visit: Visit) -> None:
         law = waits[1] + (k - 1) * decade
         assert f"leave at step {waits[k]};" in sentence
         assert f"is at {law:.1f}." in sentence
-        assert f"costs {decade:.1f} steps" in sentence
+        assert f"takes {decade:.1f} steps" in sentence
     assert tab.locator('[data-live="escape"] .live-mark').count() == 12
 
 

@@ -43,8 +43,8 @@ const table = [
   ["Loading what runs the training: about 4 MB, once.", state([], { network: null, loading: true })],
   ["Nothing is trained yet.", state([], { network: null })],
   ["Diverged at step 2: the loss is not finite.", state([1, 9, NaN], rest)],
-  ["Coasting: every gradient is exactly zero; momentum", state([H], { ...rest, ...first(3) })],
-  ["Coasting: every gradient but that of the output bias is", state([H], { ...dead, ...first(2) })],
+  ["Momentum alone: every gradient is exactly zero; the next step", state([H], { ...rest, ...first(3) })],
+  ["Momentum alone: every gradient but that of the output bias is", state([H], { ...dead, ...first(2) })],
   ["At rest: every gradient is exactly zero, so nothing moves.", state([H], { ...rest, ...first(4) })],
   [
     "Dead: only the output bias has a gradient, so only it moves. The loss is 0.9; it can fall to H(p) = 0.6931",
@@ -64,8 +64,8 @@ const table = [
   ],
   ["Collapsed: ", state([H], { start: "tied", ...network({ distinct: [1], gap: 0 }) })],
   ["Nearly collapsed: the units of layer 1 differ by 0.05 at most. The loss is 0.7,", state([0.7], { start: "tied" })],
-  ["Parted at step 1: there the units of layer 1 first differed by more than a tenth. Learning: ", parted(1, [H, 0.6])],
-  ["Parted at step 0: there the units of layer 1 first differed by more than a tenth. Before training: ", parted(0, [H])],
+  ["Came apart at step 1: there the units of layer 1 first differed by more than a tenth. Learning: ", parted(1, [H, 0.6])],
+  ["Came apart at step 0: there the units of layer 1 first differed by more than a tenth. Before training: ", parted(0, [H])],
   ["Before training: all units differ; the loss is 0.6, already below H(p) = 0.6931.", state([0.6])],
   ["Before training: all units differ; the loss is 0.8, not below H(p) = 0.6931.", state([0.8])],
   ["Learning: the loss is 0.65, below H(p) = 0.6931, which no constant output can beat.", state([H, 0.65])],
@@ -103,10 +103,10 @@ test("before a network is there, its drawings are said to be empty", () => {
 
 test("drawings are described by their numbers", () => {
   assert.deepEqual(descriptions(state([0.8, 0.6], { norms: [3, 4, 0, 0.5] })), {
-    answer: "The network’s answer and 2 points, of class A ● or class B ■. It has 2 of them right.",
+    answer: "The network’s answer and 2 points, of class A ● or class B ■. It classifies 2 of them correctly.",
     loss: "Loss by step, 0 to 1: it began at 0.8 and is 0.6. A line marks H(p) = 0.6931.",
     norms: "Gradient norm of each layer by step, now: layer 1 5, output 0.5.",
     units: "The 2 units of hidden layer 1, each a dot at two of its weights: 2 different.",
   });
-  assert.match(descriptions(state([0.8], { labels: [1, 0] })).answer, /It has 0 of them right\.$/);
+  assert.match(descriptions(state([0.8], { labels: [1, 0] })).answer, /It classifies 0 of them correctly\.$/);
 });

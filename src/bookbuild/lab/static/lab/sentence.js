@@ -44,7 +44,7 @@ const still = (run, network) => {
   const bias = norms.at(-1);
   const zero = bias ? "every gradient but that of the output bias" : "every gradient";
   if (network.moves(norms.length - (bias ? 1 : 0))) {
-    return `Coasting: ${zero} is exactly zero; momentum of earlier steps moves the rest.`;
+    return `Momentum alone: ${zero} is exactly zero; the next step still follows earlier gradients.`;
   }
   if (!bias) return "At rest: every gradient is exactly zero, so nothing moves.";
   const rest =
@@ -74,7 +74,7 @@ export const sentence = ({ settings, labels, run, network, loading, failure }) =
   if (collapsed.length) return `Collapsed: the ${width} units ${collapsed.join(", those ")}. ${bound}`;
   if (start !== "tied") return compared(run);
   if (run.parted !== null) {
-    return `Parted at step ${run.parted}: there the units of layer 1 first differed by more than a tenth. ${compared(run)}`;
+    return `Came apart at step ${run.parted}: there the units of layer 1 first differed by more than a tenth. ${compared(run)}`;
   }
   return `Nearly collapsed: the units of layer 1 differ by ${short(network.gap)} at most. ${bound}`;
 };
@@ -82,7 +82,7 @@ export const sentence = ({ settings, labels, run, network, loading, failure }) =
 // The text of each drawing, by its name, for screen readers.
 export const descriptions = ({ settings, labels, run, network, layer }) => {
   const correct = (label, i) => run.report.logits[2 * i + 1] > run.report.logits[2 * i] === Boolean(label);
-  const right = network ? `It has ${labels.filter(correct).length} of them right.` : "";
+  const right = network ? `It classifies ${labels.filter(correct).length} of them correctly.` : "";
   const answer = `The network’s answer and ${labels.length} points, of class A ● or class B ■. ${right}`;
   const empty = "Empty: nothing is trained yet.";
   if (!network) return { answer, loss: empty, norms: empty, units: empty };

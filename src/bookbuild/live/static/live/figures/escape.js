@@ -1,4 +1,4 @@
-// The steps until twins leave their rest, by how far they are pushed, beside the escape law.
+// The steps until twins leave their point of rest, by how far they are pushed, beside the escape law.
 
 live.figure("escape", (figure) => {
   const RULE = { lr: 1.5, decay: 0.01 };
@@ -28,7 +28,7 @@ live.figure("escape", (figure) => {
   const waits = new Map([[1, wait(1)]]);
   const law = (k) => waits.get(1) + decade * (k - 1);
 
-  const plot = figure.plot("Steps until the twins leave their rest, by the size of the push, and the line of the law.");
+  const plot = figure.plot("Steps until the twins leave their point of rest, by the size of the push, and the line of the law.");
   const draw = () => {
     plot.clear();
     plot.scale([0.5, LAST], [0, 1000]);
@@ -40,13 +40,13 @@ live.figure("escape", (figure) => {
   };
 
   figure.legend("Four twins at rest");
-  figure.slider("Push them off by ε =", { min: 1, max: LAST, value: 1 }, (k) => live.power(-k), (k) => {
+  figure.slider("Push them away by ε =", { min: 1, max: LAST, value: 1 }, (k) => live.power(-k), (k) => {
     waits.set(k, wait(k));
     draw();
     figure.say(
       `ε = ${live.power(-k)}: the twins leave at step ${waits.get(k)}; ` +
-        `the law’s line, laid through the mark of ${live.power(-1)}, is at ${law(k).toFixed(1)}. ` +
-        `A tenth of ε costs ${decade.toFixed(1)} steps more.`,
+        `the law’s line, drawn through the mark of ${live.power(-1)}, is at ${law(k).toFixed(1)}. ` +
+        `An ε ten times smaller takes ${decade.toFixed(1)} steps more.`,
     );
   });
 });

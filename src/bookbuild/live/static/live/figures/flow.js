@@ -60,7 +60,7 @@ live.figure("flow", (figure) => {
     const state = first
       ? `The gradient reaches every layer; the three units are ${alike}.`
       : last
-        ? "The gradient reaches the last weights, and not yet the first."
+        ? "The gradient reaches the last weights, but not yet the first."
         : "No weight has a gradient: the network is dead.";
     figure.say(`${NAMES[activation]}, step ${steps}: ${zero} of ${all.length} gradients are exactly 0. ${state}`);
   };

@@ -33,7 +33,7 @@ live.figure("start", (figure) => {
     const rows = new Set(Array.from({ length: 16 }, (_, i) => String(weights.at(-1).slice(2 * i, 2 * i + 2))));
     return (
       `${NAMES[kind]}: after ${STEPS} steps the loss is ${losses.at(-1).toFixed(3)}, and H(p) is ${H.toFixed(3)}. ` +
-      `Training has moved ${moved} of the ${all} numbers, and the 16 units stand at ` +
+      `Training has moved ${moved} of the ${all} numbers, and the 16 units are in ` +
       (rows.size === 1 ? "one place." : `${rows.size} places.`)
     );
   };

@@ -20,7 +20,7 @@ live.figure("twins", (figure) => {
     draw(paths, gaps, step);
     figure.say(
       k === NOT
-        ? `Not pulled: after ${STEPS} steps the four units are ${gaps.at(-1)} apart, and one mark.`
+        ? `Not pulled: after ${STEPS} steps the distance of the four units is ${gaps.at(-1)}: they are one mark.`
         : `Pulled ${name(k)}: the unit is more than a tenth away from its twins from step ${step} on. ` +
             `The other three are still one mark at step ${STEPS}.`,
     );

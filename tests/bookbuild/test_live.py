@@ -22,7 +22,7 @@ def test_a_place_is_hidden_and_the_page_loads_its_scripts(book: "Book") -> None:
     (place,) = page.select("div.live[hidden][data-live=start]")
     assert place.get_text().strip() == "Press it."
     scripts = [str(tag["src"]).partition("?")[0] for tag in page.select("script[defer][src]")]
-    ours = [*SHARED, "figures/start"]
+    ours = [*SHARED, *(f"figures/{name}" for name in FIGURES)]
     assert [s for s in scripts if "/live/" in s] == [f"_static/live/{name}.js" for name in ours]
     assert "/live/" not in book.text("_build/html/index.html")
     assert "Press" not in book.text("_build/html/notebooks/page.ipynb")

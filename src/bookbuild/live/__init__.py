@@ -75,10 +75,11 @@ def add_static_files(app: Sphinx) -> None:
     app.add_css_file("live.css")
 
 
-load_scripts = (
-    *(page_script.where('class="live"', f"live/{name}.js") for name in SHARED),
-    *(page_script.where(f'data-live="{name}"', f"live/figures/{name}.js") for name in FIGURES),
-)
+# All pages load all figures: they are small, and the first page brings them for the next.
+load_scripts = [
+    page_script.where('class="live"', f"live/{name}.js")
+    for name in (*SHARED, *(f"figures/{name}" for name in FIGURES))
+]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -129,8 +129,8 @@ def document(site: Path, title: str, author: str) -> str:
 </body></html>"""
 
 
-def prints(chromium: str, text: str, folder: Path) -> PdfReader:
-    """Print a document with Chromium, and return the PDF."""
+def prints(chromium: str, text: str, folder: Path, *, draft: bool = False) -> PdfReader:
+    """Print a document with Chromium, and return the PDF; a draft has no outline and no tags."""
     source, target = folder / "book.html", folder / "book.pdf"
     source.write_text(text, "utf-8")
     done = subprocess.run(
@@ -138,8 +138,8 @@ def prints(chromium: str, text: str, folder: Path) -> PdfReader:
             *(chromium, "--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"),
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium asks it of root
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run"),
-            *("--generate-pdf-document-outline", "--no-pdf-header-footer"),
-            *(f"--print-to-pdf={target}", source.as_uri()),
+            "--disable-pdf-tagging" if draft else "--generate-pdf-document-outline",
+            *("--no-pdf-header-footer", f"--print-to-pdf={target}", source.as_uri()),
         ],
         capture_output=True,
         text=True,
@@ -180,7 +180,7 @@ def main(site: Path, target: Path) -> None:
     title, author = settings["project"], settings["author"]
     text = document(site, title, author)
     with TemporaryDirectory() as folder:
-        first = prints(chromium, number(text, None), Path(folder))
+        first = prints(chromium, number(text, None), Path(folder), draft=True)
         book = PdfWriter(clone_from=prints(chromium, number(text, first), Path(folder)))
     name_outline(book, text)
     book.metadata = {"/Title": title, "/Author": author, "/Producer": "Chromium"}  # and no date

@@ -53,7 +53,7 @@ PLAIN = {
     r"(?:experts|factors) at least": "at least one, at least two",
     r"guilty|innocent|suspects?": "what separates the twins, what does not, candidate",
     r"meddl\w+": "change",
-    r"coast\w*": "dead, or keeps the same outputs",
+    r"coast\w*": "moved by momentum alone",
     r"hears?|speaks?": "receives, outputs, is about",
     r"with no thought": "without a rule",
     r"the trust that": "the confidence that",

@@ -123,21 +123,21 @@ PARTED = 1e-3
 SAID: Mapping[str, str] = {
     "zero stuck": "Never moves a zero",
     "zero slow": "Moves a zero at less than a tenth of the pace",
-    "zero leaps": "Throws a zero more than three times as far at first",
+    "zero leaps": "Moves a zero more than three times as far at first",
     "late stuck": "Never moves a late weight",
     "late slow": "Moves a late weight at less than a tenth of the pace",
-    "late leaps": "Throws a late weight more than three times as far",
-    "parts twins": "Parts twins",
-    "parts twins in bfloat16": "Parts twins in bfloat16 alone",
-    "rounding grows": "Lets rounding grow until twins part",
+    "late leaps": "Moves a late weight more than three times as far",
+    "parts twins": "Separates twins",
+    "parts twins in bfloat16": "Separates twins only in bfloat16",
+    "rounding grows": "Lets rounding grow until twins come apart",
     "moves without a gradient": "Moves a weight that has no gradient",
     "shrinks without a gradient": "Shrinks a weight that has no gradient",
     "grows without a gradient": "Makes a weight grow that has no gradient",
     "erases": "Sets a weight without a gradient to zero",
-    "raises on zero gradients": "Raises where gradients are zero",
+    "raises on zero gradients": "Raises an error where gradients are zero",
     "not finite": "Gives NaN or infinity in some run",
-    "not finite in bfloat16": "Gives NaN or infinity in bfloat16 alone",
-    "the ordinary weight is lost": "Sends the ordinary weight away too; the rest is not judged",
+    "not finite in bfloat16": "Gives NaN or infinity only in bfloat16",
+    "the ordinary weight is lost": "Moves the ordinary weight too far as well; the rest is not judged",
     "ordinary does not move": "Moves no weight with the gradients of this test",
     "fine": "Moves a zero, lets a late weight catch up, keeps twins",
 }
@@ -145,8 +145,8 @@ SAID: Mapping[str, str] = {
 OF_KIND: Mapping[str, str] = {
     "its step is in proportion to the weight": "zero",
     "it draws random numbers": "parts twins",
-    "wide rows alone part": "parts twins",
-    "rounding, places or draws of its own decide": "parts twins",
+    "only wide rows come apart": "parts twins",
+    "rounding, places in memory or its own draws decide": "parts twins",
     "it rounds at random": "parts twins in bfloat16",
     "it remembers the steps before": "late",
     "its first steps are the same, early or late": "late",
@@ -476,9 +476,9 @@ def causes(row: Row) -> list[str]:
         if row.get("draws"):
             found.append("it draws random numbers")
         elif max(row.get("twins_float32", 0), row.get("twins_float64", 0)) <= PARTED:
-            found.append("wide rows alone part")
+            found.append("only wide rows come apart")
         else:
-            found.append("rounding, places or draws of its own decide")
+            found.append("rounding, places in memory or its own draws decide")
     if "parts twins in bfloat16" in kinds:
         found.append("it rounds at random")
     paces = (row.get(f"late_as_first_{steps}") for steps in (1, LONG))

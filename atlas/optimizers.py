@@ -137,7 +137,7 @@ SAID: Mapping[str, str] = {
     "raises on zero gradients": "Raises an error where gradients are zero",
     "not finite": "Gives NaN or infinity in some run",
     "not finite in bfloat16": "Gives NaN or infinity only in bfloat16",
-    "the ordinary weight is lost": "Moves the ordinary weight too far as well; the rest is not judged",
+    "the ordinary weight is lost": "Moves the ordinary weight too far too; the rest is not judged",
     "ordinary does not move": "Moves no weight with the gradients of this test",
     "fine": "Moves a zero, lets a late weight catch up, keeps twins",
 }

@@ -216,7 +216,7 @@ def test_one_hidden_layer_without_a_unit_that_is_on_stops_all_below() -> None:
 
 @pytest.mark.theorem("different-biases")
 def test_under_relu_only_units_whose_first_bias_is_positive_wake() -> None:
-    """A unit whose bias is not positive says 0 to every point, and ReLU passes no gradient on."""
+    """A unit whose bias is not positive outputs 0 for every point; ReLU passes no gradient on."""
     model = zeros_(MLP([2, 16, 2], "relu"))
     first, last = linear_layers(model)
     before = nn.init.normal_(first.bias, generator=torch.Generator().manual_seed(0)).clone()
@@ -446,7 +446,7 @@ def test_batchnorm_does_not_rescue_a_network_of_zero_weights(
 def test_two_norms_do_not_rescue_a_network_of_zero_weights(
     activation: nn.Module, weight_decay: float
 ) -> None:
-    """Part (b) with two hidden layers: the last bias moves alone, as it does without the norms."""
+    """Part (b) with two hidden layers: only the last bias moves, as it does without the norms."""
     linear = [nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 2)]
     norms = [nn.BatchNorm1d(8), nn.BatchNorm1d(8)]
     plain = nn.Sequential(linear[0], activation, linear[1], activation, linear[2])
@@ -466,7 +466,7 @@ def test_two_norms_do_not_rescue_a_network_of_zero_weights(
 
 @pytest.mark.theorem("no-rescue")
 def test_batchnorm_does_not_rescue_one_zero_weight_before_a_relu() -> None:
-    """The last weight is random; but the norm says 0, and ReLU passes no gradient back."""
+    """The last weight is random; but the norm outputs 0, and ReLU passes no gradient back."""
     first, last = zeros_(nn.Linear(2, 8, bias=False)), nn.Linear(8, 2)
     model = nn.Sequential(first, nn.BatchNorm1d(8), nn.ReLU(), last)
     wakes = train(model, half_plane(), lr=0.1, steps=20).wakes()
@@ -475,7 +475,7 @@ def test_batchnorm_does_not_rescue_one_zero_weight_before_a_relu() -> None:
 
 @pytest.mark.theorem("no-rescue")
 def test_batchnorm_says_beta_after_a_zero_weight_and_gamma_has_no_gradient() -> None:
-    """Part (a): whatever the layer's bias, the batch and γ are."""
+    """Part (a): for any bias of the layer, any batch and any γ."""
     x = half_plane(dtype=torch.float64).x
     layer, norm = nn.Linear(2, 8).double(), nn.BatchNorm1d(8).double()
     nn.init.zeros_(layer.weight)
@@ -490,7 +490,7 @@ def test_batchnorm_says_beta_after_a_zero_weight_and_gamma_has_no_gradient() -> 
 
 @pytest.mark.theorem("no-rescue")
 def test_batchnorm_normalizes_a_constant_to_zero() -> None:
-    """A zero weight says its bias to every point, and the norm takes the mean away."""
+    """A zero weight outputs its bias for every point, and the norm subtracts the mean."""
     layer = nn.Linear(2, 8, dtype=torch.float64)
     nn.init.zeros_(layer.weight)
     norm = nn.BatchNorm1d(8, dtype=torch.float64)

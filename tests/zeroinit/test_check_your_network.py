@@ -76,7 +76,7 @@ def test_a_loss_that_singles_out_a_unit_parts_twins() -> None:
 
 @pytest.mark.theorem("audit-misses-nothing")
 def test_outgoing_weights_that_differ_by_one_number_for_all_classes_do_not_part() -> None:
-    """Softmax does not see it: the incoming gradients are equal, and the audit says twins."""
+    """Softmax does not see it: the incoming gradients are equal, and the audit finds twins."""
     for difference, verdict in (((1, 1), "twins (4 units act as 3)"), ((1, 0), "fine")):
         model = MLP([2, 4, 2], "tanh").double()
         first, last = linear_layers(model)

@@ -162,7 +162,7 @@ def test_twins_at_rest_have_n_minus_1_ways_out(n: int) -> None:
 
 @pytest.mark.theorem("escape-law")
 def test_every_decade_costs_what_the_eigenvalue_says() -> None:
-    """From 1e-3 to 1e-9 six decades cost 6 ln 10 / ln(1 + η|λ|) steps, but for a step or two."""
+    """From 1e-3 to 1e-9 six decades cost 6 ln 10 / ln(1 + η|λ|) steps, up to a step or two."""
     saddle = twins_at_rest(CROSS, 4, lr=1.0, steps=4000, weight_decay=DECAY)
     point = parameters_to_vector(saddle.parameters()).detach()
     direction = torch.randn(len(point), generator=Generator().manual_seed(1), dtype=point.dtype)
@@ -267,7 +267,7 @@ def test_above_its_rate_another_direction_grows_faster(share: float, holds: bool
 def test_where_the_remainder_is_bounded_only_near_the_saddle_the_law_ends_there(
     wall: float,
 ) -> None:
-    """Beyond R the gradient jumps: the bounds hold while εμᵗ ≤ ρ = R/2, and not for ever."""
+    """Beyond R the gradient jumps: the bounds hold while εμᵗ ≤ ρ = R/2, and not forever."""
     lr, lowest, growth, bend, reach, runs = 0.4, -0.5, 1.2, 1e-3, 0.1, 200
     d = torch.randn(runs, 3, generator=Generator().manual_seed(0), dtype=torch.float64)
     d /= d.norm(dim=1, keepdim=True)
@@ -289,7 +289,7 @@ def test_where_the_remainder_is_bounded_only_near_the_saddle_the_law_ends_there(
 def test_the_wait_is_that_of_the_law_and_a_number_that_depends_on_the_direction() -> None:
     """To a distance of at most cρ/(2μ): ln(1/ε)/ln μ steps, plus one number for 1e-10 … 1e-40.
 
-    To the same distance a tenth of c waits a decade longer, and c = 0 waits for ever.
+    To the same distance a tenth of c waits a decade longer, and c = 0 waits forever.
     """
     lr, lowest, growth, bend = 1.0, -0.5, 1.5, 1.0
     sizes = torch.logspace(-10, -40, 61, dtype=torch.float64)
@@ -364,7 +364,7 @@ def test_at_the_dead_point_every_gradient_is_zero(problem: Problem) -> None:
 
 @pytest.mark.theorem("dead-point-law")
 def test_the_log_prior_is_no_rest_of_the_squared_loss() -> None:
-    """The loss must be the cross-entropy: b² − y has another mean than 0, whatever is added."""
+    """The loss must be the cross-entropy: b² − y has a mean other than 0, for any constant."""
     data = Data(LINE.x[:10], (torch.arange(10) >= 3).long())
     model = dead([2, 3, 2], "tanh", data)
     bias = linear_layers(model)[-1].bias
@@ -409,7 +409,7 @@ def test_with_weights_the_dead_point_has_the_singular_value_of_the_weighted_data
 def test_leaving_the_dead_point_costs_the_same_for_every_decade(
     activation: str, slope: float
 ) -> None:
-    """From N(0, ε²), ten decades cost 10 ln 10 / ln(1 + η σ′(0) s) steps, but for a step."""
+    """From N(0, ε²), ten decades cost 10 ln 10 / ln(1 + η σ′(0) s) steps, up to a step."""
     onehot = F.one_hot(LINE.y).double()
     s = float(torch.linalg.svdvals((LINE.frequencies - onehot).T @ LINE.x / len(LINE))[0])
     start = drawn([1e-2, 1e-12], LINE)
@@ -496,7 +496,7 @@ def test_drawn_anew_for_every_size_the_law_holds_in_probability() -> None:
 @pytest.mark.parametrize("activation", SMOOTH_AT_ZERO)
 @pytest.mark.parametrize("widths", [[2, 3, 3, 2], [2, 3, 2, 3, 2]])
 def test_with_two_hidden_layers_the_dead_point_is_flat(widths: list[int], activation: str) -> None:
-    """The Hessian vanishes but for the output bias."""
+    """The Hessian is zero, except for the output bias."""
     H = full_hessian(dead(widths, activation, LINE), LINE)
     assert H[-2:, -2:].any()
     H[-2:, -2:] = 0

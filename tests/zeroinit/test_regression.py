@@ -110,7 +110,7 @@ def test_softmax_regression_goes_to_the_same_loss_from_zero_and_from_everywhere(
 def test_below_4_over_k_the_loss_of_softmax_regression_never_rises(
     problem: Problem, seed: int
 ) -> None:
-    """From far away too: in a step the loss falls, or stays where it is but for rounding."""
+    """From far away too: in a step the loss falls, or stays the same up to rounding."""
     _, data = problem
     model = MLP([data.x.shape[1], len(data.frequencies)], dtype=torch.float64)
     normal_(model, 3, generator=Generator().manual_seed(seed))
@@ -120,7 +120,7 @@ def test_below_4_over_k_the_loss_of_softmax_regression_never_rises(
 
 @pytest.mark.theorem("convex-classifier")
 def test_where_no_weights_are_best_the_loss_still_comes_down_to_its_infimum() -> None:
-    """Two points that a line parts: the infimum is 0, no weights reach it, descent goes there."""
+    """Two points of two classes: no weights reach the infimum 0, but descent goes there."""
     data = Data(torch.tensor([[-1.0], [1.0]]).double(), torch.tensor([0, 1]))
     model = zeros_(MLP([1, 2], dtype=torch.float64))
     losses = train(model, data, lr=0.99 * 4 / curvature(data), steps=800).losses
@@ -407,7 +407,7 @@ def test_with_a_convex_loss_the_last_bias_comes_to_its_rest(widths: list[int]) -
 
 @pytest.mark.theorem("depth-not-nonlinearity")
 def test_with_a_loss_that_is_not_convex_the_last_bias_may_run_away() -> None:
-    """ℓ(f) = −(f − 1)²: b^L = 1 has gradient zero, and from 0 it goes the other way, for ever."""
+    """ℓ(f) = −(f − 1)²: b^L = 1 has gradient zero, and from 0 it goes the other way, forever."""
     x = torch.ones(1, 1, dtype=torch.float64)
     model = zeros_(MLP([1, 1, 1], "identity", dtype=torch.float64))
 

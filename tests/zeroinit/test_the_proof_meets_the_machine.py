@@ -100,7 +100,7 @@ def test_another_order_of_operations_for_one_twin_parts_it_if_the_arithmetic_rou
 @pytest.mark.parametrize("size", [0, 1])
 @given(seed=st.integers(0, 10**6))
 def test_which_rules_amplify_a_difference_between_twins(size: int, seed: int) -> None:
-    """Shampoo by δ^(-1/2) whatever the gradient; Adam by 1/ε where it is zero, and else not."""
+    """Shampoo by δ^(-1/2) for any gradient; Adam by 1/ε only where it is zero."""
     draw = torch.Generator().manual_seed(seed)
     row = size * (1 + torch.rand(1, 3, generator=draw, dtype=torch.float64))
     noise = 1e-12 * torch.randn(5, 3, generator=draw, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What parts the twins, what does not, and where dropout wakes nothing."""
+"""What separates the twins, what does not, and where dropout wakes nothing."""
 
 from collections.abc import Callable
 from functools import partial
@@ -174,7 +174,7 @@ def test_a_multiple_of_ones_between_two_outgoing_columns_never_reaches_a_gradien
 def test_a_difference_in_front_of_a_relu_that_is_off_never_reaches_a_gradient(
     problem: Problem, seed: int
 ) -> None:
-    """First-layer units with z ≤ 0 for every sample differ, stay as they are, and say nothing."""
+    """First-layer units with z ≤ 0 for every sample differ, never move, and output zero."""
     model, data = problem
     first = linear_layers(model)[0]
     nn.init.zeros_(first.weight)
@@ -240,7 +240,7 @@ def test_the_momentum_of_two_twins_in_blocks_of_three() -> None:
 def test_rounding_at_random_parts_twins_and_rounding_to_the_nearest_does_not(
     nearest: bool, seed: int
 ) -> None:
-    """Gradients as multiples of a quarter of the largest; a draw for each says up or down."""
+    """Gradients as multiples of a quarter of the largest; a draw for each rounds it up or down."""
     model, data = six_twins(seed)
     draw = Generator().manual_seed(seed)
     for _ in range(5):

@@ -39,7 +39,7 @@ class Experts(nn.Module):
         return torch.stack(said).sum(0)
 
     def rows(self) -> Tensor:
-        """All numbers of an expert in a row, but for what rounding may differ in."""
+        """All numbers of an expert in a row, rounded."""
         flat = [torch.cat([p.flatten() for p in one.parameters()]) for one in self.experts]
         return torch.stack(flat).detach().round(decimals=9)
 

@@ -103,7 +103,7 @@ def slope_of_s(model: Branch, data: Data) -> tuple[Tensor, Tensor]:
 def test_with_the_last_factor_zero_the_other_climbs_the_length_of_s(
     activation: str, seed: int
 ) -> None:
-    """Part (a): at step 2 the gradient of A is −(η/2)∇‖S(A)‖², but for terms of order η²."""
+    """Part (a): at step 2 the gradient of A is −(η/2)∇‖S(A)‖², up to terms of order η²."""
     model = Branch(activation, seed)
     zeros_(model.B)
     s, slope = slope_of_s(model, DATA)
@@ -311,7 +311,7 @@ def test_weight_decay_moves_what_has_no_gradient_but_not_two_zeros() -> None:
 
 
 class Silent(nn.Module):
-    """A product B(ϑ² − 1)u, which says nothing at B = 0, nor at ϑ = 1."""
+    """A product B(ϑ² − 1)u, which is zero at B = 0 and at ϑ = 1."""
 
     def __init__(self) -> None:
         super().__init__()

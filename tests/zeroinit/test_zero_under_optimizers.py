@@ -93,7 +93,7 @@ def multiplied(weight: Tensor, direction: Tensor, last: Tensor | None) -> Tensor
 
 
 def trust(weight: Tensor, direction: Tensor, last: Tensor | None) -> Tensor:
-    """The step has a length in proportion to the weight, but for zero."""
+    """The step has a length in proportion to the weight, except at zero."""
     size = weight.norm() / direction.norm() if weight.any() else 1
     return -0.01 * size * direction
 

@@ -123,7 +123,7 @@ def begin(name: str) -> dict[str, Any]:
 def start_table(networks: Sequence[Mapping[str, Any]]) -> str:
     """Return the counts of the networks as they start, with the name of each that has an alarm."""
     false = [f"`{n['name']}`" for n in networks if n["alarms"] and n["name"] not in TRUE_FAULTS]
-    true = [f"`{n['name']}`, for {TRUE_FAULTS[n['name']]}" for n in networks
+    true = [f"`{n['name']}` ({TRUE_FAULTS[n['name']]})" for n in networks
             if n["alarms"] and n["name"] in TRUE_FAULTS]  # fmt: skip
     return (
         f"Networks as they start: {len(networks)}. False alarms: {', '.join(false) or 'none'}. "

@@ -55,6 +55,8 @@ results_tests = "tests/zeroinit"
 
 # the notebooks that readers download
 notebooks_package = "zeroinit"
+# the repository on GitHub whose branch `notebooks` holds them, if there is one
+notebooks_repository = os.environ.get("BOOK_REPOSITORY", "")
 # of a module the extra that brings it
 notebooks_extras = {"matplotlib": "plots", "peft": "lora", "transformers": "lora"}
 # they read files of the repository

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
 from bookbuild.execution import warm
@@ -115,7 +116,8 @@ def lines(words: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_it_needs_nothing_that_builds_the_book(page: str) -> None:
-    trees = [ast.parse(cell.source) for cell in codes(notebook(page))]
+    python = TransformerManager().transform_cell  # of the cell that installs
+    trees = [ast.parse(python(cell.source)) for cell in codes(notebook(page))]
     found = {
         name.partition(".")[0]
         for tree in trees
@@ -167,7 +169,7 @@ def anchors(file: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_its_page_links_to_it(page: str) -> None:
     html = BeautifulSoup((SITE / f"{page}.html").read_text("utf-8"), "html.parser")
-    assert [a["href"] for a in html.select("a.notebook")] == [f"notebooks/{page}.ipynb"]
+    assert [a["href"] for a in html.select("a.notebook[download]")] == [f"notebooks/{page}.ipynb"]
 
 
 def test_a_notebook_keeps_no_outputs_and_names_its_cells_in_order() -> None:

@@ -6,6 +6,9 @@ A notebook holds no outputs: it is for running, the page shows the outputs, and 
 of a notebook that it does not trust. It is written to ``notebooks/<page>.ipynb``; templates get
 that address as ``notebook``. ``notebooks_package`` names what to install, and the pages named in
 ``notebooks_exclude`` have none, because they read files of the repository.
+If ``notebooks_repository`` names a repository of GitHub, as ``owner/name``, whose branch
+``notebooks`` holds the notebooks, templates get the address that opens a notebook in Colab as
+``colab``, and the first cell of code installs the package where it is missing.
 """
 
 import posixpath
@@ -30,6 +33,13 @@ from bookbuild.execution.dependencies import imported
 FOLDED = {"hide-cell", "hide-input", "remove-cell"}
 MARK = re.compile(r"^@@cell (\d+)@@$", re.M)
 GLUE = "from myst_nb import glue\n"  # a reader need not install MyST-NB
+COLAB = "https://colab.research.google.com/github/{}/blob/notebooks/{}.ipynb"
+INSTALL = """\
+try:
+    import {package}
+except ModuleNotFoundError:
+    %pip install -q "{package}{extras} @ git+https://github.com/{repository}"\
+"""
 SHOW = '''\
 def glue(name, value, display=True):
     """Show a value that the text quotes."""
@@ -210,20 +220,28 @@ def code(cell: Any) -> Any:
     return new_code_cell(text, metadata=metadata)
 
 
-def opening(app: Sphinx, page: str, codes: list[Any]) -> str:
-    """Return the first cell of a notebook: its origin, and the packages to install."""
+def opening(app: Sphinx, page: str, codes: list[Any]) -> list[Any]:
+    """Return the first cells of a notebook: its origin, and the packages to install."""
     config = app.config
     title, site = f"*{app.env.titles[page].astext()}*", config.html_baseurl
     if site:
         title = f"[{title}]({urljoin(site, app.builder.get_target_uri(page))})"
     modules = {module for cell in codes for module in imported(cell.source)}
     extras = {extra for module, extra in config.notebooks_extras.items() if module in modules}
-    wanted = f'".[{",".join(sorted(extras))}]"' if extras else "."
-    return (
+    wanted = f"[{','.join(sorted(extras))}]" if extras else ""
+    told = (
         f"The page {title} of the book *{config.project}* as a notebook. "
         f"Its cells need the package `{config.notebooks_package}`: "
-        f"run `pip install {wanted}` in the folder of the book's repository."
     )
+    if not config.notebooks_repository:
+        quoted = f'".{wanted}"' if wanted else "."
+        told += f"run `pip install {quoted}` in the folder of the book's repository."
+        return [new_markdown_cell(told)]
+    install = INSTALL.format(
+        package=config.notebooks_package, extras=wanted, repository=config.notebooks_repository
+    )
+    told += "the first cell installs it where it is missing."
+    return [new_markdown_cell(told), new_code_cell(install, metadata={"tags": ["remove-cell"]})]
 
 
 def write(
@@ -240,7 +258,7 @@ def write(
     doctree.walkabout(prose)
     parts = MARK.split(prose.astext())  # texts, and between them the numbers of cells
     notebook = new_notebook(
-        cells=[new_markdown_cell(opening(app, page, list(codes.values())))],
+        cells=opening(app, page, list(codes.values())),
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     for text, index in zip_longest(parts[::2], map(int, parts[1::2])):
@@ -254,12 +272,15 @@ def write(
     file.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, file)
     context["notebook"] = context["pathto"](address(page), resource=True)
+    if repository := app.config.notebooks_repository:
+        context["colab"] = COLAB.format(repository, page)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.setup_extension("sphinx_markdown_builder")  # for the settings of its translator
     app.add_config_value("notebooks_package", "", "html", types=frozenset({str}))
+    app.add_config_value("notebooks_repository", "", "html", types=frozenset({str}))
     app.add_config_value("notebooks_extras", {}, "html", types=frozenset({dict}))
     app.add_config_value("notebooks_exclude", [], "html", types=frozenset({list}))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

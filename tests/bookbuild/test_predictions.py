@@ -117,3 +117,31 @@ def test_the_list_of_all_is_in_reading_order_and_fresh(book: "Book") -> None:
     book.write(f"book/{names[0]}.md", "# No question\n")
     assert book.html().returncode == 0
     assert words(page(book, "all"), "article dt") == [f"The {name} page" for name in names[1:]]
+
+
+def test_a_quiz_has_the_questions_of_its_pages_and_is_fresh(book: "Book") -> None:
+    reason = "Only a *bias* moves"
+    linked = QUESTION.format(name="one").replace(reason, "{ref}`Here <place>`. " + reason)
+    book.write("book/one.md", "(place)=\n" + linked)
+    book.write("book/other.md", QUESTION.format(name="other").replace("it stop", "it end"))
+    book.write("book/class.md", "# Class\n\n```{quiz} other one\n```\n")
+    done = book.html()
+    assert done.returncode == 0, done.stderr
+    quiz = page(book, "class")
+    assert words(quiz, "article section > ol > li > p") == [
+        "Where does it end?",
+        "Where does it stop?",
+    ]
+    assert words(quiz, "article section > ol > li > ol > li") == ["At zero", "At H & so on"] * 2
+    answers = words(quiz, "article details:not([open]) ol > li")
+    assert answers[-1] == "Right. Here. Only a bias moves."
+    assert [link["href"] for link in quiz.select("details a")] == ["one.html#place"]
+    assert not quiz.select("fieldset, script[src*='predictions.js']")
+
+    book.write("book/one.md", "(place)=\n# No question\n")
+    assert book.html().returncode == 0
+    assert words(page(book, "class"), "article section > ol > li > p") == ["Where does it end?"]
+    book.write("book/class.md", "# Class\n\n```{quiz} gone\n```\n")
+    done = book.html()
+    assert "class.md:3: " in done.stderr
+    assert "there is no page 'gone'" in done.stderr

@@ -13,7 +13,8 @@
 
 Question and choices are plain words. The script ``predictions.js`` makes buttons of the choices,
 and keeps what a reader chose. Without it the answer stands in a fold below them.
-``{predictions}`` lists the questions of all pages, with the reader's choices.
+``{predictions}`` lists the questions of all pages, with the reader's choices. ``{quiz} PAGE ...``
+has the questions of some pages again, with choices, and answers in folds.
 """
 
 from collections.abc import Iterator
@@ -23,8 +24,10 @@ from typing import ClassVar, NamedTuple, cast
 
 from docutils import nodes
 from docutils.parsers.rst.directives import unchanged_required
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
@@ -73,6 +76,10 @@ class question(nodes.Part, nodes.TextElement):  # noqa: N801
 
 class predictions(nodes.General, nodes.Element):  # noqa: N801
     """The place of the list of all questions."""
+
+
+class quiz(nodes.General, nodes.Element):  # noqa: N801
+    """The place of the questions of some pages."""
 
 
 class Predict(SphinxDirective):
@@ -150,6 +157,41 @@ class Predictions(SphinxDirective):
         """Remember the page, and mark the place."""
         self.env.metadata[self.env.docname]["lists_predictions"] = "here"
         return [predictions()]
+
+
+class Quiz(SphinxDirective):
+    """The questions of the pages that are named, in that order."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Remember the page, and mark the place."""
+        pages = self.arguments[0].split()
+        for page in pages:
+            if page not in self.env.found_docs:
+                raise self.error(f"{self.name}: there is no page {page!r}")
+        self.env.metadata[self.env.docname]["lists_predictions"] = "here"
+        return [quiz(pages=pages)]
+
+
+class Ask(SphinxPostTransform):
+    """Copy the questions into a quiz before references are resolved."""
+
+    default_priority = 5
+
+    def run(self, **kwargs: object) -> None:
+        """Make each quiz a list."""
+        for place in list(self.document.findall(quiz)):
+            asked = nodes.enumerated_list()
+            for page in place["pages"]:
+                for block in self.env.get_doctree(page).findall(predict):
+                    copy = block.deepcopy()
+                    for reference in copy.findall(pending_xref):
+                        reference["refdoc"] = self.env.docname
+                    words, *rest = copy.children
+                    asked += nodes.list_item("", nodes.paragraph("", words.astext()), *rest)
+            place.replace_self(asked)
 
 
 def outdated(
@@ -247,8 +289,11 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_node(predict, html=(visit, depart))
     app.add_node(question, html=(visit_question, depart_question))
     app.add_node(predictions)
+    app.add_node(quiz)
     app.add_directive("predict", Predict)
     app.add_directive("predictions", Predictions)
+    app.add_directive("quiz", Quiz)
+    app.add_post_transform(Ask)
     app.connect("builder-inited", add_script)
     app.connect("env-get-outdated", outdated)
     app.connect("env-check-consistency", check)

@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub test lint doctest serve bench mutants findings atlas lighthouse clean lab
+.PHONY: help html pdf epub slides test lint doctest serve bench mutants findings atlas lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ pdf: html ## Print the book into one PDF; needs Chromium
 epub: $(READY) $(KATEX) ## Build the book as an EPUB
 	@$(STOPPABLE) $(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
 	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
+
+slides: html ## Make slides of the lesson's questions and figures, as one HTML file
+	@$(BIN)/python -m bookbuild.editions.slides _build/html _build/why-not-start-at-zero-slides.html
 
 test: $(WHOLE) html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) --durations=20 tests src book README.md

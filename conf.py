@@ -102,11 +102,13 @@ html_theme_options = {
     "use_fullscreen_button": False,
 }
 
-# the book to keep: what `make pdf` and `make epub` make is offered by the site of the next build
+# the book to keep: what `make pdf`, `make epub` and `make slides` make is offered by the next build
 editions = {
     "_build/why-not-start-at-zero.pdf": "The whole book as a PDF",
     "_build/why-not-start-at-zero.epub": "The whole book as an EPUB, for reading devices",
+    "_build/why-not-start-at-zero-slides.html": "Slides of the lesson, for a class",
 }
+slides = ["index", "experiment", "definition", "symmetry", "gradients", "summary"]
 epub_basename = "why-not-start-at-zero"
 epub_description = "When, why and how far an all-zero neural network fails: proved, tested, shown."
 epub_contributor = author

@@ -23,9 +23,10 @@ Pages = dict[str, BeautifulSoup]
 def pages() -> Pages:
     """Every page of the site by its path, as ``symmetry.html``."""
     names = [file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html")]
-    missing = sorted(WRITTEN - set(names))
+    built = sorted(name for name in names if not name.startswith("_static/"))
+    missing = sorted(WRITTEN - set(built))
     assert not missing, f"run `make html` first: _build/html lacks {missing}"
-    return {n: BeautifulSoup((SITE / n).read_text("utf-8"), "html.parser") for n in sorted(names)}
+    return {name: BeautifulSoup((SITE / name).read_text("utf-8"), "html.parser") for name in built}
 
 
 def addresses(name: str, page: BeautifulSoup, selector: str) -> list[str]:

@@ -64,3 +64,13 @@ def test_a_pdf_holds_what_is_folded(visit: Callable[..., Page]) -> None:
     words = {word for proof in proofs for word in proof.split() if word.isalpha()}
     assert words
     assert not {word for word in words if word not in normalize("NFKC", printed)}
+
+
+def test_the_cheat_sheet_is_one_sheet_of_paper(visit: Callable[..., Page]) -> None:
+    tab = visit("cheat-sheet.html")
+    tab.emulate_media(media="print")
+    (sheet,) = PdfReader(BytesIO(tab.pdf(format="A4"))).pages
+    tab.emulate_media(media="screen")
+    printed = normalize("NFKC", sheet.extract_text())
+    assert "What helps" in printed
+    assert "softplus" in printed

@@ -1,8 +1,8 @@
-"""A Sphinx extension: the site offers the book's other editions, a PDF or an EPUB, once made.
+"""A Sphinx extension: the site offers the book's other editions, a PDF or slides, once made.
 
 The setting ``editions`` names the files, with a description of each. The directive ``{editions}``
 becomes a list of links to those that exist, or nothing if there are none. The build of the site
-copies them.
+copies them into ``_static``, where no HTML is taken for a page.
 """
 
 import shutil
@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools.edition import is_site
+
+FOLDER = "_static"
 
 
 class editions(nodes.General, nodes.Element):  # noqa: N801 - named as its directive
@@ -39,7 +41,7 @@ def made(app: Sphinx) -> dict[Path, str]:
 
 def write_again(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
     """Return the pages to write if the files are not those that the site has."""
-    site = {Path(app.outdir, Path(file).name) for file in app.config.editions}
+    site = {Path(app.outdir, FOLDER, Path(file).name) for file in app.config.editions}
     if {file.name for file in site if file.exists()} == {file.name for file in made(app)}:
         return []
     return [page for page, about in env.metadata.items() if "editions" in about]
@@ -51,7 +53,7 @@ def offer(app: Sphinx, page: nodes.document, name: str) -> None:
         offered = nodes.bullet_list(classes=["editions"])
         for file, words in made(app).items():
             up = "../" * name.count("/")
-            link = nodes.reference("", words, refuri=up + file.name, internal=True)
+            link = nodes.reference("", words, refuri=f"{up}{FOLDER}/{file.name}", internal=True)
             offered += nodes.list_item("", nodes.paragraph("", "", link))
         place.replace_self([offered] if offered.children else [])
 
@@ -59,9 +61,9 @@ def offer(app: Sphinx, page: nodes.document, name: str) -> None:
 def publish(app: Sphinx) -> None:
     """Copy the files into the site, and remove those that no longer exist."""
     for name in {Path(file).name for file in app.config.editions} - {f.name for f in made(app)}:
-        Path(app.outdir, name).unlink(missing_ok=True)
+        Path(app.outdir, FOLDER, name).unlink(missing_ok=True)
     for file in made(app):
-        target = Path(app.outdir, file.name)
+        target = Path(app.outdir, FOLDER, file.name)
         if not target.exists() or target.stat().st_mtime != file.stat().st_mtime:
             shutil.copy2(file, target)
 

@@ -59,9 +59,7 @@ def offer(app: Sphinx, page: nodes.document, name: str) -> None:
 
 
 def publish(app: Sphinx) -> None:
-    """Copy the files into the site, and remove those that no longer exist."""
-    for name in {Path(file).name for file in app.config.editions} - {f.name for f in made(app)}:
-        Path(app.outdir, FOLDER, name).unlink(missing_ok=True)
+    """Copy the files into the site; what no page links is removed with other static files."""
     for file in made(app):
         target = Path(app.outdir, FOLDER, file.name)
         if not target.exists() or target.stat().st_mtime != file.stat().st_mtime:

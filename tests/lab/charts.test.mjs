@@ -1,9 +1,10 @@
 // The axis of the gradient norms has whole powers of ten, and a line at its foot for exact zeros.
+// The axis of the loss begins at 0, but where all losses lie close together.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { axis } from "../../src/bookbuild/lab/static/lab/charts.js";
+import { axis, span } from "../../src/bookbuild/lab/static/lab/charts.js";
 
 const labels = ({ marks, label }) => marks.map(label);
 
@@ -28,6 +29,22 @@ test("the lowest mark stands for smaller norms too, and says so", () => {
   assert.equal(labels(axis([[1e-15, 1e-9]]))[0], "≤10⁻¹²");
   assert.equal(labels(axis([[1e-12, 1e-9]]))[0], "10⁻¹²");
   assert.equal(axis([[1e-15, 1]]).height(1e-15), -12);
+});
+
+test("losses that lie close together fill the axis of the loss", () => {
+  const [low, high] = span([0.693, 0.683], 2);
+  assert.ok(low < 0.683 && high > 0.693);
+  assert.ok((0.693 - 0.683) / (high - low) > 0.8);
+});
+
+test("one loss alone has an axis of some height", () => {
+  const [low, high] = span([0.5, 0.5], 2);
+  assert.ok(low < 0.5 && 0.5 < high);
+});
+
+test("losses far apart stand above 0, up to the limit", () => {
+  assert.deepEqual(span([0.1, 1], 2), [0, 1.08]);
+  assert.deepEqual(span([0.1, 9], 2), [0, 2]);
 });
 
 test("there are six gaps between marks at most, and no line where a norm is not finite", () => {

@@ -40,9 +40,16 @@ export const axis = (norms) => {
   return { low: foot ?? low, high, marks: foot === null ? marks : [foot, ...marks], label, height };
 };
 
+// The axis of the loss, up to a limit: losses that lie close together fill it, others stand above 0.
+export const span = (losses, limit) => {
+  const [low, high] = [Math.min(...losses), Math.max(...losses)];
+  const margin = Math.max(0.1 * (high - low), 0.001 * high);
+  return low > 0.9 * high ? [low - margin, high + margin] : [0, Math.min(1.08 * high, limit)];
+};
+
 export class Charts {
   made = {}; // the charts of uPlot, by name
-  top = 1; // of the axis of the loss
+  range = [0, 1]; // of the axis of the loss
   norms = axis([[0.1, 1]]);
 
   // `part` gives an element of the lab by name, `colour` the value of a custom property.
@@ -83,7 +90,7 @@ export class Charts {
       };
       this.made[name] = new uPlot(options, [[], ...lines.map(() => [])], element);
     };
-    make("loss", [["loss", LOOKS.loss], ["H(p)", LOOKS.bound]], () => [0, this.top], {
+    make("loss", [["loss", LOOKS.loss], ["H(p)", LOOKS.bound]], () => this.range, {
       values: (_, marks) => marks.map(tick),
     });
     const looks = [...LOOKS.layers.slice(0, run.depth), LOOKS.output];
@@ -103,7 +110,7 @@ export class Charts {
     const highest = losses.reduce((a, b) => Math.max(a, b), bound);
     const limit = 3 * Math.max(losses[0], bound);
     this.part("cut").textContent = highest > limit ? `, drawn up to ${short(limit)}` : "";
-    this.top = Math.min(1.08 * highest, limit);
+    this.range = span([...losses.filter(Number.isFinite), bound], limit);
     this.made.loss.setData([steps, losses, steps.map(() => bound)]);
     const norms = steps.map((at) => run.norms(at));
     this.norms = axis(norms);

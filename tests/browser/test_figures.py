@@ -57,6 +57,22 @@ def test_every_figure_opens_large_by_keyboard(opened: Page, turn: Callable[..., 
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("name", DRAWN, scope="module")
+def test_a_phone_shows_the_whole_figure_at_a_readable_size(opened: Page) -> None:
+    opened.set_viewport_size({"width": 360, "height": 800})
+    wrong = []
+    for image in opened.locator("article figure img").all():
+        image.scroll_into_view_if_needed()
+        image.evaluate("image => image.decode()")
+        left, right, scale = image.evaluate(
+            "image => [image.x, image.x + image.width, image.width / image.naturalWidth]"
+        )
+        if left < 0 or right > 360 or scale < 0.7:  # letters of ten points have nine pixels
+            told = f"from {left:.0f} to {right:.0f}, {scale:.0%} of its size"
+            wrong.append(f"{image.get_attribute('alt')}: {told}")
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("name", FILMED)
 def test_each_step_of_a_film_shows_another_frame(name: str, visit: Callable[..., Page]) -> None:
     tab = visit(name)

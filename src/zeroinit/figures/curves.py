@@ -36,9 +36,7 @@ def losses(ax: Axes, curves: Mapping[str, Tensor], *, limit: float | None = None
         if values.shape[1] > 1:
             ax.fill_between(range(len(middle)), low, high, color=look.colour, alpha=0.2, lw=0)
     if limit is not None:
-        ax.axhline(
-            limit, color=ink(), lw=1, ls=(0, (1, 2)), label="H(p), the entropy of the labels"
-        )
+        ax.axhline(limit, color=ink(), lw=1, ls=(0, (1, 2)), label="H(p), entropy of labels")
     ax.set(xlabel="step", ylabel="loss (nats)")
     ax.legend()
     return ax
@@ -141,7 +139,11 @@ def waits(
         colour, dash, marker = look_of(label, k)
         ax.plot(sizes, predicted[label], color=colour, linestyle=dash, lw=1.2)
         ax.plot(sizes, steps, marker, color=colour, label=label)
-    ax.set(xscale="log", xlabel="size ε of the difference at the start", ylabel="steps to escape")
+    ax.set(
+        xscale="log",
+        xlabel="size ε of the difference, smaller to the right",
+        ylabel="steps to escape",
+    )
     ax.xaxis.set_inverted(True)
     ax.legend()
     return ax

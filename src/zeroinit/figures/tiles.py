@@ -1,6 +1,7 @@
 """Tables of tiles: how large a gradient is, or which step first moves a parameter."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib import colormaps
@@ -21,7 +22,7 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
         Where to draw.
     gradients : mapping of str to Tensor, shape (records, \*shape)
         The ``gradients`` of a :class:`~zeroinit.training.Run` of one network. Colours tell norms
-        from 1e-8 to 1 apart.
+        from 1e-8 to 1 apart, on a logarithmic scale.
 
     Returns
     -------
@@ -31,7 +32,7 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     names = list(gradients)
     sizes = np.stack([np.asarray(g.flatten(1).norm(dim=1)) for g in gradients.values()])
     shown = np.ma.masked_equal(sizes, 0.0)
-    tiles = ax.pcolormesh(np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors=ground())
+    ax.pcolormesh(np.ma.log10(shown), cmap="cividis", vmin=-8, vmax=0, edgecolors=ground())
     row, column = np.nonzero(sizes == 0)
     ax.plot(column + 0.5, row + 0.5, "x", color=STARTS["zeros"].colour, ms=5)
     ax.set(
@@ -39,12 +40,15 @@ def parameters_by_step(ax: Axes, gradients: Mapping[str, Tensor]) -> Axes:
     )
     ax.set_xticks(np.arange(sizes.shape[1]) + 0.5, [str(k + 1) for k in range(sizes.shape[1])])
     ax.grid(False)
-    if shown.count():
-        ax.figure.colorbar(tiles, label="log₁₀ of the gradient's norm", extend="both")
     return ax
 
 
-def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
+def wakes(
+    ax: Axes,
+    steps: Mapping[str, Mapping[str, int | None]],
+    *,
+    zeros: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Axes:
     """Draw the step that first moves each parameter of several networks; a cross where none does.
 
     Parameters
@@ -54,6 +58,8 @@ def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
     steps : mapping of str to mapping of str to int or None
         For every network, by its label, the result of :meth:`Run.wakes
         <zeroinit.training.Run.wakes>`; the same names, in the order of the layers, for each.
+    zeros : mapping of str to collection of str, optional
+        For networks, by their labels, the names of parameters to frame, in the colour of zeros.
 
     Returns
     -------
@@ -63,6 +69,11 @@ def wakes(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
     names = list(next(iter(steps.values())))
     table = np.array([[column[name] or 0 for column in steps.values()] for name in names])
     _tiles(ax, table)
+    for column, network in enumerate(steps):
+        for name in zeros.get(network, ()):
+            place = column + 0.5, names.index(name) + 0.5
+            ax.plot(*place, "s", mfc="none", mec=ground(), mew=3.5, ms=15)
+            ax.plot(*place, "s", mfc="none", mec=STARTS["zeros"].colour, mew=1.5, ms=15)
     ax.set(yticks=np.arange(len(names)) + 0.5, yticklabels=names)
     ax.set_xticks(np.arange(len(steps)) + 0.5, list(steps))
     return ax
@@ -87,6 +98,7 @@ def wake_order(ax: Axes, steps: Mapping[str, Mapping[str, int | None]]) -> Axes:
     table = np.full((len(steps), max(map(len, steps.values()))), -1)
     for row, parts in enumerate(steps.values()):
         table[row, : len(parts)] = [step or 0 for step in parts.values()]
+    for row, parts in enumerate(steps.values()):
         for column, (name, step) in enumerate(parts.items()):
             place = (column + 0.5, row + 0.78)
             ax.text(*place, name, color=_on_tile(step, table), ha="center", va="center", size=7.5)

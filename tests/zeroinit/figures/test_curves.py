@@ -25,7 +25,7 @@ def test_losses_shows_one_run_as_it_is_and_many_as_median_and_eight_in_ten(ax: A
         heights, edges = np.asarray(many[step]), y[x == step]
         inside = (heights >= edges.min()) & (heights <= edges.max())
         assert inside.mean() == pytest.approx(0.8, abs=0.05)
-    assert legend(ax) == ["zeros, lr 0.1", "random", "H(p), the entropy of the labels"]
+    assert legend(ax) == ["zeros, lr 0.1", "random", "H(p), entropy of labels"]
 
 
 def test_two_runs_have_a_band_between_them(ax: Axes) -> None:

@@ -28,6 +28,7 @@ from zeroinit.figures.curves import by_layer, by_width, losses, signals, waits
 from zeroinit.figures.dots import lineup, spread
 from zeroinit.figures.networks import network, pieces
 from zeroinit.figures.planes import decision, surface, unit_paths
+from zeroinit.figures.schemes import branches, questions
 from zeroinit.figures.style import looks
 from zeroinit.figures.tiles import parameters_by_step, wake_order, wakes
 
@@ -84,6 +85,9 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     ),
     "by_layer from 0": lambda ax: by_layer(ax, {"tied": ramp(3, 2)}, ylabel="size"),
     "wakes": lambda ax: wakes(ax, {"relu": {"b": 1, "W": None}, "tanh": {"b": 1, "W": 4}}),
+    "framed": lambda ax: wakes(
+        ax, {"a": {"b": 1, "W": None}, "b": {"b": 1, "W": 2}}, zeros={"a": ["W"], "b": ["b", "W"]}
+    ),
     "wake_order": lambda ax: wake_order(ax, {"LoRA": {"B": 1, "A": 3}, "dead": {"A": None}}),
     "by_width": lambda ax: by_width(
         ax, {"tied": {2: 3, 3: None}, "free": {2: None, 5: 4}}, last=9, predicted=5.0
@@ -115,6 +119,17 @@ DRAWINGS: dict[str, Callable[[Axes], Axes]] = {
     ),
     "pieces": lambda ax: pieces(
         ax, ramp(3, 2), ramp(3, zero=1), ramp(2, 3), names="ABC", colours=["C3", "C4", "C5"]
+    ),
+    "branches": lambda ax: branches(
+        ax, "x stem u block + head", "u +2 copy zero2 +", "x zero1 +2",
+        steps={"zero1": 2, "copy": 2, "zero2": 1}, zeros={"zero1", "zero2"},
+    ),
+    "branches above": lambda ax: branches(
+        ax, "x embed u + readout", "u query × ×2 out +", "u key ×", "u value ×2",
+        steps={"embed": 1, "query": 4}, zeros={"readout"},
+    ),
+    "questions": lambda ax: questions(
+        ax, [("Hidden?", "no", "Zero."), ("Twins?", "yes", "Count.")], "Learns."
     ),
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from matplotlib.collections import QuadMesh
 from numpy.testing import assert_allclose, assert_array_equal
 
 from zeroinit import MLP, train, zeros_
+from zeroinit.figures.style import STARTS
 from zeroinit.figures.tiles import parameters_by_step, wake_order, wakes
 
 
@@ -49,6 +50,21 @@ def test_wakes_writes_the_step_or_a_cross(ax: Axes) -> None:
     written = {(t.get_position(), t.get_text()) for t in ax.texts if t.get_text()}
     assert written == {((0.5, 0.5), "1"), ((1.5, 0.5), "1"), ((1.5, 1.5), "2")}
     assert points(ax.lines[0]).tolist() == [[0.5, 1.5]]
+
+
+def test_wakes_frames_the_zeros_it_is_told_of(ax: Axes) -> None:
+    steps: dict[str, int | None] = {"b": 1, "W": None}
+    wakes(ax, {"one": steps, "two": steps}, zeros={"two": ["W"]})
+    frames = [line for line in ax.lines if line.get_marker() == "s"]
+    assert {tuple(*points(line).tolist()) for line in frames} == {(1.5, 1.5)}
+    assert frames[-1].get_markeredgecolor() == STARTS["zeros"].colour
+
+
+def test_words_on_tiles_of_one_step_have_one_colour(ax: Axes) -> None:
+    wake_order(ax, {"first": {"A": 1, "B": 2}, "second": {"C": 2, "D": 3}})
+    colour = {text.get_text(): text.get_color() for text in ax.texts}
+    assert colour["B"] == colour["C"] == colour["2"]
+    assert colour["A"] == colour["1"]
 
 
 def test_a_shade_begins_at_step_1_where_nothing_wakes_so_early(ax: Axes) -> None:

@@ -85,8 +85,10 @@ def branches(
         elif name == first:
             edge = ground()
         box = {"boxstyle": shape, "fc": ground(), "ec": edge, "ls": dash}
-        box["lw"] = 1.4 if name in steps else 0.6
-        ax.text(*place, words, size=8, color=colour, ha="center", va="center", bbox=box)
+        width = 1.4 if name in steps else 0.6
+        ax.text(
+            *place, words, size=8, color=colour, ha="center", va="center", bbox=box | {"lw": width}
+        )
     top = max(height for _, height in places.values())
     ax.set(xlim=(-0.2, 7.6), ylim=(-0.5, top + 0.5))
     ax.axis("off")

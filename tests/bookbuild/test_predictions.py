@@ -59,7 +59,7 @@ def test_a_question_has_its_choices_and_its_answer_in_a_fold(book: "Book") -> No
 
 WRONG = {
     "nameless": (":name: nameless\n", "", "needs a :name: of its own"),
-    "no-answer": (":answer: 2\n", "", "needs an :answer:, the number of the right choice: 1 to 2"),
+    "no-answer": (":answer: 2\n", "", "needs an :answer:, the number of its right choice: 1 to 2"),
     "no-number": (":answer: 2", ":answer: two", "needs an :answer:"),
     "too-large": (":answer: 2", ":answer: 3", "needs an :answer:"),
     "too-small": (":answer: 2", ":answer: 0", "needs an :answer:"),

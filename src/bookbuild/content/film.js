@@ -1,6 +1,6 @@
 // The player below a figure of many frames: the image's address ends in the name of the frame shown.
 for (const film of document.querySelectorAll(".film")) {
-  const image = film.parentElement.querySelector("img");
+  let image = film.parentElement.querySelector("img");
   const [play, step] = film.querySelectorAll("button");
   const slider = film.querySelector("input");
   const words = film.querySelector("output");
@@ -9,11 +9,19 @@ for (const film of document.querySelectorAll(".film")) {
   const last = said.length - 1;
   let clock = 0;
 
+  // WebKit draws another frame only in a new element; Firefox draws a lazy one late.
+  const draw = (address) => {
+    const next = image.cloneNode();
+    if (image.complete) next.loading = "eager";
+    next.src = address;
+    image.replaceWith(next);
+    image = next;
+  };
   const show = (frame) => {
     slider.value = frame;
     slider.setAttribute("aria-valuetext", said[frame]);
     words.textContent = said[frame];
-    image.src = `${still}#frame-${frame}`;
+    draw(`${still}#frame-${frame}`);
   };
   const pause = () => {
     clearInterval(clock);
@@ -38,7 +46,7 @@ for (const film of document.querySelectorAll(".film")) {
   };
   step.onclick = () => go(+slider.value + 1);
   slider.oninput = () => go(+slider.value);
-  addEventListener("beforeprint", () => (image.src = still));
+  addEventListener("beforeprint", () => draw(still));
   addEventListener("afterprint", () => show(+slider.value));
   film.hidden = false;
   show(0);

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bookbuild.tools.browser import find
-from tests.browser.serving import PAGES, UNREACHABLE, Site, serving
+from tests.browser.serving import ALIKE, PAGES, UNREACHABLE, Site, serving
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -22,9 +22,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     told = any("name" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "name" in metafunc.fixturenames and not told:
-        alike = [name for name in PAGES if name.startswith("_modules/zeroinit/")][1:]
         every = metafunc.module.__name__.endswith(("test_visits", "test_axe"))
-        names = [name for name in PAGES if every or name not in alike]
+        names = [name for name in PAGES if every or name not in ALIKE]
         metafunc.parametrize("name", names or ["index.html"], scope="module")
 
 

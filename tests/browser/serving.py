@@ -16,15 +16,21 @@ PAGES = sorted(
     for file in SITE.rglob("*.html")
     if "_static" not in file.parts
 )
+ALIKE = [name for name in PAGES if name.startswith("_modules/zeroinit/")][1:]
 WRITTEN = sorted(f"{page.stem}.html" for page in ROOT.glob("book/*.md"))  # by hand
 UNREACHABLE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # for a browser
 TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".xml", ".ipynb"}
 
 
 @cache
-def packed(file: Path) -> tuple[bytes, bool]:
-    """Return a file as it is sent, and whether that is gzipped: text is, pictures and fonts are."""
+def packed(file: Path, script: bytes) -> tuple[bytes, bool]:
+    """Return a file as it is sent, and whether that is gzipped: text is, pictures and fonts are.
+
+    A page begins with the script.
+    """
     content = file.read_bytes()
+    if file.suffix == ".html":
+        content = content.replace(b"<head>", b"<head>" + script, 1)
     if file.suffix in TEXT:
         return gzip.compress(content, 6, mtime=0), True
     return content, False
@@ -40,7 +46,7 @@ class Handler(SimpleHTTPRequestHandler):
         found = file.is_file()
         if not found:
             file = SITE / "404.html"
-        content, zipped = packed(file) if file.is_file() else (b"", False)
+        content, zipped = packed(file, self.server.script) if file.is_file() else (b"", False)
         self.server.sent[self.path.partition("?")[0]] = len(content)
         self.send_response(200 if found else 404)
         self.send_header("Content-Type", self.guess_type(file))
@@ -58,16 +64,17 @@ class Handler(SimpleHTTPRequestHandler):
 class Site(ThreadingHTTPServer):
     """The book at a port of this machine; ``sent`` says how many bytes each path took."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: bytes) -> None:
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(SITE)))
+        self.script = script
         self.sent: dict[str, int] = {}
         self.address = f"http://127.0.0.1:{self.server_port}/"
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
-    """Serve the book while the block runs."""
-    with Site() as server:
+def serving(script: bytes = b"") -> Iterator[Site]:
+    """Serve the book while the block runs; each page begins with the script."""
+    with Site(script) as server:
         thread = Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server

@@ -21,7 +21,7 @@ MOST = {
     "zeroinit.figures.planes": 11,
     "zeroinit.figures.style": 22,
     "zeroinit.figures.tiles": 11,
-    "zeroinit.symmetry": 13,
+    "zeroinit.symmetry": 15,
 }
 
 

@@ -6,6 +6,7 @@ A reader copies cells in their order, and opens folded ones. A cell with the tag
 
 import builtins
 import dis
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import CodeType
@@ -76,6 +77,19 @@ def test_an_experiment_comes_before_proofs(page: str) -> None:
     assert not theorem or shown(before), "let a cell show something before the first theorem"
     before, star, _ = text.partition("Proof ★")
     assert not star or shown(before, LEFT_OUT | FOLDED), "put an example in numbers before the star"
+
+
+@pytest.mark.parametrize("page", LESSONS)
+def test_an_answer_is_folded(page: str) -> None:
+    text = (ROOT / f"book/{page}.md").read_text("utf-8")
+    ends = r"^:::\{exercise\}|^\*\*In one sentence|^## "
+    found = []
+    for answer in re.findall(
+        rf"prompt_show: Solution\n.*?^```\n(.*?)(?={ends})", text, re.S | re.M
+    ):
+        shown = re.sub(r"^(:::|```)\{.*?^\1\n", "", answer, flags=re.S | re.M).strip()
+        found += [shown] if shown else []
+    assert not found, "put these words into `:::{dropdown} Answer`:\n" + "\n".join(found)
 
 
 def test_a_cell_that_is_left_out_makes_no_name() -> None:

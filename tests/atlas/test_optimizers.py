@@ -158,7 +158,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(table, "LIBRARIES", {"torch": "small_library", "no-such": "no_such"})
     monkeypatch.setattr(table, "RESULT", tmp_path / "result.json")
     monkeypatch.setattr(table, "PINS", tmp_path / "pins.txt")
-    monkeypatch.setattr(table, "SECONDS", 1)
+    monkeypatch.setattr(table, "SECONDS", 3)
     return module
 
 

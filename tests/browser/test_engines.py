@@ -183,7 +183,7 @@ def test_a_prediction_is_answered_and_remembered(engine: Engine, site: Site) -> 
         ),
         (
             Setting("gelu", "tied", 2e-3, depth=2, optimizer="adam", data="moons"),
-            "Parted at step {parted}: there the units of layer 1 first differed by more than a"
+            "Came apart at step {parted}: there the units of layer 1 first differed by more than a"
             " tenth. Learning: the loss is {loss:.4f}, below H(p) = {entropy:.4f}, ",
         ),
     ],

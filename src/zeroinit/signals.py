@@ -415,5 +415,5 @@ class _Watch(TorchFunctionMode):
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Whether a module has weights or buffers of one dimension and nothing inside: a norm."""
+    """Whether a module is a norm by its name, with nothing inside."""
     return not list(module.children()) and "Norm" in type(module).__name__

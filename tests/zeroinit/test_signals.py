@@ -1,7 +1,7 @@
 """What ``signal`` measures is what autograd and counting say, and it leaves no trace."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from zeroinit import MLP, kaiming_normal_, linear_layers, normal_, signal, zeros_
-from zeroinit.signals import Signal
+from zeroinit.signals import LayerSignal, Signal
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -23,6 +23,19 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 def square(tensor: Tensor) -> float:
     return float(tensor.detach().double().square().mean())
+
+
+def check_the_means(rows: Sequence[LayerSignal]) -> None:
+    """See that measured over predicted is one in the mean, within four standard errors."""
+    ups, downs = [], []
+    for row in rows:
+        assert row.predicted_signal
+        assert row.input_error
+        assert row.predicted_input_error
+        ups.append(row.signal / row.predicted_signal)
+        downs.append(row.input_error / row.predicted_input_error)
+    for ratios in (torch.tensor(ups), torch.tensor(downs)):
+        assert abs(ratios.mean() - 1) < 4 * ratios.std() / len(ratios) ** 0.5
 
 
 def test_signal_and_error_are_those_of_autograd() -> None:
@@ -49,21 +62,15 @@ def test_signal_and_error_are_those_of_autograd() -> None:
 def test_a_layer_keeps_the_law_in_the_mean_over_its_draws(spread: str) -> None:
     x, rng = drawn(16, 10), torch.Generator().manual_seed(1)
     layers = nn.ModuleList([nn.Linear(10, 6), nn.Linear(6, 5)])
-    ups, downs = [], []
+    rows = []
     for _ in range(300):
         for p in layers.parameters():
             if spread == "normal":
                 p.data.normal_(0, 0.5, generator=rng)
             else:
                 p.data.uniform_(-0.5 * 3**0.5, 0.5 * 3**0.5, generator=rng)
-        last = signal(nn.Sequential(*layers), x, generator=rng)[1]
-        assert last.predicted_signal
-        assert last.input_error
-        assert last.predicted_input_error
-        ups.append(last.signal / last.predicted_signal)
-        downs.append(last.input_error / last.predicted_input_error)
-    for ratios in (torch.tensor(ups), torch.tensor(downs)):
-        assert abs(ratios.mean() - 1) < 4 * ratios.std() / len(ratios) ** 0.5
+        rows.append(signal(nn.Sequential(*layers), x, generator=rng)[1])
+    check_the_means(rows)
 
 
 def test_what_a_layer_is_expected_to_give_is_written_in_its_weights() -> None:
@@ -90,17 +97,11 @@ def test_what_a_layer_is_expected_to_give_is_written_in_its_weights() -> None:
 )
 def test_a_convolution_without_a_border_keeps_the_law_in_the_mean(conv: nn.Module) -> None:
     x = drawn(2, 4, 8) if isinstance(conv, nn.Conv1d) else drawn(2, 4, 8, 8)
-    rng, ups, downs = torch.Generator().manual_seed(2), [], []
+    rng, rows = torch.Generator().manual_seed(2), []
     for _ in range(100):
         conv.weight.data.normal_(generator=rng)  # type: ignore[operator]
-        row = signal(nn.Sequential(nn.Sequential(Scale(), conv)), x, generator=rng)[0]
-        assert row.predicted_signal
-        assert row.input_error
-        assert row.predicted_input_error
-        ups.append(row.signal / row.predicted_signal)
-        downs.append(row.input_error / row.predicted_input_error)
-    for ratios in (torch.tensor(ups), torch.tensor(downs)):
-        assert abs(ratios.mean() - 1) < 4 * ratios.std() / len(ratios) ** 0.5
+        rows.append(signal(nn.Sequential(nn.Sequential(Scale(), conv)), x, generator=rng)[0])
+    check_the_means(rows)
 
 
 class Scale(nn.Module):

@@ -336,6 +336,7 @@ def test_a_press_on_the_map_begins_where_it_points(visit: Visit) -> None:
     tab = visit("why-the-start-matters.html")
     place = tab.locator('[data-live="paths"]')
     stage = place.get_by_role("application")
+    stage.scroll_into_view_if_needed()  # a click would scroll, and move what is measured
     box = stage.bounding_box()
     assert box is not None
     for x, y in ((0.3, 0.2), (0.7, 0.8)):

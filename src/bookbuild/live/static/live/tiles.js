@@ -1,6 +1,6 @@
 // Tiles: the size of every parameter's gradient by step, as far as training shows it.
 
-// Train a network on the half-plane, with the parameters at the places `zeros` zero at the start, and at `fixed` for ever.
+// Train a network on the half-plane, with the parameters at the places `zeros` zero at the start, and at `fixed` at every step.
 // Return its losses, and for each parameter the size of its gradient by step.
 live.follow = (widths, activation, { steps, zeros, fixed = [] }) => {
   const network = new live.Network(widths, activation).draw(live.generator(0));

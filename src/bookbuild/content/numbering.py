@@ -4,6 +4,9 @@ So each part of the book is a toctree with a caption of its own. Sphinx begins e
 at one; here it numbers the entries of all of them as those of the first.
 """
 
+import functools
+import inspect
+
 from docutils import nodes
 from sphinx.addnodes import toctree
 from sphinx.application import Sphinx
@@ -11,9 +14,11 @@ from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.util.typing import ExtensionMetadata
 
-assign_section_numbers = TocTreeCollector.assign_section_numbers
+# Sphinx's own: a build that is a fork of another imports this module when it has replaced that.
+assign_section_numbers = inspect.unwrap(TocTreeCollector.assign_section_numbers)
 
 
+@functools.wraps(assign_section_numbers)
 def go_on(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
     """Number all sections as Sphinx does, and return the pages whose numbers are new."""
 

@@ -13,7 +13,7 @@ from torch import Generator, nn
 
 from zeroinit._checks import lookup
 from zeroinit.data import Data, half_plane, moons, xor
-from zeroinit.initialization import constant_, normal_, tie_, zeros_
+from zeroinit.initialization import constant_, default_, normal_, tie_, zeros_
 from zeroinit.networks import MLP, linear_layers
 
 #: The points of the lab, by name.
@@ -93,13 +93,20 @@ def start_(model: MLP, start: str, *, size: float = 1.0, seed: int = 0) -> MLP:
     >>> torch.allclose(whole.layers[1].weight, he.layers[1].weight)
     True
 
-    >>> start_(network("tanh", 1, 8), "lecun")  # doctest: +ELLIPSIS
+    ``default`` is what :class:`torch.nn.Linear` draws by itself after ``torch.manual_seed(seed)``:
+
+    >>> own, default = MLP([2, 8, 2], seed=3), start_(network("relu", 1, 8), "default", seed=3)
+    >>> torch.equal(own.layers[1].bias, default.layers[1].bias)
+    True
+
+    >>> start_(network("tanh", 1, 8), "orthogonal")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: unknown start 'lecun': choose one of zeros, constant, tied, normal, xavier, ...
+    ValueError: unknown start 'orthogonal': choose one of zeros, constant, tied, normal, lecun, ...
     """
     fill = lookup("start", start, STARTS)
-    fill(draw_(model, Generator().manual_seed(seed)), size)
+    draw = default_ if start == "default" else draw_
+    fill(draw(model, generator=Generator().manual_seed(seed)), size)
     return model
 
 
@@ -107,6 +114,10 @@ def _scale(model: MLP, std: Callable[[nn.Linear], float]) -> None:
     for layer in linear_layers(model):
         layer.weight.mul_(std(layer))
         layer.bias.zero_()
+
+
+def _lecun(model: MLP, size: float) -> None:
+    _scale(model, lambda layer: math.sqrt(1 / layer.in_features))
 
 
 def _he(model: MLP, size: float) -> None:
@@ -139,15 +150,18 @@ def _biases(model: MLP, size: float) -> None:
     zeros_(last)
 
 
-#: The starts by name; each turns the numbers of :func:`draw_` into a start of a size.
+#: The starts by name; each turns the numbers of :func:`draw_` into a start of a size. ``default``
+#: is the one whose numbers are drawn by :func:`~zeroinit.initialization.default_`, and stay.
 STARTS: Mapping[str, Callable[[MLP, float], object]] = MappingProxyType(
     {
         "zeros": lambda model, size: zeros_(model),
         "constant": constant_,
         "tied": _tied,
         "normal": lambda model, size: _scale(model, lambda layer: size),
+        "lecun": _lecun,
         "xavier": _glorot,
         "kaiming": _he,
+        "default": lambda model, size: model,
         "zero-last": _zero_last,
         "biases": _biases,
     }

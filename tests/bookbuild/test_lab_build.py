@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -22,6 +23,8 @@ from torch import Generator
 from bookbuild.lab.archive import NPM, sources
 from bookbuild.lab.build import ACTIVATIONS, LICENCE, choices, draws, step
 from zeroinit import functional, lab
+from zeroinit.initialization import default_
+from zeroinit.networks import MLP
 
 ROOT = Path(__file__).parents[2]
 MADE = ROOT / "_build/lab.zip"
@@ -56,7 +59,12 @@ def mid_run(activation: str, depth: int, width: int, optimizer: str) -> tuple[Ar
     data = lab.DATA["moons"]()
     update = NAMED[optimizer](model.parameters(), lr=0.03)
 
+    seen: list[torch.Tensor] = []
+    for layer in model.layers:
+        layer.register_forward_hook(lambda *call: seen.append(call[-1].detach()))
+
     def descend() -> tuple[torch.Tensor, torch.Tensor]:
+        seen.clear()
         logits = model(data.x)
         loss = F.cross_entropy(logits, data.y)
         update.zero_grad()
@@ -89,6 +97,7 @@ def mid_run(activation: str, depth: int, width: int, optimizer: str) -> tuple[Ar
     kept = {"sgd": 1, "momentum": 2, "adam": 3}[optimizer]  # SGD keeps no square, nor a mean
     outputs = {f"{name}'": after[:kept] for name, after in carried().items()}
     outputs |= {"loss": loss.numpy(), "logits": logits.numpy(), "norms": norms.numpy()}
+    outputs["signals"] = torch.stack([z.square().mean()[None] for z in seen]).numpy()
     return inputs, outputs
 
 
@@ -153,10 +162,11 @@ def test_zeros_are_exact(activation: str) -> None:
     assert [name for name, m in zip(state.slots, moved, strict=True) if m] == alive
 
 
-def test_draws_hold_the_numbers_of_every_network() -> None:
-    numbers, at = np.frombuffer(draws(2), "<f4"), 0
+@pytest.mark.parametrize("draw", [lab.draw_, default_])
+def test_draws_hold_the_numbers_of_every_network(draw: Callable[..., MLP]) -> None:
+    numbers, at = np.frombuffer(draws(draw, 2), "<f4"), 0
     for depth, width in product(lab.DEPTHS, lab.WIDTHS):
-        model = lab.draw_(lab.network("tanh", depth, width), Generator().manual_seed(2))
+        model = draw(lab.network("tanh", depth, width), generator=Generator().manual_seed(2))
         for kind in ("weight", "bias"):
             for layer in model.layers:
                 due = getattr(layer, kind).detach().numpy().ravel()
@@ -178,7 +188,7 @@ def test_every_module_that_runs_is_a_source() -> None:
     sys.setprofile(lambda frame, event, argument: ran.add(frame.f_code.co_filename))
     try:
         choices()
-        draws(0)
+        draws(lab.draw_, 0)
         functional.functional_step(model)(state, x, x, functional.settings("sgd", 0.1))
     finally:
         sys.setprofile(None)

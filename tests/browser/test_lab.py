@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from math import log10
 from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from bookbuild.lab.links import WIDGET, controls
 from tests.browser.serving import SITE, Site
-from zeroinit import Data, gap, twins, units
+from zeroinit import Data, gap, signal, twins, units
 from zeroinit.lab import DATA, STARTS, network, start_
 from zeroinit.networks import MLP, linear_layers
 
@@ -76,6 +77,8 @@ SETTINGS = [
     Setting("sigmoid", "biases", 1.0, depth=2, data="moons", seed=2),
     Setting("tanh", "biases", 0.5, width=2, optimizer="momentum", lr=0.02),
     Setting("relu", "kaiming", depth=4, width=2, data="half-plane", lr=0.05, seed=4),
+    Setting("tanh", "lecun", depth=3, data="moons", seed=2),
+    Setting("relu", "default", depth=4, width=32, seed=1),
 ]  # fmt: skip
 # The rate is so high that the last bits of a step decide where the run goes.
 CHAOTIC = [
@@ -159,11 +162,15 @@ def train(tab: Page, link: str, steps: int = STEPS) -> dict[str, Any]:
 
 
 class Reference(NamedTuple):
-    """A run of torch.optim: losses, gradient norms of layers, and the gap of the first, by step."""
+    """A run of torch.optim, by step.
+
+    Losses, gradient norms of layers, mean squares of their outputs, and the gap of the first.
+    """
 
     model: MLP
     losses: list[float]
     norms: list[list[float]]
+    signals: list[list[float]]
     gaps: list[float]
 
 
@@ -171,8 +178,12 @@ def reference(setting: Setting, data: Data, steps: int = STEPS) -> Reference:
     model = setting.model()
     optimizer = NAMED[setting.optimizer](model.parameters(), lr=setting.lr)
     losses, norms, gaps = [], [], []
+    signals: list[list[float]] = []
     layers = linear_layers(model)
+    for layer in layers:
+        layer.register_forward_hook(lambda *call: signals[-1].append(call[-1].pow(2).mean().item()))
     for step in range(steps + 1):
+        signals.append([])
         optimizer.zero_grad()
         loss = F.cross_entropy(model(data.x), data.y)
         loss.backward()
@@ -182,7 +193,7 @@ def reference(setting: Setting, data: Data, steps: int = STEPS) -> Reference:
         norms.append([float(torch.cat([g.flatten() for g in each]).norm()) for each in slopes])
         if step < steps:
             optimizer.step()
-    return Reference(model, losses, norms, gaps)
+    return Reference(model, losses, norms, signals, gaps)
 
 
 def check_sentence(tab: Page, shown: dict[str, Any]) -> None:
@@ -248,6 +259,7 @@ def test_a_run_is_that_of_torch_optim(tab: Page, setting: Setting) -> None:
     assert shown["entropy"] == pytest.approx(data.entropy, abs=1e-12)
     zero = np.array(due.norms) == 0
     assert (np.array(shown["norms"])[zero] == 0).all()
+    np.testing.assert_allclose(shown["signals"], due.signals, rtol=1e-3, atol=1e-12)
     for layer in range(1, setting.depth + 1):
         if twins(due.model, layer) == [list(range(setting.width))]:
             assert shown["distinct"][layer - 1] == 1
@@ -548,10 +560,41 @@ def test_the_table_holds_the_numbers(tab: Page) -> None:
     )
     escaped = {shown["escaped"]} - {None}
     assert [int(row[0]) for row in body] == sorted({0, 1, 2, 5, 10, 20, 37} | escaped)
-    for step, loss, *norms in ([*row[:5]] for row in body):
+    for step, loss, *layers in ([*row[:8]] for row in body):
         assert loss == pytest.approx(shown["losses"][int(step)], rel=1e-3)
-        assert norms == pytest.approx(shown["norms"][int(step)], rel=1e-3)
-    assert body[-1][5:] == shown["distinct"]
+        assert layers[:3] == pytest.approx(shown["norms"][int(step)], rel=1e-3)
+        assert layers[3:] == pytest.approx(shown["signals"][int(step)], rel=1e-3)
+    assert body[-1][8:] == shown["distinct"]
+
+
+@pytest.mark.parametrize("start", ["zeros", "default", "lecun", "kaiming"])
+def test_each_layer_has_a_row_with_its_mean_square(tab: Page, start: str) -> None:
+    setting = Setting("relu", start, depth=3)
+    tab.evaluate("link => { location.hash = link }", setting.link())
+    says(tab, "^(Before|Dead)")
+    due = [row.signal for row in signal(setting.model(), DATA["xor"]().x)]
+    cells = tab.locator(".lab-signals > span").all_inner_texts()
+    rows = [cells[3 * k : 3 * k + 3] for k in range(4)]
+    assert [row[0] for row in rows] == ["layer 1", "layer 2", "layer 3", "output"]
+    assert [float(row[2]) for row in rows] == pytest.approx(due, rel=1e-3)
+    assert [row[1] for row in rows] == ["●" if size else "×" for size in due]
+    middles = tab.evaluate(
+        "[...document.querySelectorAll('.lab-signals b')].map(e => {"
+        " const [dot, scale] = [e, e.parentElement].map(x => x.getBoundingClientRect());"
+        " return (dot.left + dot.width / 2 - scale.left) / scale.width })"
+    )
+    scale = [(log10(size) + 12) / 16 if size else 0 for size in due]  # from 10⁻¹² to 10⁴
+    assert middles == pytest.approx(scale, abs=0.01)
+    said = tab.get_attribute(".lab-signals", "aria-label") or ""
+    told = [f"{name} {size}" for name, _, size in rows]
+    assert f"now: {', '.join(told)}" in said
+    factor = re.findall(r"from layer 1 to the output it is multiplied by (\S+)\.$", said)
+    assert [float(x) for x in factor] == (
+        [pytest.approx(due[-1] / due[0], rel=1e-3)] if due[0] else []
+    )
+    tab.evaluate("location.hash = 'data=own&points=1:1:0'")  # nothing to train
+    says(tab, "place a point of class B")
+    assert tab.locator(".lab-signals b").count() == 0
 
 
 def test_nothing_heavy_loads_before_the_first_press(site: Site, browser: Browser) -> None:

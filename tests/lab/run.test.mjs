@@ -12,7 +12,7 @@ const H = -(0.25 * Math.log(0.25) + 0.75 * Math.log(0.75));
 const network = (weight, bias, after) =>
   [weight, bias, after, [0, 0]].map((numbers) => Float32Array.from(numbers));
 const equal = network([1, 2, 1, 2], [0.5, 0.5], [3, 3, -3, -3]);
-const report = (loss, norms = [3, 4, 0, 0]) => ({ loss, norms, logits: [] });
+const report = (loss, norms = [3, 4, 0, 0], signals = [1, 2]) => ({ loss, norms, signals, logits: [] });
 
 const made = (losses, settings = { start: "normal", depth: 1 }, parameters = () => equal) => {
   const run = new Run(settings, labels);
@@ -29,16 +29,17 @@ test("the entropy is that of the labels", () => {
   assert.equal(new Run({ start: "zeros", depth: 1 }, [0, 1]).entropy, Math.log(2));
 });
 
-test("losses and the norms of layers are kept for every step", () => {
+test("losses, the norms of layers and their signals are kept for every step", () => {
   const run = made([]);
   assert.deepEqual([run.length, run.step], [0, 0]);
-  for (let k = 0; k < 5000; k++) run.record(report(k, [3 * k, 4 * k, 0, k]), equal);
+  for (let k = 0; k < 5000; k++) run.record(report(k, [3 * k, 4 * k, 0, k], [k / 2, k / 4]), equal);
   assert.deepEqual([run.length, run.step], [5000, 4999]);
   for (const k of [0, 1, 1023, 1024, 2048, 4999]) {
     assert.equal(run.loss(k), k);
     assert.deepEqual(run.norms(k), [5 * k, k]);
+    assert.deepEqual(run.signals(k), [k / 2, k / 4]);
   }
-  assert.deepEqual([run.loss(), run.norms()], [4999, [5 * 4999, 4999]]);
+  assert.deepEqual([run.loss(), run.norms(), run.signals()], [4999, [5 * 4999, 4999], [4999 / 2, 4999 / 4]]);
   assert.equal(run.report.loss, 4999);
 });
 

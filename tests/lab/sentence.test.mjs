@@ -12,10 +12,10 @@ const H = Math.log(2); // 0.6931
 const twin = [[1, 2, 1, 2], [0.5, 0.5], [3, 3, -3, -3], [0, 0]].map((n) => Float32Array.from(n));
 
 // A state after losses, with the gradient norms of the last: weight, bias, weight, output bias.
-const state = (losses, { norms = [1, 1, 1, 1], start = "normal", ...more } = {}) => {
+const state = (losses, { norms = [1, 1, 1, 1], signals = [2, 0.5], start = "normal", ...more } = {}) => {
   const settings = { start, depth: 1, width: 2, data: "xor" };
   const run = new Run(settings, labels);
-  for (const loss of losses) run.record({ loss, norms, logits: [1, 0, 0, 1] }, twin);
+  for (const loss of losses) run.record({ loss, norms, signals, logits: [1, 0, 0, 1] }, twin);
   const network = { distinct: [2], gap: 0.05, moves: () => true };
   return { settings, labels, run, network, layer: 0, loading: false, failure: "", ...more };
 };
@@ -97,6 +97,7 @@ test("before a network is there, its drawings are said to be empty", () => {
     answer: "The network’s answer and 2 points, of class A ● or class B ■. ",
     loss: empty,
     norms: empty,
+    signals: empty,
     units: empty,
   });
 });
@@ -106,7 +107,16 @@ test("drawings are described by their numbers", () => {
     answer: "The network’s answer and 2 points, of class A ● or class B ■. It classifies 2 of them correctly.",
     loss: "Loss by step, 0 to 1: it began at 0.8 and is 0.6. A line marks H(p) = 0.6931.",
     norms: "Gradient norm of each layer by step, now: layer 1 5, output 0.5.",
+    signals: "Mean square of each layer’s output, now: layer 1 2, output 0.5; from layer 1 to the output it is multiplied by 0.25.",
     units: "The 2 units of hidden layer 1, each a dot at two of its weights: 2 different.",
   });
   assert.match(descriptions(state([0.8], { labels: [1, 0] })).answer, /It classifies 0 of them correctly\.$/);
+});
+
+test("a first layer that gives zeros, or numbers that are too large, have no factor", () => {
+  const said = (signals) => descriptions(state([H], { signals })).signals;
+  assert.equal(said([0, 0]), "Mean square of each layer’s output, now: layer 1 0, output 0.");
+  assert.equal(said([0, 3]), "Mean square of each layer’s output, now: layer 1 0, output 3.");
+  assert.match(said([3, 0]), /multiplied by 0\.$/);
+  assert.equal(said([1, Infinity]), "Mean square of each layer’s output, now: layer 1 1, output Infinity.");
 });

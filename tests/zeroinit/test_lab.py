@@ -17,12 +17,21 @@ def flat(model: nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
+def lecun_(model: MLP, generator: Generator) -> MLP:
+    """PyTorch knows it as the start of He for layers without an activation."""
+    for layer in linear_layers(model):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="linear", generator=generator)
+        nn.init.zeros_(layer.bias)
+    return model
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     ("start", "fill"),
     [
         ("normal", lambda model, generator: normal_(model, 0.3, generator=generator)),
+        ("lecun", lecun_),
         ("xavier", lambda model, generator: xavier_normal_(model, generator=generator)),
         ("kaiming", lambda model, generator: kaiming_normal_(model, generator=generator)),
     ],
@@ -33,6 +42,14 @@ def test_a_random_start_is_the_one_of_its_name(
     ours = start_(network("relu", depth, width), start, size=0.3, seed=5)
     theirs = fill(network("relu", depth, width), Generator().manual_seed(5))
     torch.testing.assert_close(flat(ours), flat(theirs), rtol=LAST_BITS, atol=0)
+
+
+def test_the_default_is_what_linear_layers_draw_by_themselves() -> None:
+    ours = start_(network("relu", 2, 8), "default", seed=5)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        theirs = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+    assert torch.equal(flat(ours), flat(theirs))
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from bookbuild.lab import onnx_export
-from zeroinit import functional, lab, networks
+from zeroinit import functional, initialization, lab, networks
 
 ACTIVATIONS = "relu", "tanh", "sigmoid", "gelu"
 ORT = "onnxruntime-web/dist/"
@@ -46,7 +46,10 @@ def chosen(number: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def step(depth: int) -> bytes:
-    """Return as ONNX one training step of networks of a depth. The activation is an input."""
+    """Return as ONNX one training step of networks of a depth. The activation is an input.
+
+    Beside the report of the step there is the signal: the mean square of each layer's output.
+    """
     model = lab.network("relu", depth, UNITS).requires_grad_(False)
     state = functional.initial_state(dict(model.named_parameters()))
     carried = {**state.slots, "weights": state.corrections}
@@ -61,17 +64,23 @@ def step(depth: int) -> bytes:
         model.sigma = model.sigma._replace(function=chosen(activation))  # autograd derives it
         now = functional.State(dict(zip(state.slots, slots, strict=True)), corrections)
         new, report = once(now, x, y, settings)
-        return (*new.slots.values(), new.corrections, *report)
+        signals, h, values = [], x, list(now.parameters.values())
+        for weight, bias in zip(values[::2], values[1::2], strict=True):
+            z = F.linear(h, weight, bias)  # the exporter finds that the step computes it too
+            signals.append((z * z).mean((0, 1), keepdim=True))
+            h = model.sigma.function(z)
+        return (*new.slots.values(), new.corrections, *report, torch.cat(signals))
 
-    outputs = [f"{name}'" for name in carried] + list(functional.StepReport._fields)
+    outputs = [*(f"{name}'" for name in carried), *functional.StepReport._fields, "signals"]
     return onnx_export.export_onnx(flat, inputs, outputs, {UNITS: "units", POINTS: "points"})
 
 
-def draws(seed: int) -> bytes:
-    """Return the random numbers of every network for a seed, as float32."""
+def draws(draw: Callable[..., networks.MLP], seed: int) -> bytes:
+    """Return the random numbers of every network for a seed, as float32; ``draw`` draws them."""
     parts = []
     for depth, width in product(lab.DEPTHS, lab.WIDTHS):
-        model = lab.draw_(lab.network("relu", depth, width), Generator().manual_seed(seed))
+        network = lab.network("relu", depth, width)
+        model = draw(network, generator=Generator().manual_seed(seed))
         layers = networks.linear_layers(model)
         parts += [layer.weight.flatten() for layer in layers] + [layer.bias for layer in layers]
     return torch.cat(parts).detach().numpy().astype("<f4").tobytes()
@@ -99,7 +108,8 @@ def files(packages: Path, jobs: int) -> Iterator[tuple[str, bytes]]:
         for depth, graph in zip(deepest_first, pool.map(step, deepest_first), strict=True):
             yield f"graphs/{depth}.onnx", graph
     for seed in lab.SEEDS:
-        yield f"draws-{seed}.bin", draws(seed)
+        yield f"draws-{seed}.bin", draws(lab.draw_, seed)
+        yield f"default-{seed}.bin", draws(initialization.default_, seed)
     for source, target in FROM_NPM.items():
         content = (packages / source).read_bytes().replace(*LANGUAGE)
         yield target, gzip.compress(content, 9, mtime=0) if target.endswith(".gz") else content

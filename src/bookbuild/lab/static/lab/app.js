@@ -256,12 +256,13 @@ export const open = (lab, explain) => {
   };
 
   const listNumbers = (units) => {
-    const gradients = run.norms().map((_, i) => `gradient, ${layerName(i, run.depth)}`);
-    const head = ["step", "loss", ...gradients, ...units.map((_, i) => `different units, layer ${i + 1}`)];
+    const each = (what) => run.norms().map((_, i) => `${what}, ${layerName(i, run.depth)}`);
+    const different = units.map((_, i) => `different units, layer ${i + 1}`);
+    const head = ["step", "loss", ...each("gradient"), ...each("mean square"), ...different];
     part("table").querySelector("thead").replaceChildren(tableRow("th", head));
     const listed = run.listed.at(-1)[0] === run.step ? run.listed : [...run.listed, [run.step, units]];
     const body = listed.map(([at, different]) =>
-      tableRow("td", [at, ...[run.loss(at), ...run.norms(at)].map(short), ...different]),
+      tableRow("td", [at, ...[run.loss(at), ...run.norms(at), ...run.signals(at)].map(short), ...different]),
     );
     part("table").querySelector("tbody").replaceChildren(...body);
   };
@@ -282,6 +283,7 @@ export const open = (lab, explain) => {
     part("missed").hidden = !failure;
     canvases.drawUnits(trainer?.parameters, layer());
     if (trainer && run.length) charts.draw(run);
+    charts.drawSignals(run.depth, trainer && run.length ? run.signals() : null);
     await drawAnswer();
     if (!training || from - saidAt > 2000) say();
     const to = performance.now();
@@ -367,6 +369,7 @@ export const open = (lab, explain) => {
       step: run.step,
       losses: Array.from({ length: run.length }, (_, at) => run.loss(at)),
       norms: Array.from({ length: run.length }, (_, at) => run.norms(at)),
+      signals: Array.from({ length: run.length }, (_, at) => run.signals(at)),
       distinct: trainer && distinct(trainer.parameters, settings.depth),
       parted: run.parted,
       escaped: run.escaped,

@@ -1,9 +1,11 @@
-// The two line charts, drawn by uPlot: the loss, and the gradient norm of each layer.
+// The two line charts, drawn by uPlot: the loss, and the gradient norm of each layer. Under them a row for
+// each layer, with the mean square of its output.
 
 import { layerName, short, tick } from "./sentence.js";
 
 const INK = "--pst-color-text-base";
-const LOWEST = -12; // the lowest power of ten on the axis of norms
+const LOWEST = -12; // the lowest power of ten on the axis of norms, and of mean squares
+const HIGHEST = 4; // and the highest of these
 const SHOWN = 500; // the most points of a line
 // Of each line the colour, the dashes, and the border style of its mark in the legend.
 const LOOKS = {
@@ -99,6 +101,19 @@ export class Charts {
       splits: () => this.norms.marks,
       values: (_, marks) => marks.map(this.norms.label),
     });
+  }
+
+  // Each layer's mean square as a dot on a logarithmic scale, and in digits. Zero is a cross at the left end.
+  // Without signals there are the names alone.
+  drawSignals(depth, signals) {
+    const dot = (signal) => {
+      if (Number.isNaN(signal)) return "";
+      const place = (Math.min(power(signal), HIGHEST) - LOWEST) / (HIGHEST - LOWEST);
+      return `<b style="left: ${100 * place}%">${signal ? "●" : "×"}</b>`;
+    };
+    const row = (_, i) => [layerName(i, depth), ...(signals ? [dot(signals[i]), short(signals[i])] : ["", ""])];
+    const cells = Array.from({ length: depth + 1 }, row).flat();
+    this.part("signals").innerHTML = cells.map((cell) => `<span>${cell}</span>`).join("");
   }
 
   draw(run) {

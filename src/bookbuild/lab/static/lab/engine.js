@@ -56,7 +56,7 @@ const shapes = (depth, width) =>
 
 const count = (shape) => shape.reduce((a, b) => a * b);
 
-// The normal random numbers that PyTorch drew for a network: {weights, biases}, an array for each layer.
+// The random numbers that PyTorch drew for a network: {weights, biases}, an array for each layer.
 const randomNumbers = (numbers, { depths, widths }, depth, width) => {
   let from = 0;
   for (const d of depths)
@@ -72,18 +72,21 @@ const randomNumbers = (numbers, { depths, widths }, depth, width) => {
 
 // The initial parameters, as Float32Arrays: they round each number to single precision.
 export const initialize = async ({ start, size, depth, width, seed }, offered) => {
-  const numbers = await cached(`draws-${seed}.bin`, (bytes) => new Float32Array(bytes));
+  const drawn = start === "default" ? start : "draws";
+  const numbers = await cached(`${drawn}-${seed}.bin`, (bytes) => new Float32Array(bytes));
   const { weights, biases } = randomNumbers(numbers, offered, depth, width);
   const last = depth;
   const value = Math.fround(size);
   const std = {
     normal: () => size,
+    lecun: (layer) => Math.sqrt(1 / layer[1]),
     xavier: (layer) => Math.sqrt(2 / (layer[0] + layer[1])),
   }[start] ?? ((layer) => Math.sqrt(2 / layer[1]));
 
   return shapes(depth, width).map((shape, i) => {
     const layer = i >> 1;
     const z = i % 2 ? biases[layer] : weights[layer];
+    if (start === "default") return z;
     if (start === "zeros" || start === "constant") return z.fill(start === "constant" ? value : 0);
     if (start === "biases") return i % 2 && layer < last ? z.map((v) => v * value) : z.fill(0);
     if (i % 2 || (start === "zero-last" && layer === last)) return z.fill(0);
@@ -151,7 +154,8 @@ export class Trainer {
   async evaluate() {
     const out = await runGraph(this.graph, this.feeds());
     this.next = this.names.map((name) => out[`${name}'`]);
-    return { loss: out.loss.data[0], norms: out.norms.data, logits: out.logits.data };
+    const [loss, norms, logits, signals] = ["loss", "norms", "logits", "signals"].map((name) => out[name].data);
+    return { loss: loss[0], norms, logits, signals };
   }
 
   step() {

@@ -1,4 +1,4 @@
-// A training: its losses and gradient norms by step, and the steps at which something first happened.
+// A training: its losses, gradient norms and signals by step, and the steps at which something first happened.
 // Also computed here, from parameters: the twins of a layer, and how much its units differ.
 // Nothing here uses the DOM.
 
@@ -49,15 +49,15 @@ export class Run {
     this.tied = start === "tied";
     this.depth = depth;
     this.entropy = entropy(labels);
-    this.rows = new Rows(depth + 2);
+    this.rows = new Rows(2 * depth + 3);
   }
 
   // Add a step: the engine's report at the network's parameters.
   record(report, parameters) {
-    const { loss, norms } = report;
+    const { loss, norms, signals } = report;
     const layers = Array.from({ length: this.depth + 1 }, (_, i) => Math.hypot(norms[2 * i], norms[2 * i + 1]));
     this.report = report;
-    this.rows.push(loss, ...layers);
+    this.rows.push(loss, ...layers, ...signals);
     const { step } = this;
     if (!Number.isFinite(loss)) this.diverged = step;
     if (this.tied && this.parted === null && gap(parameters, 0) > APART) this.parted = step;
@@ -81,7 +81,12 @@ export class Run {
 
   // The norm of each layer's gradient.
   norms(step = this.step) {
-    return this.rows.at(step).slice(1);
+    return this.rows.at(step).slice(1, this.depth + 2);
+  }
+
+  // The mean square of each layer's output.
+  signals(step = this.step) {
+    return this.rows.at(step).slice(this.depth + 2);
   }
 }
 

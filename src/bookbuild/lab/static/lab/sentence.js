@@ -85,14 +85,17 @@ export const descriptions = ({ settings, labels, run, network, layer }) => {
   const right = network ? `It classifies ${labels.filter(correct).length} of them correctly.` : "";
   const answer = `The network’s answer and ${labels.length} points, of class A ● or class B ■. ${right}`;
   const empty = "Empty: nothing is trained yet.";
-  if (!network) return { answer, loss: empty, norms: empty, units: empty };
+  if (!network) return { answer, loss: empty, norms: empty, signals: empty, units: empty };
   const [began, is, bound] = [run.loss(0), run.loss(), run.entropy].map(short);
-  const norms = run.norms().map((norm, i) => `${layerName(i, settings.depth)} ${short(norm)}`);
+  const byLayer = (numbers) => numbers.map((x, i) => `${layerName(i, settings.depth)} ${short(x)}`).join(", ");
+  const times = run.signals().at(-1) / run.signals()[0];
+  const factor = Number.isFinite(times) ? `; from layer 1 to the output it is multiplied by ${short(times)}` : "";
   const units = `${settings.width} units of hidden layer ${layer + 1}`;
   return {
     answer,
     loss: `Loss by step, 0 to ${run.step}: it began at ${began} and is ${is}. A line marks H(p) = ${bound}.`,
-    norms: `Gradient norm of each layer by step, now: ${norms.join(", ")}.`,
+    norms: `Gradient norm of each layer by step, now: ${byLayer(run.norms())}.`,
+    signals: `Mean square of each layer’s output, now: ${byLayer(run.signals())}${factor}.`,
     units: `The ${units}, each a dot at two of its weights: ${network.distinct[layer]} different.`,
   };
 };

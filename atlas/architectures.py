@@ -123,6 +123,11 @@ def measured(library: str, name: str) -> Row:
     return row | {"seconds": round(time.perf_counter() - begin, 1)}
 
 
+NAME = re.compile(
+    r"[\w*]+(?:[._][\w*]+)+(?:\(\))?|\w+\(\)"
+)  # in a cause: of a parameter or a function
+
+
 def pattern(text: str) -> str:
     """Return a text with a star for each number that is a part of a name."""
     return re.sub(r"(?<=[\w*]\.)\d+(?=[.\s,)]|$)|(?<![\w.*])\d+(?=\.\w)", "*", text)
@@ -185,7 +190,7 @@ def cells(row: Row) -> tuple[str, str]:
     zero: dict[str, list[str]] = {}
     other: dict[str, list[str]] = {}
     for group in row["found"]:
-        said, cause = named(group), group["cause"]
+        said, cause = named(group), NAME.sub(r"`\g<0>`", group["cause"])
         if group["kind"] == "zero on purpose":
             zero.setdefault(group["detail"].replace("wakes at ", ""), []).append(said)
         elif group["kind"] == "unreached" or cancels(group):

@@ -197,7 +197,7 @@ def cells(row: Row) -> tuple[str, str]:
             continue
         elif group["kind"] == "not used by this loss":
             plain = "no way leads" in cause or "never called" in cause
-            unused = named(group, 1) + ("" if plain else f", {cause}")
+            unused = named(group, 1) + ("" if plain or not cause else f", {cause}")
             other.setdefault("not used", []).append(unused)
         else:
             detail = f", {group['detail']}" if group["detail"] else ""

@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))
 
-project = "Why not start at zero?"
+language = os.environ.get("BOOK_LANGUAGE", "en")
+project = {"en": "Why not start at zero?", "zh_CN": "为什么不初始化为零？"}[language]
 author = "The Zero Init maintainers"
 version = "1.0.0"
 copyright = author
@@ -29,6 +30,7 @@ extensions = [
     "bookbuild.lab",
     "bookbuild.live",
     "bookbuild.site",
+    "bookbuild.translation",
 ]
 nitpicky = True
 numfig = True
@@ -76,6 +78,14 @@ napoleon_use_param = False
 napoleon_use_rtype = False
 nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventory is fetched
 
+# the languages: English is written in book/, Chinese in locale/
+languages = {"en": ("English", ""), "zh_CN": ("中文", "zh")}
+locale_dirs = ["../locale"]  # seen from the pages
+gettext_compact = False
+translation_patterns = ["adapters-at-their-start", "atlas-of-architectures"]
+gettext_location = False  # the lines of a page move with every edit
+nb_mime_priority_overrides = [("gettext", "image/svg+xml", 0)]  # so that alternative texts are messages
+
 # the site
 html_theme = "sphinx_book_theme"
 html_title = project
@@ -93,7 +103,7 @@ html_copy_source = False
 html_context = {"default_mode": "auto", "html_baseurl": html_baseurl}
 figure_styles = ("src/zeroinit/book.mplstyle", "src/zeroinit/book_dark.mplstyle")
 html_theme_options = {
-    "article_header_end": ["notebook", "article-header-buttons"],
+    "article_header_end": ["languages", "notebook", "article-header-buttons"],
     "back_to_top_button": False,
     "navbar_persistent": [],
     "primary_sidebar_end": [],

@@ -1,0 +1,11 @@
+"""A second language of the book, by Sphinx's gettext: see README.md beside this file."""
+
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Connect the parts of this folder to Sphinx."""
+    for part in ("messages", "search", "switch"):
+        app.setup_extension(f"{__name__}.{part}")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

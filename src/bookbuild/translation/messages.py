@@ -37,7 +37,7 @@ DATA = re.compile(
 )
 BREAK = re.compile(r"([;,:] )")
 PLACE = re.compile(r"\{(\d+)\}")
-SPARED = addnodes.desc, nodes.docinfo
+SPARED = addnodes.desc, nodes.field_list
 TITLES = nodes.title, nodes.rubric
 EMPHASIS = {nodes.emphasis: "*", nodes.strong: "**"}
 

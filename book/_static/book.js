@@ -68,7 +68,7 @@
     const link = event.target.closest("a.headerlink");
     if (!link || !navigator.clipboard) return;
     await navigator.clipboard.writeText(link.href);
-    said.textContent = "Link copied";
+    said.textContent = phrase("Link copied");
     setTimeout(() => (said.textContent = ""), 2000);
   });
 
@@ -80,9 +80,9 @@
     event.preventDefault();
     const dialog = document.createElement("dialog");
     dialog.className = "enlarged";
-    dialog.ariaLabel = "The figure, large";
+    dialog.ariaLabel = phrase("The figure, large");
     const close = document.createElement("button");
-    close.textContent = "Close";
+    close.textContent = phrase("Close");
     close.className = "btn";
     const image = link.querySelector("img").cloneNode();
     dialog.append(close, image);

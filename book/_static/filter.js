@@ -9,10 +9,10 @@
   });
 
   const label = document.createElement("label");
-  label.textContent = "Show the rows with ";
+  label.textContent = `${phrase("Show the rows with")} `;
   const field = document.createElement("input");
   field.type = "search";
-  field.placeholder = "words, such as: transformers dead";
+  field.placeholder = phrase("words, such as: transformers dead");
   const count = document.createElement("output");
   label.append(field);
   place.append(label, count);
@@ -26,7 +26,8 @@
     });
     for (const section of place.parentElement.querySelectorAll("section"))
       section.hidden = words.length && !section.querySelector("tbody tr:not([hidden])");
-    count.textContent = words.length ? `${shown} of ${rows.length} rows` : `${rows.length} rows`;
+    const all = rows.length;
+    count.textContent = words.length ? phrase("{shown} of {all} rows", { shown, all }) : phrase("{all} rows", { all });
   };
   field.addEventListener("input", show);
   show();

@@ -26,7 +26,7 @@ for (const film of document.querySelectorAll(".film")) {
   const pause = () => {
     clearInterval(clock);
     clock = 0;
-    play.textContent = "Play";
+    play.textContent = phrase("Play");
     words.ariaLive = "polite";
   };
   const go = (frame) => {
@@ -37,7 +37,7 @@ for (const film of document.querySelectorAll(".film")) {
   play.onclick = () => {
     if (clock) return pause();
     show(+slider.value < last ? +slider.value : 0);
-    play.textContent = "Pause";
+    play.textContent = phrase("Pause");
     words.ariaLive = "off";
     clock = setInterval(() => {
       show(+slider.value + 1);

@@ -14,13 +14,14 @@ from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools import page_script
 from bookbuild.tools.edition import is_site
+from bookbuild.tools.words import phrase
 
 SCRIPT = Path(__file__).with_name("film.js")
 PLAYER = """
-<div class="film" role="group" aria-label="Player" hidden>
-<button type="button">Play</button>
-<button type="button">Step</button>
-<input type="range" min="0" max="{last}" value="0" aria-label="Frame">
+<div class="film" role="group" aria-label="{player}" hidden>
+<button type="button">{play}</button>
+<button type="button">{step}</button>
+<input type="range" min="0" max="{last}" value="0" aria-label="{frame}">
 <output>{first}</output>
 <ol hidden>{items}</ol>
 </div>
@@ -37,7 +38,15 @@ def add_players(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             words = re.findall(r'<g id="frame-\d+"><title>(.*?)</title>', file.read_text("utf-8"))
             if words:
                 items = "".join(f"<li>{word}</li>" for word in words)
-                player = PLAYER.format(last=len(words) - 1, first=words[0], items=items)
+                player = PLAYER.format(
+                    player=phrase("Player"),
+                    play=phrase("Play"),
+                    step=phrase("Step"),
+                    frame=phrase("Frame"),
+                    last=len(words) - 1,
+                    first=words[0],
+                    items=items,
+                )
                 image.parent.insert(
                     image.parent.index(image) + 1, nodes.raw("", player, format="html")
                 )

@@ -36,16 +36,17 @@ from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.tools import page_script
 from bookbuild.tools.edition import is_site
+from bookbuild.tools.words import phrase, written
 
 LOG = logging.getLogger(__name__)
 SCRIPT = Path(__file__).with_name("predictions.js")
-RIGHT, WRONG = "Right.", "Not quite."
-FOLD = "::::{dropdown} The answer\n::::"
-AGAIN = '<button type="button" hidden>Choose again</button>'
+FOLD = "::::{{dropdown}} {}\n::::"
+AGAIN = '<button type="button" hidden>{}</button></fieldset>\n'
+ASKED = "<legend><strong>{}</strong> "
 TALLY = """
 <p class="tally" hidden>
-<output>You have answered <b></b> of {all} questions, <b></b> of them right.</output>
-<button type="button">Forget all</button>
+<output>{said}</output>
+<button type="button">{forget}</button>
 </p>
 """
 CHOSEN = '<ul class="predicted" data-question="{anchor}" hidden>{items}</ul>'
@@ -115,12 +116,12 @@ class Predict(SphinxDirective):
 
         choices, reasons = (nodes.enumerated_list(enumtype="upperalpha") for _ in range(2))
         for number, choice, (_, reason) in zip(numbers, asked.choices, items, strict=True):
-            verdict = nodes.strong("", RIGHT if number == answer else WRONG)
+            verdict = nodes.strong("", judged(number == answer))
             choices += nodes.list_item("", self.told(nodes.paragraph("", choice)))
             said = self.told(nodes.paragraph("", "", verdict))
             reasons += nodes.list_item("", said, *reason.children)
-        (fold,) = self.parse_text_to_nodes(FOLD)
-        cast(nodes.Element, fold).append(reasons)
+        (fold,) = self.parse_text_to_nodes(FOLD.format(phrase("The answer")))
+        written(cast(nodes.Element, fold)).append(reasons)
         words = self.told(question("", asked.question))
         block = predict("", words, choices, fold, ids=[asked.anchor], answer=answer)
         return [self.told(block)]
@@ -242,16 +243,24 @@ def complete(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                     entry += nodes.raw("", choices(asked), format="html")
             title = nodes.term("", app.env.titles[page].astext())
             pages += nodes.definition_list_item("", title, entry)
-        tally = nodes.raw("", TALLY.format(all=count), format="html")
+        said = phrase("You have answered <b></b> of {all} questions, <b></b> of them right.")
+        html = TALLY.format(said=said.format(all=count), forget=phrase("Forget all"))
+        tally = nodes.raw("", html, format="html")
         place.replace_self([tally, pages] if site else [pages])
+
+
+def judged(right: bool) -> str:
+    """Return the word on a choice."""
+    return phrase("Right.") if right else phrase("Not quite.")
 
 
 def choices(asked: Asked) -> str:
     """Return a sentence for each choice, of which the script shows the reader's."""
     items = ""
     for number, choice in enumerate(asked.choices, 1):
-        kind, verdict = ("right", RIGHT) if number == asked.answer else ("wrong", WRONG)
-        items += f'<li class="{kind}">You chose: {escape(choice)}. <b>{verdict}</b></li>'
+        right = number == asked.answer
+        said = phrase("You chose: {choice}.").format(choice=escape(choice))
+        items += f'<li class="{"right" if right else "wrong"}">{said} <b>{judged(right)}</b></li>'
     return CHOSEN.format(anchor=asked.anchor, items=items)
 
 
@@ -263,12 +272,12 @@ def visit(self: HTML5Translator, node: nodes.Element) -> None:
 
 def depart(self: HTML5Translator, node: nodes.Element) -> None:
     """Close it behind a button for the script."""
-    self.body.append(f"{AGAIN}</fieldset>\n")
+    self.body.append(AGAIN.format(phrase("Choose again")))
 
 
 def visit_question(self: HTML5Translator, node: nodes.Element) -> None:
     """Open its words."""
-    self.body.append("<legend><strong>Predict first.</strong> ")
+    self.body.append(ASKED.format(phrase("Predict first.")))
 
 
 def depart_question(self: HTML5Translator, node: nodes.Element) -> None:

@@ -30,10 +30,19 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
 from sphinx.writers.html5 import HTML5Translator
 
+from bookbuild.tools.words import phrase, written
+
 LOG = logging.getLogger(__name__)
 SHOWN = 20  # the lines of tests that a page shows below a theorem, but the first test whole
-WHERE = "The tests of this theorem stand in {} of the repository."
-MORE = "More tests with the mark of this theorem stand beside these:"
+FOLD = """\
+::::{{dropdown}} {title}
+:class-container: tests
+
+{where}
+```python
+{source}
+```
+::::"""
 
 
 class Test(NamedTuple):
@@ -127,20 +136,21 @@ class Theorem(Numbered):
         files = dict.fromkeys(
             f"`{test.file.relative_to(root).as_posix()}`" for test in tests[label]
         )
-        where = WHERE.format(" and ".join(files))
-        (fold,) = self.parse_text_to_nodes(
-            "::::{dropdown} Tests\n:class-container: tests\n\n"
-            f"{where}\n```python\n{source}\n```\n::::"
+        where = phrase("The tests of this theorem stand in {files} of the repository.").format(
+            files=phrase(" and ").join(files)
         )
+        text = FOLD.format(title=phrase("Tests"), where=where, source=source)
+        (fold,) = self.parse_text_to_nodes(text)
         if rest := tests[label][shown:]:
             items = (
                 nodes.list_item("", nodes.paragraph("", "", nodes.literal("", test.name)))
                 for test in rest
             )
+            more = phrase("More tests with the mark of this theorem stand beside these:")
             cast(nodes.Element, fold).extend(
-                [nodes.paragraph("", MORE), nodes.bullet_list("", *items)]
+                [nodes.paragraph("", more), nodes.bullet_list("", *items)]
             )
-        return [fold]
+        return [written(cast(nodes.Element, fold))]
 
 
 def put_tests_below_proofs(app: Sphinx, page: nodes.document) -> None:
@@ -148,7 +158,7 @@ def put_tests_below_proofs(app: Sphinx, page: nodes.document) -> None:
     for fold in list(page.findall(nodes.container)):
         if "tests" in fold.get("container_classes", []):
             proof = fold.parent.next_node(descend=False, siblings=True)
-            if proof and proof.astext().startswith("Proof"):
+            if proof and proof.astext().startswith(phrase("Proof")):
                 fold.parent.remove(fold)
                 proof.parent.insert(proof.parent.index(proof) + 1, fold)
 
@@ -159,7 +169,8 @@ class ResultsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the table, in the order of the test files."""
         root = Path(self.env.app.confdir)
-        lines = ["| Number | Result | Tested by |", "| --- | --- | --- |"]
+        heads = phrase("Number"), phrase("Result"), phrase("Tested by")
+        lines = ["| {} | {} | {} |".format(*heads), "| --- | --- | --- |"]
         for label, tests in marked_tests(root / self.config.results_tests).items():
             names = "<br>".join(f"`{test.name}`" for test in tests)
             lines.append(f"| {{numref}}`{label}` | {{ref}}`{label}` | {names} |")
@@ -169,7 +180,7 @@ class ResultsTable(SphinxDirective):
         for name in list(table.findall(nodes.literal)):  # a line may end behind an underscore
             name[:] = [nodes.raw("", name.astext().replace("_", "_<wbr>"), format="html")]
         cast(nodes.table, table)["classes"].append("results-table")
-        return [table]
+        return [written(cast(nodes.Element, table))]
 
 
 class SortResults(SphinxPostTransform):
@@ -218,7 +229,9 @@ def visit_title(self: HTML5Translator, node: nodes.Element) -> None:
 
 def depart_title(self: HTML5Translator, node: nodes.Element) -> None:
     """Close the title with a link to its block."""
-    self.add_permalink_ref(node.parent, "Link to this " + type(node.parent).__name__)
+    of_theorem = isinstance(node.parent, theorem)
+    said = phrase("Link to this theorem") if of_theorem else phrase("Link to this exercise")
+    self.add_permalink_ref(node.parent, said)
     self.body.append("</p>")
 
 
@@ -230,8 +243,8 @@ def title(node: nodes.Node) -> str:
 def name_numbers(app: Sphinx, config: Config) -> None:
     """Return the format of a ``{numref}``."""
     config.numfig_format = {
-        "theorem": "Theorem %s",
-        "exercise": "Exercise %s",
+        "theorem": phrase("Theorem %s"),
+        "exercise": phrase("Exercise %s"),
         **config.numfig_format,
     }
 

@@ -29,6 +29,7 @@ from sphinx.util.typing import ExtensionMetadata
 from sphinx_markdown_builder.translator import MarkdownTranslator
 
 from bookbuild.execution.dependencies import imported
+from bookbuild.tools.words import phrase
 
 FOLDED = {"hide-cell", "hide-input", "remove-cell"}
 MARK = re.compile(r"^@@cell (\d+)@@$", re.M)
@@ -111,7 +112,7 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
 
     def visit_question(self, node: nodes.Element) -> None:
         """Begin a question."""
-        self.add("**Predict first.** ", 2)
+        self.add("**" + phrase("Predict first.") + "** ", 2)
 
     def visit_result_title(self, node: nodes.Element) -> None:
         """Leave out the title: it stands beside the number."""
@@ -229,19 +230,30 @@ def opening(app: Sphinx, page: str, codes: list[Any]) -> list[Any]:
     modules = {module for cell in codes for module in imported(cell.source)}
     extras = {extra for module, extra in config.notebooks_extras.items() if module in modules}
     wanted = f"[{','.join(sorted(extras))}]" if extras else ""
-    told = (
-        f"The page {title} of the book *{config.project}* as a notebook. "
-        f"Its cells need the package `{config.notebooks_package}`: "
+    if config.notebooks_repository:
+        told = phrase(
+            "The page {title} of the book *{book}* as a notebook. Its cells need the package "
+            "`{package}`: the first cell installs it where it is missing."
+        )
+    else:
+        told = phrase(
+            "The page {title} of the book *{book}* as a notebook. Its cells need the package "
+            "`{package}`: run `pip install {quoted}` in the folder of the book's repository."
+        )
+    opened = new_markdown_cell(
+        told.format(
+            title=title,
+            book=config.project,
+            package=config.notebooks_package,
+            quoted=f'".{wanted}"' if wanted else ".",
+        )
     )
     if not config.notebooks_repository:
-        quoted = f'".{wanted}"' if wanted else "."
-        told += f"run `pip install {quoted}` in the folder of the book's repository."
-        return [new_markdown_cell(told)]
+        return [opened]
     install = INSTALL.format(
         package=config.notebooks_package, extras=wanted, repository=config.notebooks_repository
     )
-    told += "the first cell installs it where it is missing."
-    return [new_markdown_cell(told), new_code_cell(install, metadata={"tags": ["remove-cell"]})]
+    return [opened, new_code_cell(install, metadata={"tags": ["remove-cell"]})]
 
 
 def write(

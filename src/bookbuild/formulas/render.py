@@ -24,6 +24,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.formulas.katex import Drawn, Formula, Katex, visible
 from bookbuild.tools.edition import EPUB
+from bookbuild.tools.words import phrase
 
 LOG = logging.getLogger(__name__)
 NUMBERED = re.compile(r"(\\(?:begin|end){(?:align|alignat|equation|gather))}")
@@ -111,7 +112,8 @@ class Mathematics:
             page.add_permalink_ref(node, _("Link to this equation"))
             page.body.append("</span>")
         # a class of the theme: its script lets the keyboard reach boxes that scroll
-        box = '<div class="pst-scrollable-table-container" role="group" aria-label="Formula">'
+        name = phrase("Formula")
+        box = f'<div class="pst-scrollable-table-container" role="group" aria-label="{name}">'
         page.body.append(f"{box}{self.html(node)}</div></div>\n")
         raise nodes.SkipNode
 

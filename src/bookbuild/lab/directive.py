@@ -17,11 +17,12 @@ from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools import page_script
 from bookbuild.tools.edition import is_site
+from bookbuild.tools.words import phrase
 
 LOG = logging.getLogger(__name__)
 MARKUP = Path(__file__).with_name("lab.html")
 STATIC = Path(__file__).with_name("static")
-MISSING = (
+MISSING = phrase(
     "This copy of the book was built without the lab, because npm's registry could not be reached. "
     "The next build tries again."
 )
@@ -42,7 +43,7 @@ class LabDirective(SphinxDirective):
         self.env.note_dependency(MARKUP)
         if not there:
             LOG.info("the lab is left out: %s is not there", made(self.env.app))
-            return [nodes.note("", nodes.paragraph("", MISSING))]
+            return [nodes.note("", nodes.paragraph("", str(MISSING)))]
         return [nodes.raw("", MARKUP.read_text("utf-8"), format="html", lab=True)]
 
 

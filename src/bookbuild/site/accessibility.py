@@ -6,6 +6,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from bookbuild.tools.words import phrase
+
 MENDED = {
     # docutils: these roles are deprecated, and a list of such entries is no list without items
     r' role="doc-biblioentry"': "",
@@ -28,6 +30,7 @@ def mend(
     for pattern, better in MENDED.items():
         body = re.sub(pattern, better, body)
     for number in range(1, body.count(TABLE) + 1):
-        body = body.replace(TABLE, f'{TABLE[:-1]} role="region" aria-label="Table {number}">', 1)
+        name = phrase("Table {number}").format(number=number)
+        body = body.replace(TABLE, f'{TABLE[:-1]} role="region" aria-label="{name}">', 1)
     if body:
         context["body"] = body

@@ -16,6 +16,8 @@ from urllib.parse import quote, urljoin
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from bookbuild.tools.words import phrase
+
 PICTURE = "_images/preview.png"
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]*name="description"')
 SITEMAP = """\
@@ -24,9 +26,9 @@ SITEMAP = """\
 {}</urlset>
 """
 UNTITLED = {
-    "404": "A page that is not there",
-    "genindex": "Index",
-    "search": "Search",
+    "404": phrase("A page that is not there"),
+    "genindex": phrase("Index"),
+    "search": phrase("Search"),
 }
 UNLISTED = {"404", "search"}  # no search engine should list them
 
@@ -38,12 +40,16 @@ def describe(
     if page in app.env.titles:
         title = app.env.titles[page].astext()
     else:
-        title = UNTITLED.get(page) or re.sub(
+        title = str(UNTITLED.get(page, "")) or re.sub(
             r"<[^>]*>", "", unescape(context.get("title") or context["indextitle"])
         )
     written = context.get("metatags", "")
     said = DESCRIPTION.search(written)
-    text = unescape(said[1]) if said else f"{title}, in “{app.config.project}”."
+    text = (
+        unescape(said[1])
+        if said
+        else phrase("{title}, in “{book}”.").format(title=title, book=app.config.project)
+    )
     base = app.config.html_baseurl
     properties = {
         "og:type": "article" if doctree else "website",

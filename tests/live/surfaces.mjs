@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 
 import "../../src/bookbuild/live/static/live/kernel.js";
+import "../../src/bookbuild/translation/phrase.js";
 
 await import("../../src/bookbuild/live/static/live/surface.js");
 

@@ -203,8 +203,8 @@
     axes.scale([-reach, reach], [-reach, reach]);
     axes.line([axes.left, axes.y(0)], [axes.right, axes.y(0)], "grid");
     axes.line([axes.x(0), axes.top], [axes.x(0), axes.bottom], "grid");
-    axes.text(axes.left + 4, axes.top + 12, "↑ weight from x₂");
-    axes.text(axes.right - 4, axes.bottom - 6, "weight from x₁ →", { "text-anchor": "end" });
+    axes.text(axes.left + 4, axes.top + 12, phrase("↑ weight from x₂"));
+    axes.text(axes.right - 4, axes.bottom - 6, phrase("weight from x₁ →"), { "text-anchor": "end" });
     axes.text(axes.right, axes.y(0) - 5, reach, { "text-anchor": "end" });
   };
 })();

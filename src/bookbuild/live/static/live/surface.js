@@ -46,12 +46,15 @@ live.descend = ({ evaluate, lr, steps }, start) => {
   // (`decorate`), the kind of a path, and the sentence about it (`tell`).
   live.surface = (figure, model) => {
     const { reach, names, steps } = model;
-    const axes = figure.axes(`The loss over ${names.join(" and ")} as level lines, and paths of descent.`, SIZE);
+    const [first, second] = names;
+    const told = phrase("The loss over {first} and {second} as level lines, and paths of descent.", { first, second });
+    const axes = figure.axes(told, SIZE);
     const stage = document.createElement("div");
     stage.className = "live-stage";
     stage.tabIndex = 0;
     stage.setAttribute("role", "application");
-    stage.setAttribute("aria-label", "Map of the loss: arrow keys move the start, and Enter begins the descent");
+    const keys = phrase("Map of the loss: arrow keys move the start, and Enter begins the descent");
+    stage.setAttribute("aria-label", keys);
     axes.element.replaceWith(stage);
     stage.append(axes.element);
 
@@ -107,10 +110,10 @@ live.descend = ({ evaluate, lr, steps }, start) => {
       event.preventDefault();
       move(start.map((weight, i) => weight + way[i] / GRAIN));
       draw(steps);
-      figure.say(`Start at ${live.place(names, start, 1)}. Press Enter.`);
+      figure.say(phrase("Start at {place}. Press Enter.", { place: live.place(names, start, 1) }));
     }));
 
-    figure.legend("Start at");
+    figure.legend(phrase("Start at"));
     for (const [name, place] of Object.entries(model.starts)) figure.button(name, () => descend(place));
     draw(steps);
   };

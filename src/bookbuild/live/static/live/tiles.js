@@ -15,14 +15,14 @@ live.follow = (widths, activation, { steps, zeros, fixed = [] }) => {
 
 // A picture for tiles.
 live.tileAxes = (figure, height) =>
-  figure.axes("A row of tiles for each parameter, a column for each step.", {
+  figure.axes(phrase("A row of tiles for each parameter, a column for each step."), {
     width: 320, height, left: 50, right: 4, top: 22, bottom: 36,
   });
 
 // Draw a row of tiles for each name, the first at the foot: fainter for smaller gradients, crossed out for exact zeros.
 live.tiles = (axes, names, sizes, steps) => {
   axes.clear();
-  axes.text(2, 14, "gradient (× is zero)");
+  axes.text(2, 14, phrase("gradient (× is zero)"));
   axes.scale([0, steps], [0, names.length]);
   const width = axes.x(1) - axes.x(0);
   const height = axes.y(0) - axes.y(1);
@@ -38,5 +38,5 @@ live.tiles = (axes, names, sizes, steps) => {
     });
   });
   for (let step = 0; step < steps; step++) axes.text(axes.x(step + 0.5), axes.bottom + 14, step + 1, middle);
-  axes.text((axes.left + axes.right) / 2, axes.bottom + 29, "step", middle);
+  axes.text((axes.left + axes.right) / 2, axes.bottom + 29, phrase("step"), middle);
 };

@@ -28,25 +28,38 @@ live.figure("escape", (figure) => {
   const waits = new Map([[1, wait(1)]]);
   const law = (k) => waits.get(1) + decade * (k - 1);
 
-  const plot = figure.plot("Steps until the twins leave their point of rest, by the size of the push, and the line of the law.");
+  const told = phrase(
+    "Steps until the twins leave their point of rest, by the size of the push, and the line of the law.",
+  );
+  const plot = figure.plot(told);
   const draw = () => {
     plot.clear();
     plot.scale([0.5, LAST], [0, 1000]);
     const sizes = [1, 4, 7, 10].map((k) => [k, live.power(-k)]);
-    plot.frame(sizes, [0, 500, 1000].map((y) => [y, y]), "size ε of the push", "steps until they leave");
-    plot.curve([[1, law(1)], [LAST, law(LAST)]], "limit", "law");
+    const counts = [0, 500, 1000].map((y) => [y, y]);
+    plot.frame(sizes, counts, phrase("size ε of the push"), phrase("steps until they leave"));
+    plot.curve([[1, law(1)], [LAST, law(LAST)]], "limit", phrase("law"));
     for (const [k, steps] of waits) plot.mark([k, steps], "tied");
     plot.nameCurves();
   };
 
-  figure.legend("Four twins at rest");
-  figure.slider("Push them away by ε =", { min: 1, max: LAST, value: 1 }, (k) => live.power(-k), (k) => {
+  figure.legend(phrase("Four twins at rest"));
+  figure.slider(phrase("Push them away by ε ="), { min: 1, max: LAST, value: 1 }, (k) => live.power(-k), (k) => {
     waits.set(k, wait(k));
     draw();
     figure.say(
-      `ε = ${live.power(-k)}: the twins leave at step ${waits.get(k)}; ` +
-        `the law’s line, drawn through the mark of ${live.power(-1)}, is at ${law(k).toFixed(1)}. ` +
-        `An ε ten times smaller takes ${decade.toFixed(1)} steps more.`,
+      phrase(
+        "ε = {size}: the twins leave at step {step}; " +
+          "the law’s line, drawn through the mark of {first}, is at {law}. " +
+          "An ε ten times smaller takes {more} steps more.",
+        {
+          size: live.power(-k),
+          step: waits.get(k),
+          first: live.power(-1),
+          law: law(k).toFixed(1),
+          more: decade.toFixed(1),
+        },
+      ),
     );
   });
 });

@@ -3,15 +3,16 @@
 live.figure("factors", (figure) => {
   const STEPS = 40;
   const KINDS = { "A = 0": "one", "B = 0": "other", "A = B = 0": "zeros", "no zero": "random" };
-  const plot = figure.plot("The loss by step.");
+  const named = (name) => (name === "no zero" ? phrase("no zero") : name);
+  const plot = figure.plot(phrase("The loss by step."));
   const axes = live.tileAxes(figure, 140);
   const runs = {};
 
   const draw = () => {
     plot.clear();
     plot.scale([0, STEPS], [0, 1]);
-    plot.frame([[0, 0], [20, 20], [40, 40]], [[0, 0], [1, 1]], "step", "loss (nats)");
-    for (const name in runs) plot.curve([...runs[name].entries()], KINDS[name], name);
+    plot.frame([[0, 0], [20, 20], [40, 40]], [[0, 0], [1, 1]], phrase("step"), phrase("loss (nats)"));
+    for (const name in runs) plot.curve([...runs[name].entries()], KINDS[name], named(name));
     plot.nameCurves();
   };
 
@@ -23,13 +24,16 @@ live.figure("factors", (figure) => {
     const both = [sizes[0], sizes[2]];
     live.tiles(axes, ["A", "B"], both, 6);
     const [a, b] = both.map((row) => row.findIndex(Boolean) + 1);
+    const [before, after] = [losses[0], losses.at(-1)].map((loss) => loss.toFixed(3));
+    const values = { name: named(name), a, b, steps: STEPS, before, after };
     figure.say(
-      `${name}: ${a ? `A first moves at step ${a}, B at step ${b}` : `neither moves in ${STEPS} steps`}. ` +
-        `The loss goes from ${losses[0].toFixed(3)} to ${losses.at(-1).toFixed(3)}.`,
+      a
+        ? phrase("{name}: A first moves at step {a}, B at step {b}. The loss goes from {before} to {after}.", values)
+        : phrase("{name}: neither moves in {steps} steps. The loss goes from {before} to {after}.", values),
     );
   };
 
-  figure.legend("Train B tanh(Ax) with");
-  for (const name in KINDS) figure.button(name, () => train(name));
+  figure.legend(phrase("Train B tanh(Ax) with"));
+  for (const name in KINDS) figure.button(named(name), () => train(name));
   draw();
 });

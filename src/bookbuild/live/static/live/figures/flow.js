@@ -4,7 +4,7 @@ live.figure("flow", (figure) => {
   const WIDTHS = [2, 3, 2];
   const NAMES = {
     relu: "ReLU", leaky_relu: "leaky ReLU", tanh: "tanh", gelu: "GELU", silu: "SiLU",
-    elu: "ELU", identity: "identity", sigmoid: "sigmoid", softplus: "softplus",
+    elu: "ELU", identity: phrase("identity"), sigmoid: "sigmoid", softplus: "softplus",
   };
   const PLACES = [[0.5, 0.66, 0.34, 0.34, 0.66, 0.5], [0.5, 0.62, 0.34, 0.34, 0.62, 0.5]]; // of numbers on wires
   const data = live.points(live.numbers.halfPlane);
@@ -49,20 +49,22 @@ live.figure("flow", (figure) => {
     const carried = [0, 1].map((l) =>
       network.parameters[2 * l].map((weight, k) => weight * network.h[l][k % WIDTHS[l]]),
     );
-    diagram(up, "up: the signal", network.h.map((row) => [...row]), carried);
-    diagram(down, "down: the gradient", [["x₁", "x₂"], [...b1], [...b2]], [W1, W2]);
+    diagram(up, phrase("up: the signal"), network.h.map((row) => [...row]), carried);
+    diagram(down, phrase("down: the gradient"), [["x₁", "x₂"], [...b1], [...b2]], [W1, W2]);
     const all = gradients.flatMap((part) => [...part]);
     const zero = all.filter((value) => value === 0).length;
     const [first, last] = [W1, W2].map((part) => part.some((value) => value !== 0));
     const [w1, c1, w2] = network.parameters;
     const units = [0, 1, 2].map((i) => String([w1[2 * i], w1[2 * i + 1], c1[i], w2[i], w2[3 + i]]));
-    const alike = units.every((unit) => unit === units[0]) ? "equal to the last bit" : "different";
     const state = first
-      ? `The gradient reaches every layer; the three units are ${alike}.`
+      ? units.every((unit) => unit === units[0])
+        ? phrase("The gradient reaches every layer; the three units are equal to the last bit.")
+        : phrase("The gradient reaches every layer; the three units are different.")
       : last
-        ? "The gradient reaches the last weights, but not yet the first."
-        : "No weight has a gradient: the network is dead.";
-    figure.say(`${NAMES[activation]}, step ${steps}: ${zero} of ${all.length} gradients are exactly 0. ${state}`);
+        ? phrase("The gradient reaches the last weights, but not yet the first.")
+        : phrase("No weight has a gradient: the network is dead.");
+    const values = { name: NAMES[activation], steps, zero, all: all.length, state };
+    figure.say(phrase("{name}, step {steps}: {zero} of {all} gradients are exactly 0. {state}", values));
   };
 
   const reset = () => {
@@ -81,11 +83,12 @@ live.figure("flow", (figure) => {
   };
 
   const size = { width: 280, height: 250, left: 4, right: 4, top: 24, bottom: 4 };
-  const up = figure.axes("The network, with what each unit and each wire holds of the first point.", size);
-  const down = figure.axes("The network, with the gradient of each weight on its wire, of each bias in its unit.", size);
-  figure.legend("A network that starts all-zero");
-  figure.menu("Activation", NAMES, choose);
-  figure.button("Step", step);
-  figure.button("Reset", reset);
+  const up = figure.axes(phrase("The network, with what each unit and each wire holds of the first point."), size);
+  const told = phrase("The network, with the gradient of each weight on its wire, of each bias in its unit.");
+  const down = figure.axes(told, size);
+  figure.legend(phrase("A network that starts all-zero"));
+  figure.menu(phrase("Activation"), NAMES, choose);
+  figure.button(phrase("Step"), step);
+  figure.button(phrase("Reset"), reset);
   choose("relu");
 });

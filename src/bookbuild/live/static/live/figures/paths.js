@@ -17,17 +17,16 @@ live.figure("paths", (figure) => {
     return { loss, gradient };
   };
 
-  const end = ([w]) => (w > 0 ? "in the upper right valley" : w < 0 ? "in the lower left valley" : "on the pass");
-
   live.surface(figure, {
     names, evaluate,
     lr: 0.1,
     steps: 500,
     reach: 2.4,
     levels: Array.from({ length: 14 }, (_, k) => 2 ** (k / 2 - 4)),
-    starts: { Zero: [0, 0], A: [0.7, -0.9], B: [0.8, -0.9] },
+    starts: { [phrase("Zero")]: [0, 0], A: [0.7, -0.9], B: [0.8, -0.9] },
     decorate(axes) {
-      for (const [x, y, words] of [[1.1, 1.6, "valley"], [0, 0.25, "pass"], [-1.1, -1.7, "valley"]]) {
+      const [valley, pass] = [phrase("valley"), phrase("pass")];
+      for (const [x, y, words] of [[1.1, 1.6, valley], [0, 0.25, pass], [-1.1, -1.7, valley]]) {
         axes.text(axes.x(x), axes.y(y), words, { "text-anchor": "middle" });
       }
     },
@@ -35,12 +34,28 @@ live.figure("paths", (figure) => {
     tell(path) {
       const [before, after] = [path[0], path.at(-1)].map((weights) => evaluate(weights).loss.toFixed(3));
       const moved = path.at(-1).some((weight, i) => weight !== path[0][i]);
-      return (
-        `From ${live.place(names, path[0], 1)} the path ends ${end(path.at(-1))}, ` +
-        (moved
-          ? `at ${live.place(names, path.at(-1), 2)}: the loss has come from ${before} to ${after}.`
-          : `where it began: the gradient is exactly zero, and the loss stays ${before}.`)
-      );
+      const values = { from: live.place(names, path[0], 1), to: live.place(names, path.at(-1), 2), before, after };
+      if (!moved) {
+        return phrase(
+          "From {from} the path ends on the pass, where it began: " +
+            "the gradient is exactly zero, and the loss stays {before}.",
+          values,
+        );
+      }
+      return {
+        1: phrase(
+          "From {from} the path ends in the upper right valley, at {to}: the loss has come from {before} to {after}.",
+          values,
+        ),
+        "-1": phrase(
+          "From {from} the path ends in the lower left valley, at {to}: the loss has come from {before} to {after}.",
+          values,
+        ),
+        0: phrase(
+          "From {from} the path ends on the pass, at {to}: the loss has come from {before} to {after}.",
+          values,
+        ),
+      }[Math.sign(path.at(-1)[0])];
     },
   });
 });

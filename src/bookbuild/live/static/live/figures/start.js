@@ -2,7 +2,7 @@
 
 live.figure("start", (figure) => {
   const STEPS = 250;
-  const NAMES = { zeros: "All zero", tied: "Tied", random: "Random" };
+  const NAMES = { zeros: phrase("All zero"), tied: phrase("Tied"), random: phrase("Random") };
   const data = live.points(live.numbers.xor);
   const H = live.entropy(data.y);
   const random = live.generator(0);
@@ -31,20 +31,29 @@ live.figure("start", (figure) => {
     const { losses, weights, moved } = runs.get(kind);
     const all = network.parameters.reduce((sum, parameter) => sum + parameter.length, 0);
     const rows = new Set(Array.from({ length: 16 }, (_, i) => String(weights.at(-1).slice(2 * i, 2 * i + 2))));
-    return (
-      `${NAMES[kind]}: after ${STEPS} steps the loss is ${losses.at(-1).toFixed(3)}, and H(p) is ${H.toFixed(3)}. ` +
-      `Training has moved ${moved} of the ${all} numbers, and the 16 units are in ` +
-      (rows.size === 1 ? "one place." : `${rows.size} places.`)
-    );
+    const values = {
+      name: NAMES[kind], steps: STEPS, loss: losses.at(-1).toFixed(3), H: H.toFixed(3), moved, all, places: rows.size,
+    };
+    return rows.size === 1
+      ? phrase(
+          "{name}: after {steps} steps the loss is {loss}, and H(p) is {H}. " +
+            "Training has moved {moved} of the {all} numbers, and the 16 units are in one place.",
+          values,
+        )
+      : phrase(
+          "{name}: after {steps} steps the loss is {loss}, and H(p) is {H}. " +
+            "Training has moved {moved} of the {all} numbers, and the 16 units are in {places} places.",
+          values,
+        );
   };
 
-  const plot = figure.plot("The loss by step, a line for each start that was chosen.");
-  const plane = figure.plane("The hidden units as marks in the plane of their two weights.");
+  const plot = figure.plot(phrase("The loss by step, a line for each start that was chosen."));
+  const plane = figure.plane(phrase("The hidden units as marks in the plane of their two weights."));
   const draw = (current, last) => {
     const moment = (kind) => (kind === current ? last : STEPS);
     plot.clear();
     plot.scale([0, STEPS], [0, 1]);
-    plot.frame([0, 100, 200].map((x) => [x, x]), [0, 0.5, 1].map((y) => [y, y]), "step", "loss (nats)");
+    plot.frame([0, 100, 200].map((x) => [x, x]), [0, 0.5, 1].map((y) => [y, y]), phrase("step"), phrase("loss (nats)"));
     plot.curve([[0, H], [STEPS, H]], "limit", `H(p) ${H.toFixed(3)}`);
     plane.clear();
     const sizes = [...runs.values()].flatMap(({ weights }) => weights.map((row) => Math.max(...row.map(Math.abs))));
@@ -59,7 +68,7 @@ live.figure("start", (figure) => {
     plot.nameCurves();
   };
 
-  figure.legend("Train a network that starts");
+  figure.legend(phrase("Train a network that starts"));
   for (const [kind, name] of Object.entries(NAMES)) figure.button(name, () => train(kind));
   draw();
 });

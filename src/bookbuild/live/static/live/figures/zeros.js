@@ -7,39 +7,53 @@ live.figure("zeros", (figure) => {
   const zero = [true, true, true, true];
   let activation = "relu";
 
-  const list = (words) => words.join(", ").replace(/, (?=[^,]*$)/, " and ");
-  const have = (words) => `${list(words)} ${words.length > 1 ? "have" : "has"}`;
+  const list = (words) => {
+    if (words.length < 2) return String(words);
+    const comma = phrase(", ");
+    return phrase("{others} and {last}", { others: words.slice(0, -1).join(comma), last: words.at(-1) });
+  };
 
   const layers = () => {
     const numbers = [1, 2, 3, 4].filter((layer) => zero[layer - 1]);
-    if (numbers.length % 4 === 0) return numbers.length ? "All layers are zero" : "No layer is zero";
-    return numbers.length > 1 ? `Layers ${list(numbers)} are zero` : `Layer ${numbers} is zero`;
+    const values = { name: NAMES[activation], layers: list(numbers) };
+    if (numbers.length === 0) return phrase("No layer is zero, with {name}.", values);
+    if (numbers.length === 1) return phrase("Layer {layers} is zero, with {name}.", values);
+    if (numbers.length < 4) return phrase("Layers {layers} are zero, with {name}.", values);
+    return phrase("All layers are zero, with {name}.", values);
+  };
+  const first = (found) => {
+    const values = { list: list(found) };
+    if (found.length === 8) return phrase("At step 1 every parameter has a gradient.");
+    if (found.length === 1) return phrase("At step 1 only {list} has a gradient.", values);
+    return phrase("At step 1 only {list} have a gradient.", values);
+  };
+  const never = (found) => {
+    const values = { steps: STEPS, list: list(found) };
+    if (found.length === 0) return phrase("In {steps} steps every parameter has one.", values);
+    if (found.length === 1) return phrase("In {steps} steps {list} has none.", values);
+    return phrase("In {steps} steps {list} have none.", values);
   };
 
   const show = () => {
     const zeros = [...PARAMETERS.keys()].filter((i) => i % 2 || zero[i >> 1]);
     const { sizes } = live.follow([2, 8, 8, 8, 2], activation, { steps: STEPS, zeros });
     live.tiles(axes, PARAMETERS.map((name, i) => (zeros.includes(i) ? `${name} = 0` : name)), sizes, STEPS);
-    const first = PARAMETERS.filter((_, i) => sizes[i][0]);
-    const never = PARAMETERS.filter((_, i) => !sizes[i].slice(0, STEPS).some((size) => size));
-    figure.say(
-      `${layers()}, with ${NAMES[activation]}. At step 1 ` +
-        (first.length < 8 ? `only ${have(first)} a gradient. ` : "every parameter has a gradient. ") +
-        (never.length ? `In ${STEPS} steps ${have(never)} none.` : `In ${STEPS} steps every parameter has one.`),
-    );
+    const begun = PARAMETERS.filter((_, i) => sizes[i][0]);
+    const none = PARAMETERS.filter((_, i) => !sizes[i].slice(0, STEPS).some((size) => size));
+    figure.say([layers(), first(begun), never(none)].join(" "));
   };
 
   const axes = live.tileAxes(figure, 230);
-  figure.legend("How each layer starts");
+  figure.legend(phrase("How each layer starts"));
   zero.forEach((_, i) => {
-    const words = () => `${PARAMETERS[2 * i]}: ${zero[i] ? "zero" : "random"}`;
+    const words = () => `${PARAMETERS[2 * i]}: ${zero[i] ? phrase("zero") : phrase("random")}`;
     const button = figure.button(words(), () => {
       zero[i] = !zero[i];
       button.textContent = words();
       show();
     });
   });
-  figure.menu("Activation", NAMES, (name) => {
+  figure.menu(phrase("Activation"), NAMES, (name) => {
     activation = name;
     show();
   });

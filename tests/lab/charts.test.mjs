@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import "../../src/bookbuild/translation/phrase.js";
 import { axis, span } from "../../src/bookbuild/lab/static/lab/charts.js";
 
 const labels = ({ marks, label }) => marks.map(label);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import "../../src/bookbuild/translation/phrase.js";
 import { Run } from "../../src/bookbuild/lab/static/lab/run.js";
 import { descriptions, layerName, sentence, short, tick } from "../../src/bookbuild/lab/static/lab/sentence.js";
 
@@ -94,7 +95,7 @@ test("numbers have four digits, and on an axis few signs", () => {
 test("before a network is there, its drawings are said to be empty", () => {
   const empty = "Empty: nothing is trained yet.";
   assert.deepEqual(descriptions(state([], { network: null })), {
-    answer: "The network’s answer and 2 points, of class A ● or class B ■. ",
+    answer: "The network’s answer and 2 points, of class A ● or class B ■.",
     loss: empty,
     norms: empty,
     signals: empty,

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import "../../src/bookbuild/translation/phrase.js";
 import { choose, link, read } from "../../src/bookbuild/lab/static/lab/settings.js";
 import { controls, links } from "./inputs.mjs";
 

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
+import "../../src/bookbuild/translation/phrase.js";
 import { read } from "../../src/bookbuild/lab/static/lab/settings.js";
 import { controls } from "./inputs.mjs";
 

@@ -118,7 +118,7 @@ class Predict(SphinxDirective):
         for number, choice, (_, reason) in zip(numbers, asked.choices, items, strict=True):
             verdict = nodes.strong("", judged(number == answer))
             choices += nodes.list_item("", self.told(nodes.paragraph("", choice)))
-            said = self.told(nodes.paragraph("", "", verdict))
+            said = written(self.told(nodes.paragraph("", "", verdict)))
             reasons += nodes.list_item("", said, *reason.children)
         (fold,) = self.parse_text_to_nodes(FOLD.format(phrase("The answer")))
         written(cast(nodes.Element, fold)).append(reasons)

@@ -1,7 +1,8 @@
 """A Sphinx extension: the directive ``{lab}`` puts the lab on a page of the site.
 
-Its markup is ``lab.html``; its scripts and its style sheet are in ``static``. The files that the
-scripts load are in ``_build/lab.zip``, which ``bookbuild.lab.archive`` makes before the build.
+Its markup is the template ``lab.html``; its scripts and its style sheet are in ``static``. The
+files that the scripts load are in ``_build/lab.zip``, which ``bookbuild.lab.archive`` makes before
+the build.
 Without that archive a sentence stands in the lab's place.
 """
 
@@ -9,6 +10,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from docutils import nodes
+from jinja2 import Template
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -44,7 +46,8 @@ class LabDirective(SphinxDirective):
         if not there:
             LOG.info("the lab is left out: %s is not there", made(self.env.app))
             return [nodes.note("", nodes.paragraph("", str(MISSING)))]
-        return [nodes.raw("", MARKUP.read_text("utf-8"), format="html", lab=True)]
+        html = Template(MARKUP.read_text("utf-8")).render(phrase=phrase)
+        return [nodes.raw("", html, format="html", lab=True)]
 
 
 def outdated(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:

@@ -96,7 +96,7 @@ def prepare(app: Sphinx) -> None:
             said = {
                 message.id: message.string
                 for message in read_po(stream)
-                if any(file.endswith(".js") for file, _ in message.locations)
+                if message.string and any(file.endswith(".js") for file, _ in message.locations)
             }
         words = Path(app.doctreedir, WORDS)
         words.write_text(f"phrase.words = {json.dumps(said, ensure_ascii=False)};\n", "utf-8")
@@ -109,6 +109,8 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_js_file(PHRASE.name, loading_method="defer")
     if file.exists():
         app.add_js_file(WORDS, loading_method="defer")
+        text = file.read_text("utf-8")  # where it changes, all pages are read again
+        app.add_config_value("phrases", text, "env", types=frozenset({str}))
         compiled = CatalogInfo(file.parent, DOMAIN, "utf-8")
         if compiled.is_outdated():
             compiled.write_mo(app.config.language)

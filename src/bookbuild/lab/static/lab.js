@@ -10,11 +10,12 @@
   const explain = (error) => {
     const why =
       location.protocol === "file:"
-        ? "A browser does not let a page on disk load it: make serve shows it"
+        ? phrase("A browser does not let a page on disk load it: make serve shows it.")
         : !("WebAssembly" in window && "DecompressionStream" in window)
-          ? "This browser lacks what it runs on (WebAssembly, DecompressionStream)"
-          : `What it runs on did not load (${error.message.split(/[.:]\s|\n/)[0]})`;
-    return `${why}. The picture below shows the four classic starts.`;
+          ? phrase("This browser lacks what it runs on (WebAssembly, DecompressionStream).")
+          : phrase("What it runs on did not load ({reason}).", { reason: error.message.split(/[.:]\s|\n/)[0] });
+    const instead = phrase("The picture below shows the four classic starts.");
+    return phrase("{before} {after}", { before: why, after: instead });
   };
 
   // Browsers cache a failed import for as long as the page is open, so the page is loaded again.
@@ -26,7 +27,7 @@
     part("says").textContent = explain(error);
     part("plots").hidden = true;
     part("missed").hidden = false;
-    part("train").textContent = "Try again";
+    part("train").textContent = phrase("Try again");
     lab.querySelector("form").addEventListener("submit", again);
     part("step").addEventListener("click", again);
   };

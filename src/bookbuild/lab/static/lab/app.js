@@ -4,7 +4,7 @@
 import { Canvases } from "./canvases.js";
 import { Charts } from "./charts.js";
 import { Run, distinct, gap, trainable } from "./run.js";
-import { descriptions, layerName, sentence, short } from "./sentence.js";
+import { descriptions, layerName, sentence, short, together } from "./sentence.js";
 import { choose, link, read } from "./settings.js";
 
 const SLICE = 12; // milliseconds of training, after which the browser handles the reader's input
@@ -84,7 +84,9 @@ export const open = (lab, explain) => {
     field("seed").parentElement.hidden = drawn === "no";
     if (label) [size.previousElementSibling.textContent, size.min, size.max] = [label, min, max];
     part("own").hidden = !placing();
-    const layers = Array.from({ length: chosen.depth }, (_, i) => new Option(`hidden layer ${i + 1}`, i));
+    const layers = Array.from({ length: chosen.depth }, (_, i) => {
+      return new Option(phrase("hidden layer {number}", { number: i + 1 }), i);
+    });
     if (part("layer").options.length !== layers.length) part("layer").replaceChildren(...layers);
     const answer = part("answer");
     answer.setAttribute("role", placing() ? "application" : "img");
@@ -109,7 +111,7 @@ export const open = (lab, explain) => {
     const page = pages.find(({ href }) => href === from && href !== location.href.split("#")[0]);
     if (!page) return;
     const back = part("back").firstElementChild;
-    [back.href, back.textContent] = [from, `Back to ${page.textContent.trim()}`];
+    [back.href, back.textContent] = [from, phrase("Back to {page}", { page: page.textContent.trim() })];
     part("back").hidden = false;
   };
 
@@ -117,7 +119,7 @@ export const open = (lab, explain) => {
 
   const setRunning = (token) => {
     running = token;
-    part("train").textContent = token ? "Pause" : failure ? "Try again" : "Train";
+    part("train").textContent = token ? phrase("Pause") : failure ? phrase("Try again") : phrase("Train");
   };
   const pause = () => setRunning(null);
 
@@ -168,7 +170,7 @@ export const open = (lab, explain) => {
 
   const fetchOffered = async () => {
     const answer = await fetch(new URL("lab.json", import.meta.url));
-    if (!answer.ok) throw new Error("lab.json is not there");
+    if (!answer.ok) throw new Error(phrase("{name} is not there", { name: "lab.json" }));
     offered = await answer.json();
   };
 
@@ -249,16 +251,21 @@ export const open = (lab, explain) => {
   const say = (text) => {
     saidAt = performance.now();
     const state = currentState();
-    text ??= [...notes, sentence(state)].join(" ");
+    text ??= together(...notes, sentence(state));
     if (part("says").textContent !== text) part("says").textContent = text;
     for (const [name, label] of Object.entries(descriptions(state))) part(name).setAttribute("aria-label", label);
     if (trainer) listNumbers(state.network.distinct);
   };
 
   const listNumbers = (units) => {
-    const each = (what) => run.norms().map((_, i) => `${what}, ${layerName(i, run.depth)}`);
-    const different = units.map((_, i) => `different units, layer ${i + 1}`);
-    const head = ["step", "loss", ...each("gradient"), ...each("mean square"), ...different];
+    const layers = [...run.norms().keys()].map((i) => ({ layer: layerName(i, run.depth) }));
+    const head = [
+      phrase("step"),
+      phrase("loss"),
+      ...layers.map((values) => phrase("gradient, {layer}", values)),
+      ...layers.map((values) => phrase("mean square, {layer}", values)),
+      ...units.map((_, i) => phrase("different units, layer {number}", { number: i + 1 })),
+    ];
     part("table").querySelector("thead").replaceChildren(tableRow("th", head));
     const listed = run.listed.at(-1)[0] === run.step ? run.listed : [...run.listed, [run.step, units]];
     const body = listed.map(([at, different]) =>
@@ -323,14 +330,15 @@ export const open = (lab, explain) => {
     const state = { ...settings, steps: run.step || settings.steps };
     const address = location.href.split("#")[0] + link(state, own, controls);
     const copied = await navigator.clipboard?.writeText(address).then(() => true, () => false);
-    const done = "Link copied: opened, it brings this state back when Train is pressed.";
-    say(copied ? done : `The link of this state is ${address}`);
+    const done = phrase("Link copied: opened, it brings this state back when Train is pressed.");
+    say(copied ? done : phrase("The link of this state is {address}", { address }));
   });
 
   // The reader's own points, placed by click or by keyboard.
   const replace = (points) => {
     own = points.slice(0, MOST);
-    notes = points.length > MOST ? [`${MOST} points are the most: the last one is left out.`] : [];
+    const left = phrase("{most} points are the most: the last one is left out.", { most: MOST });
+    notes = points.length > MOST ? [left] : [];
     reset();
     writeLink();
   };
@@ -352,7 +360,8 @@ export const open = (lab, explain) => {
     else if (event.key === "Delete" && own.length) replace(own.filter((point) => point !== nearest));
     else return;
     event.preventDefault();
-    part("cross").textContent = `The cross is at ${cross.join(", ")}; points: ${own.length}.`;
+    const values = { place: cross.join(", "), count: own.length };
+    part("cross").textContent = phrase("The cross is at {place}; points: {count}.", values);
     show();
   });
   for (const type of ["focus", "blur"]) answer.addEventListener(type, () => drawAnswer());

@@ -74,15 +74,15 @@ export class Canvases {
   // many of them differ. Without parameters there are only the axes.
   drawUnits(parameters, layer) {
     const { context, side } = this.clear("units");
-    const [first, second] = layer ? ["unit 1", "unit 2"] : ["x₁", "x₂"];
+    const [first, second] = layer ? [phrase("unit 1"), phrase("unit 2")] : ["x₁", "x₂"];
     const middle = side / 2;
     context.strokeStyle = this.colour("--pst-color-border");
     context.strokeRect(0, middle, side, 0);
     context.strokeRect(middle, 0, 0, side);
     context.fillStyle = this.colour(INK);
-    context.fillText(`↑ weight from ${second}`, 6, 16);
+    context.fillText(phrase("↑ weight from {unit}", { unit: second }), 6, 16);
     context.textAlign = "right";
-    context.fillText(`weight from ${first} →`, side - 6, side - 8);
+    context.fillText(phrase("weight from {unit} →", { unit: first }), side - 6, side - 8);
     if (!parameters) return;
     const [weight, bias] = parameters.slice(2 * layer);
     const into = weight.length / bias.length;
@@ -105,7 +105,7 @@ export class Canvases {
       context.fill();
       if (units === 1) continue;
       context.fillStyle = this.colour(INK);
-      const text = groups === 1 ? `×${units}` : `${units} here, ${groups} different`;
+      const text = groups === 1 ? `×${units}` : phrase("{units} here, {groups} different", { units, groups });
       context.fillText(text, Math.min(left + 12, side - context.measureText(text).width - 4), top - 8);
     }
   }

@@ -88,11 +88,11 @@ export class Charts {
         legend: { live: false, markers: { width: 3, dash: (_, i) => lines[i - 1]?.[1][2] } },
         scales: { x: { time: false, range: () => [0, Math.max(1, run.step)] }, y: { range } },
         axes: [{ ...shared, size: 30 }, { ...shared, size: 56, ...y }],
-        series: [{ label: "step" }, ...series],
+        series: [{ label: phrase("step") }, ...series],
       };
       this.made[name] = new uPlot(options, [[], ...lines.map(() => [])], element);
     };
-    make("loss", [["loss", LOOKS.loss], ["H(p)", LOOKS.bound]], () => this.range, {
+    make("loss", [[phrase("loss"), LOOKS.loss], ["H(p)", LOOKS.bound]], () => this.range, {
       values: (_, marks) => marks.map(tick),
     });
     const looks = [...LOOKS.layers.slice(0, run.depth), LOOKS.output];
@@ -124,7 +124,8 @@ export class Charts {
     const losses = steps.map((at) => run.loss(at)).map((loss) => (Number.isFinite(loss) ? loss : null));
     const highest = losses.reduce((a, b) => Math.max(a, b), bound);
     const limit = 3 * Math.max(losses[0], bound);
-    this.part("cut").textContent = highest > limit ? `, drawn up to ${short(limit)}` : "";
+    const cut = phrase(", drawn up to {limit}", { limit: short(limit) });
+    this.part("cut").textContent = highest > limit ? cut : "";
     this.range = span([...losses.filter(Number.isFinite), bound], limit);
     this.made.loss.setData([steps, losses, steps.map(() => bound)]);
     const norms = steps.map((at) => run.norms(at));

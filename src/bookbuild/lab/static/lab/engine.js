@@ -7,7 +7,7 @@ const moduleUrl = (name) => url(name) + new URL(import.meta.url).search;
 
 const fetchBytes = async (name) => {
   const response = await fetch(url(name));
-  if (!response.ok) throw new Error(`${name} is not there`);
+  if (!response.ok) throw new Error(phrase("{name} is not there", { name }));
   return response.arrayBuffer();
 };
 

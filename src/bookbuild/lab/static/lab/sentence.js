@@ -20,21 +20,28 @@ export const tick = (value) => {
   const plain = !value || (Math.abs(value) < 1e4 && Math.abs(value) >= 1e-3);
   return plain ? short(value) : Number(value.toPrecision(2)).toExponential().replace("+", "");
 };
-export const layerName = (i, depth) => (i < depth ? `layer ${i + 1}` : "output");
+export const layerName = (i, depth) => (i < depth ? phrase("layer {number}", { number: i + 1 }) : phrase("output"));
+// Sentences as one text; those that are "" are left out.
+export const together = (...sentences) =>
+  sentences.filter(Boolean).reduce((before, after) => phrase("{before} {after}", { before, after }));
 
 const plateau = ({ escaped }) =>
-  escaped ? ` It was first below nine tenths of H(p) at step ${escaped}.` : "";
+  escaped ? phrase("It was first below nine tenths of H(p) at step {step}.", { step: escaped }) : "";
 
 // The sentence where all units differ: it compares the loss with H(p).
 const compared = (run) => {
   const [loss, bound] = [run.loss(), run.entropy].map(short);
   const below = +loss < +bound;
+  const values = { loss, bound };
   if (!run.step) {
-    const where = below ? "already below" : "not below";
-    return `Before training: all units differ; the loss is ${loss}, ${where} H(p) = ${bound}.`;
+    return below
+      ? phrase("Before training: all units differ; the loss is {loss}, already below H(p) = {bound}.", values)
+      : phrase("Before training: all units differ; the loss is {loss}, not below H(p) = {bound}.", values);
   }
-  if (!below) return `All units differ; the loss, ${loss}, is not below H(p) = ${bound}.${plateau(run)}`;
-  return `Learning: the loss is ${loss}, below H(p) = ${bound}, which no constant output can beat.${plateau(run)}`;
+  const said = below
+    ? phrase("Learning: the loss is {loss}, below H(p) = {bound}, which no constant output can beat.", values)
+    : phrase("All units differ; the loss, {loss}, is not below H(p) = {bound}.", values);
+  return together(said, plateau(run));
 };
 
 // The sentence where every gradient is zero, but perhaps that of the output bias.
@@ -42,60 +49,104 @@ const still = (run, network) => {
   const { norms } = run.report;
   const [loss, bound] = [run.loss(), run.entropy].map(short);
   const bias = norms.at(-1);
-  const zero = bias ? "every gradient but that of the output bias" : "every gradient";
   if (network.moves(norms.length - (bias ? 1 : 0))) {
-    return `Momentum alone: ${zero} is exactly zero; the next step still follows earlier gradients.`;
+    return bias
+      ? phrase(
+          "Momentum alone: every gradient but that of the output bias is exactly zero; " +
+            "the next step still follows earlier gradients.",
+        )
+      : phrase("Momentum alone: every gradient is exactly zero; the next step still follows earlier gradients.");
   }
-  if (!bias) return "At rest: every gradient is exactly zero, so nothing moves.";
+  if (!bias) return phrase("At rest: every gradient is exactly zero, so nothing moves.");
+  const dead = network.moves()
+    ? phrase("Dead: only the output bias has a gradient, so only it moves.")
+    : phrase("Dead, and arrived: only the output bias has a gradient, too small to move it.");
   const rest =
     +loss > +bound
-      ? `The loss is ${loss}; it can fall to H(p) = ${bound} and no further.`
-      : `The loss has fallen to H(p) = ${bound}, as far as it can.`;
-  if (network.moves()) return `Dead: only the output bias has a gradient, so only it moves. ${rest}`;
-  return `Dead, and arrived: only the output bias has a gradient, too small to move it. ${rest}`;
+      ? phrase("The loss is {loss}; it can fall to H(p) = {bound} and no further.", { loss, bound })
+      : phrase("The loss has fallen to H(p) = {bound}, as far as it can.", { bound });
+  return together(dead, rest);
 };
 
 // The first sentence that is true, in the order of the table on the lab's page.
 export const sentence = ({ settings, labels, run, network, loading, failure }) => {
   if (settings.data === "own" && !trainable(labels)) {
-    const lacks = labels.length ? `a point of class ${labels[0] ? "A" : "B"}` : "points of both classes";
-    return `There is nothing to tell apart yet: place ${lacks} in the square of the network’s answer.`;
+    if (!labels.length) {
+      return phrase(
+        "There is nothing to tell apart yet: place points of both classes in the square of the network’s answer.",
+      );
+    }
+    return phrase(
+      "There is nothing to tell apart yet: place a point of class {lacking} in the square of the network’s answer.",
+      { lacking: labels[0] ? "A" : "B" },
+    );
   }
   if (failure) return failure;
-  if (!network && loading) return "Loading what runs the training: about 4 MB, once.";
-  if (!network) return "Nothing is trained yet. Train and Step load what runs it: about 4 MB, once.";
+  if (!network && loading) return phrase("Loading what runs the training: about 4 MB, once.");
+  if (!network) return phrase("Nothing is trained yet. Train and Step load what runs it: about 4 MB, once.");
   if (run.diverged !== null) {
-    return `Diverged at step ${run.diverged}: the loss is not finite. Try a smaller learning rate.`;
+    const values = { step: run.diverged };
+    return phrase("Diverged at step {step}: the loss is not finite. Try a smaller learning rate.", values);
   }
   if (!run.report.norms.slice(0, -1).some(Boolean)) return still(run, network);
   const { width, start } = settings;
-  const collapsed = network.distinct.flatMap((k, i) => (k < width ? `of layer ${i + 1} act as ${k}` : []));
-  const bound = `The loss is ${short(run.loss())}, and H(p) = ${short(run.entropy)}.${plateau(run)}`;
-  if (collapsed.length) return `Collapsed: the ${width} units ${collapsed.join(", those ")}. ${bound}`;
+  const collapsed = network.distinct.flatMap((count, i) => (count < width ? [{ width, layer: i + 1, count }] : []));
+  const values = { loss: short(run.loss()), bound: short(run.entropy), gap: short(network.gap), step: run.parted };
+  const bound = together(phrase("The loss is {loss}, and H(p) = {bound}.", values), plateau(run));
+  if (collapsed.length) {
+    const [first, ...others] = collapsed;
+    const units = others
+      .map((layer) => phrase("those of layer {layer} act as {count}", layer))
+      .reduce(
+        (before, after) => phrase("{before}, {after}", { before, after }),
+        phrase("the {width} units of layer {layer} act as {count}", first),
+      );
+    return together(phrase("Collapsed: {units}.", { units }), bound);
+  }
   if (start !== "tied") return compared(run);
   if (run.parted !== null) {
-    return `Came apart at step ${run.parted}: there the units of layer 1 first differed by more than a tenth. ${compared(run)}`;
+    const said = phrase(
+      "Came apart at step {step}: there the units of layer 1 first differed by more than a tenth.",
+      values,
+    );
+    return together(said, compared(run));
   }
-  return `Nearly collapsed: the units of layer 1 differ by ${short(network.gap)} at most. ${bound}`;
+  return together(phrase("Nearly collapsed: the units of layer 1 differ by {gap} at most.", values), bound);
 };
 
 // The text of each drawing, by its name, for screen readers.
 export const descriptions = ({ settings, labels, run, network, layer }) => {
   const correct = (label, i) => run.report.logits[2 * i + 1] > run.report.logits[2 * i] === Boolean(label);
-  const right = network ? `It classifies ${labels.filter(correct).length} of them correctly.` : "";
-  const answer = `The network’s answer and ${labels.length} points, of class A ● or class B ■. ${right}`;
-  const empty = "Empty: nothing is trained yet.";
+  const right = network ? labels.filter(correct).length : 0;
+  const answer = together(
+    phrase("The network’s answer and {count} points, of class A ● or class B ■.", { count: labels.length }),
+    network && phrase("It classifies {right} of them correctly.", { right }),
+  );
+  const empty = phrase("Empty: nothing is trained yet.");
   if (!network) return { answer, loss: empty, norms: empty, signals: empty, units: empty };
-  const [began, is, bound] = [run.loss(0), run.loss(), run.entropy].map(short);
-  const byLayer = (numbers) => numbers.map((x, i) => `${layerName(i, settings.depth)} ${short(x)}`).join(", ");
+  const [began, now, bound] = [run.loss(0), run.loss(), run.entropy].map(short);
+  const comma = phrase(", ");
+  const byLayer = (numbers) => numbers.map((x, i) => `${layerName(i, settings.depth)} ${short(x)}`).join(comma);
+  const norms = byLayer(run.norms());
+  const signals = byLayer(run.signals());
   const times = run.signals().at(-1) / run.signals()[0];
-  const factor = Number.isFinite(times) ? `; from layer 1 to the output it is multiplied by ${short(times)}` : "";
-  const units = `${settings.width} units of hidden layer ${layer + 1}`;
   return {
     answer,
-    loss: `Loss by step, 0 to ${run.step}: it began at ${began} and is ${is}. A line marks H(p) = ${bound}.`,
-    norms: `Gradient norm of each layer by step, now: ${byLayer(run.norms())}.`,
-    signals: `Mean square of each layer’s output, now: ${byLayer(run.signals())}${factor}.`,
-    units: `The ${units}, each a dot at two of its weights: ${network.distinct[layer]} different.`,
+    loss: phrase(
+      "Loss by step, 0 to {step}: it began at {began} and is {now}. A line marks H(p) = {bound}.",
+      { step: run.step, began, now, bound },
+    ),
+    norms: phrase("Gradient norm of each layer by step, now: {norms}.", { norms }),
+    signals: Number.isFinite(times)
+      ? phrase(
+          "Mean square of each layer’s output, now: {signals}; " +
+            "from layer 1 to the output it is multiplied by {times}.",
+          { signals, times: short(times) },
+        )
+      : phrase("Mean square of each layer’s output, now: {signals}.", { signals }),
+    units: phrase(
+      "The {width} units of hidden layer {layer}, each a dot at two of its weights: {distinct} different.",
+      { width: settings.width, layer: layer + 1, distinct: network.distinct[layer] },
+    ),
   };
 };

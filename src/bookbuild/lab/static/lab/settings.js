@@ -9,6 +9,8 @@
 //   points   {data, reach, most}: the data for which the reader places points, how far from the
 //            origin a coordinate may be, and how many points there may be
 
+import { together } from "./sentence.js";
+
 const NUMBER = /^ *[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? *$/i;
 const number = (text) => (NUMBER.test(text) ? Number(text) : NaN);
 const typed = (text) => (NUMBER.test(text) ? Number(text) : text);
@@ -16,14 +18,21 @@ const typed = (text) => (NUMBER.test(text) ? Number(text) : text);
 const defaultOf = (name, start, controls) =>
   name === "size" ? controls.sizes[start].value : controls.defaults[name];
 
-// The rule that the value of a setting breaks, in words; "" if it breaks none.
-const brokenRule = (name, text, start, { menus, numbers, sizes }) => {
-  if (name in menus) return menus[name].includes(text) ? "" : `one of ${menus[name].join(", ")}`;
+// A note on the value of a setting that breaks its rule, so that another is taken; "" if it breaks none.
+const complaint = (name, text, taken, start, { menus, numbers, sizes }) => {
+  const given = `${name}=${text}`;
+  if (name in menus) {
+    const values = { given, choices: menus[name].join(", "), taken };
+    return menus[name].includes(text) ? "" : phrase("“{given}” is not one of {choices}: {taken} is taken.", values);
+  }
   const { min, max, step } = { ...numbers[name], ...(name === "size" && sizes[start]) };
   const value = number(text);
   const whole = step !== "any";
   if (value >= +min && value <= +max && !(whole && !Number.isInteger(value))) return "";
-  return `a ${whole ? "whole " : ""}number from ${min} to ${max}`;
+  const values = { given, min, max, taken };
+  return whole
+    ? phrase("“{given}” is not a whole number from {min} to {max}: {taken} is taken.", values)
+    : phrase("“{given}” is not a number from {min} to {max}: {taken} is taken.", values);
 };
 
 // Settings from texts by name, and a note on each text that is not taken.
@@ -31,13 +40,13 @@ export const choose = (given, controls) => {
   const settings = {};
   const notes = Object.keys(given)
     .filter((name) => name !== "points" && !Object.hasOwn(controls.defaults, name))
-    .map((name) => `“${name}” is no setting of the lab: it is left out.`);
+    .map((name) => phrase("“{name}” is no setting of the lab: it is left out.", { name }));
   for (const name of Object.keys(controls.defaults)) {
     if (name === "size" && !controls.sizes[settings.start]) continue;
-    const wrong = name in given && brokenRule(name, given[name], settings.start, controls);
-    const taken = wrong || !(name in given) ? defaultOf(name, settings.start, controls) : given[name];
-    if (wrong) notes.push(`“${name}=${given[name]}” is not ${wrong}: ${taken} is taken.`);
-    settings[name] = typed(taken);
+    const usual = defaultOf(name, settings.start, controls);
+    const wrong = name in given && complaint(name, given[name], usual, settings.start, controls);
+    if (wrong) notes.push(wrong);
+    settings[name] = typed(wrong || !(name in given) ? usual : given[name]);
   }
   return { settings, notes };
 };
@@ -49,9 +58,11 @@ const parsePoints = (text, { reach, most }) => {
     (p) => p.length === 3 && Math.abs(p[0]) <= reach && Math.abs(p[1]) <= reach && [0, 1].includes(p[2]),
   );
   const own = good.slice(0, most);
-  const rule = `One is x:y:class, from −${reach} to ${reach} and 0 or 1, and ${most} are the most`;
-  const notes = text ? [] : [`“points” is empty. ${rule}.`];
-  if (own.length < all.length) notes.push(`Points left out: ${all.length - own.length}. ${rule}.`);
+  const values = { reach, most };
+  const rule = phrase("One is x:y:class, from −{reach} to {reach} and 0 or 1, and {most} are the most.", values);
+  const notes = text ? [] : [together(phrase("“points” is empty."), rule)];
+  const left = all.length - own.length;
+  if (left) notes.push(together(phrase("Points left out: {left}.", { left }), rule));
   return { own, notes };
 };
 
@@ -62,13 +73,14 @@ export const read = (link, controls) => {
   const given = Object.fromEntries(pairs);
   const { settings, notes } = choose(given, controls);
   const { data } = controls.points;
-  if (pairs.length > Object.keys(given).length) notes.push("A name is there twice: its last value is taken.");
+  if (pairs.length > Object.keys(given).length) notes.push(phrase("A name is there twice: its last value is taken."));
   if ("size" in given && !("size" in settings)) {
-    notes.push(`“size” has no use with start=${settings.start}: it is left out.`);
+    notes.push(phrase("“size” has no use with start={start}: it is left out.", settings));
   }
   if (!("points" in given)) return { settings, notes };
   if (settings.data !== data) {
-    return { settings, notes: [...notes, `“points” has no use without data=${data}: it is left out.`] };
+    notes.push(phrase("“points” has no use without data={data}: it is left out.", { data }));
+    return { settings, notes };
   }
   const { own, notes: more } = parsePoints(given.points, controls.points);
   return { settings, notes: [...notes, ...more], own };

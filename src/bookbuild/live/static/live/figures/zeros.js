@@ -40,7 +40,8 @@ live.figure("zeros", (figure) => {
     live.tiles(axes, PARAMETERS.map((name, i) => (zeros.includes(i) ? `${name} = 0` : name)), sizes, STEPS);
     const begun = PARAMETERS.filter((_, i) => sizes[i][0]);
     const none = PARAMETERS.filter((_, i) => !sizes[i].slice(0, STEPS).some((size) => size));
-    figure.say([layers(), first(begun), never(none)].join(" "));
+    const sentences = [layers(), first(begun), never(none)];
+    figure.say(sentences.reduce((before, after) => phrase("{before} {after}", { before, after })));
   };
 
   const axes = live.tileAxes(figure, 230);

@@ -8,35 +8,43 @@ READY := .venv/ready
 WHOLE := .venv/whole
 KATEX := node_modules/.package-lock.json
 STOPPABLE := trap 'echo "Stopped. What is done is kept: the next run goes on from there." >&2; exit 130' INT;
-SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c . -d _build/doctrees
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c .
+ENGLISH := $(SPHINX) -d _build/doctrees
+CHINESE := BOOK_LANGUAGE=zh_CN $(SPHINX) -d _build/doctrees-zh
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Let npm use the system's certificate store, as pip does. (A comment behind the value would add blanks to it.)
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub slides test lint doctest serve bench mutants findings atlas lighthouse clean lab
+.PHONY: help html pdf epub slides translate test lint doctest serve bench mutants findings atlas lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 # Sphinx ends with 1 where it has written the book and warned of it; its last words then say where to begin.
 html: $(READY) $(KATEX) lab ## Build the book into _build/html
-	@$(STOPPABLE) $(SPHINX) -b html book _build/html || { \
+	@$(STOPPABLE) $(ENGLISH) -b html book _build/html || { \
 	  test $$? = 1 -a -e _build/doctrees/mistakes || \
 	    echo "The book was not built, for the reason above: what is in _build/html is older, or not whole." >&2; \
 	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
 	  exit 1; }
-	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+	@$(STOPPABLE) $(CHINESE) -b html book _build/html/zh || { \
+	  echo "The Chinese edition was not built, for the reason above. The English one was." >&2; exit 1; }
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html, or in Chinese _build/html/zh/index.html"
 
 pdf: html ## Print the book into one PDF; needs Chromium
 	@$(BIN)/python -m bookbuild.editions.pdf _build/html _build/why-not-start-at-zero.pdf
 
 epub: $(READY) $(KATEX) ## Build the book as an EPUB
-	@$(STOPPABLE) $(SPHINX) -b epub book _build/epub && cp _build/epub/*.epub _build
+	@$(STOPPABLE) $(ENGLISH) -b epub book _build/epub && cp _build/epub/*.epub _build
 	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
 
 slides: html ## Make slides of the lesson's questions and figures, as one HTML file
 	@$(BIN)/python -m bookbuild.editions.slides _build/html _build/why-not-start-at-zero-slides.html
+
+translate: $(READY) ## Bring the Chinese catalogues in locale/ up to date with pages and code
+	@$(STOPPABLE) $(SPHINX) -d _build/doctrees-gettext -b gettext book _build/gettext
+	@$(BIN)/python -m bookbuild.translation.update _build/gettext locale/zh_CN/LC_MESSAGES
 
 test: $(WHOLE) html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) --durations=20 tests src book README.md

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))
 
 language = os.environ.get("BOOK_LANGUAGE", "en")
-project = {"en": "Why not start at zero?", "zh_CN": "为什么不初始化为零？"}[language]
+project = "Why not start at zero?"
 author = "The Zero Init maintainers"
 version = "1.0.0"
 copyright = author

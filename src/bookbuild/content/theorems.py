@@ -100,7 +100,7 @@ class Numbered(SphinxDirective):
             raise self.error(f"{self.name} {self.arguments[0]!r} needs a :name: to be referred to")
         name = self.options["name"]
         anchor = name if name.startswith(self.name) else f"{self.name}-{name}"  # no heading's
-        block = self.node_class(title=self.arguments[0], ids=[nodes.make_id(anchor)])
+        block = self.node_class(ids=[nodes.make_id(anchor)])
         self.set_source_info(block)
         block.append(result_title("", self.arguments[0]))
         block.extend(self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset))
@@ -237,7 +237,7 @@ def depart_title(self: HTML5Translator, node: nodes.Element) -> None:
 
 def title(node: nodes.Node) -> str:
     """Return the text of a ``{ref}`` to the block."""
-    return str(cast(nodes.Element, node)["title"])
+    return next(node.findall(result_title)).astext()
 
 
 def name_numbers(app: Sphinx, config: Config) -> None:

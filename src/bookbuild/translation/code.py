@@ -1,18 +1,17 @@
 """A Sphinx extension: the words that code writes are said in the language of the edition.
 
 A message stands in a call of ``phrase``, in Python, in scripts and in templates, or is the value of
-a setting of ``conf.py``. ``python -m bookbuild.translation.code FILE`` updates a catalogue.
+a setting of ``conf.py``.
 """
 
 import json
 import runpy
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages import Catalog
 from babel.messages.extract import extract
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import read_po
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.jinja2glue import BuiltinTemplateLoader
@@ -64,15 +63,6 @@ def messages(root: Path) -> Catalog:
     return found
 
 
-def update(file: Path, root: Path) -> None:
-    """Bring a catalogue up to date: messages that are new have no translation yet."""
-    with file.open("rb") as stream:
-        catalogue = read_po(stream)
-    catalogue.update(messages(root), no_fuzzy_matching=True)
-    with file.open("wb") as stream:
-        write_po(stream, catalogue, 0, omit_header=True, ignore_obsolete=True, include_lineno=False)
-
-
 def catalogue(app: Sphinx) -> Path:
     """Return the file of the translated messages; it is not there for English."""
     return Path(app.confdir, "locale", app.config.language, "LC_MESSAGES", f"{DOMAIN}.po")
@@ -118,7 +108,3 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("config-inited", translate_settings)
     app.connect("builder-inited", prepare)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-if __name__ == "__main__":
-    update(Path(sys.argv[1]), Path.cwd())

@@ -82,9 +82,11 @@ nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventor
 languages = {"en": ("English", ""), "zh_CN": ("中文", "zh")}
 locale_dirs = ["../locale"]  # seen from the pages
 gettext_compact = False
+translation_terms = "locale/zh_CN/terms.csv"
 translation_patterns = ["adapters-at-their-start", "atlas-of-architectures"]
 gettext_location = False  # the lines of a page move with every edit
-nb_mime_priority_overrides = [("gettext", "image/svg+xml", 0)]  # so that alternative texts are messages
+# so that alternative texts are messages
+nb_mime_priority_overrides = [("gettext", "image/svg+xml", 0)]
 
 # the site
 html_theme = "sphinx_book_theme"

@@ -6,6 +6,7 @@ at one; here it numbers the entries of all of them as those of the first.
 
 import functools
 import inspect
+from collections.abc import Callable
 
 from docutils import nodes
 from sphinx.addnodes import toctree
@@ -15,7 +16,9 @@ from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.util.typing import ExtensionMetadata
 
 # Sphinx's own: a build that is a fork of another imports this module when it has replaced that.
-assign_section_numbers = inspect.unwrap(TocTreeCollector.assign_section_numbers)
+assign_section_numbers: Callable[[TocTreeCollector, BuildEnvironment], list[str]] = inspect.unwrap(
+    TocTreeCollector.assign_section_numbers
+)
 
 
 @functools.wraps(assign_section_numbers)

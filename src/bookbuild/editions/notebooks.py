@@ -103,7 +103,7 @@ class Prose(MarkdownTranslator):  # type: ignore[misc]
 
     def visit_theorem(self, node: nodes.Element) -> None:
         """Begin a numbered block with its number and title."""
-        self.add(f"**{self.number(node)}. {node.next_node(nodes.title).astext()}**", 2, 2)
+        self.add(f"**{self.number(node)}. {next(node.findall(nodes.title)).astext()}**", 2, 2)
 
     visit_exercise = visit_theorem
 

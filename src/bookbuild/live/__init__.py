@@ -52,7 +52,7 @@ class LiveDirective(SphinxDirective):
 
 
 def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Remove live figures from other editions than the site, but leave their words to translators."""
+    """Remove live figures from other editions than the site; translators see their words."""
     if not is_site(app) and app.builder.name != "gettext":
         for place in list(doctree.findall(live)):
             place.parent.remove(place)

@@ -28,7 +28,14 @@ SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONTS = "'DejaVu Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 NUMBER = re.compile(r"[-+\u2212]?\d+(?:[.,]\d+)*")
-LETTERS = {r"\partial": "\u2202", r"\mathcal{L}": "\u2112", "^l": "\u02e1", "_1": "\u2081", "_2": "\u2082", "$": ""}
+LETTERS = {
+    r"\partial": "\u2202",
+    r"\mathcal{L}": "\u2112",
+    "^l": "\u02e1",
+    "_1": "\u2081",
+    "_2": "\u2082",
+    "$": "",
+}
 PLACED = re.compile(
     r"translate\((\S+) (\S+)\)(?: rotate\((\S+)\))?(?: translate\(\S+ \S+\))? scale\((\S+) \S+\)"
 )
@@ -68,11 +75,12 @@ def filled(translation: str, label: str) -> str:
 
 def read(file: Path) -> ET.Element:
     """Return a drawing with its comments."""
-    return ET.fromstring(file.read_text("utf-8"), ET.XMLParser(target=ET.TreeBuilder(insert_comments=True)))
+    builder = ET.TreeBuilder(insert_comments=True)
+    return ET.fromstring(file.read_text("utf-8"), ET.XMLParser(target=builder))
 
 
 def labels(drawing: ET.Element) -> Iterator[tuple[list[ET.Element], str, ET.Element]]:
-    """Yield each text of a drawing that has a word: the groups around it, its words, its outlines."""
+    """Yield each text of a drawing with a word: the groups around it, its words, its outlines."""
 
     def below(group: ET.Element, around: list[ET.Element]) -> Iterator[Any]:
         for part, after in pairwise([*group, ET.Element("end")]):
@@ -85,6 +93,13 @@ def labels(drawing: ET.Element) -> Iterator[tuple[list[ET.Element], str, ET.Elem
     return below(drawing, [drawing])
 
 
+def place(outlines: ET.Element) -> tuple[float, float, float, float]:
+    """Return where outlines begin, how far they are turned, and their scale."""
+    placed = PLACED.match(outlines.get("transform", ""))
+    x, y, turned, size = (float(n or 0) for n in (placed.groups() if placed else "0000"))
+    return x, y, turned, size
+
+
 def anchor(around: list[ET.Element], left: float, right: float) -> str:
     """Return which part of a label keeps its place: its start, its middle or its end."""
     names = [group.get("id", "") for group in around]
@@ -94,9 +109,11 @@ def anchor(around: list[ET.Element], left: float, right: float) -> str:
         return "end"
     if any(name.startswith("matplotlib.axis") for name in names):
         return "middle"
-    for group in around[::-1]:
-        ground = group.find(f"{SVG}g[@id]/{SVG}path") if group.get("id", "").startswith("axes") else None
-        if ground is not None:
+    lines = [place(line)[0] for line in around[-1].findall(f"{SVG}g")]
+    if len(lines) > 1 and max(lines) - min(lines) < NEAR:  # they begin below each other
+        return "start"
+    for axes in (group for group in around[::-1] if group.get("id", "").startswith("axes")):
+        if (ground := axes.find(f"{SVG}g[@id]/{SVG}path")) is not None:
             edges = [float(x) for x in re.findall(r"[ML] (\S+) \S+", ground.get("d", ""))]
             if abs(left - min(edges)) < NEAR:
                 return "start"
@@ -107,10 +124,7 @@ def anchor(around: list[ET.Element], left: float, right: float) -> str:
 
 def write(outlines: ET.Element, around: list[ET.Element], words: str) -> None:
     """Replace outlines by words; definitions among the outlines stay, others use them."""
-    placed = PLACED.match(outlines.get("transform", ""))
-    if placed is None:
-        return
-    x, y, turned, size = (float(number or 0) for number in placed.groups())
+    x, y, turned, size = place(outlines)
     starts = [
         float(found[1])
         for letter in outlines.findall(f"{SVG}use")
@@ -121,7 +135,8 @@ def write(outlines: ET.Element, around: list[ET.Element], words: str) -> None:
     shift = {"start": 0, "middle": width / 2, "end": width}[where]
     style = f"{outlines.get('style', '')}; font: {100 * size:g}px {FONTS}; text-anchor: {where}"
     turn = f" rotate({turned:g})" if turned else ""
-    text = ET.Element(SVG + "text", style=style, transform=f"translate({x:g} {y:g}){turn}", x=f"{shift:g}")
+    at = f"translate({x:g} {y:g}){turn}"
+    text = ET.Element(SVG + "text", style=style, transform=at, x=f"{shift:g}")
     text.text = words
     kept = outlines.findall(f"{SVG}defs")
     outlines.clear()
@@ -154,7 +169,7 @@ class Collect(SphinxTransform):
         }
         if found:
             node = Labels(labels=found)
-            node.source, node.line = self.env.doc2path(self.env.docname), 1
+            node.source, node.line = str(self.env.doc2path(self.env.docname)), 1
             self.document.append(node)
 
 

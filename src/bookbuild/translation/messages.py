@@ -4,7 +4,8 @@ Sphinx takes every text of a page for a message, and leaves one without a transl
 silently. Here displayed formulas, docstrings and texts without a word are no messages. A text that
 code wrote is a pattern: each number and each piece of code or mathematics in it is a placeholder
 such as ``{1}``. Such texts are the outputs of cells, and the tables of the pages that the setting
-``translation_patterns`` names, phrase by phrase. A message whose translation is missing, or has lost a part, is a warning at its line.
+``translation_patterns`` names, phrase by phrase. A message whose translation is missing, or has
+lost a part, is a warning at its line.
 """
 
 import re
@@ -38,13 +39,11 @@ DATA = re.compile(
 BREAK = re.compile(r"([;,:] )")
 PLACE = re.compile(r"\{(\d+)\}")
 SPARED = addnodes.desc, nodes.field_list
-TITLES = nodes.title, nodes.rubric
-EMPHASIS = {nodes.emphasis: "*", nodes.strong: "**"}
 
 
 def original(app: Sphinx) -> bool:
     """Tell whether a build makes the book in the language in which it is written."""
-    return app.config.language == "en" and not issubclass(app.builder.__class__, MessageCatalogBuilder)
+    return app.config.language == "en" and not isinstance(app.builder, MessageCatalogBuilder)
 
 
 def catalogue(app: Sphinx, name: str) -> Path:
@@ -68,8 +67,9 @@ class Patterns(SphinxTransform):
                     if not isinstance(text, nodes.Inline | nodes.FixedTextElement):
                         make_pattern(text)
         if self.env.docname in self.config.translation_patterns:
-            for title in self.document.findall(lambda node: isinstance(node, TITLES)):
-                make_pattern(title)
+            for kind in (nodes.title, nodes.rubric):
+                for title in self.document.findall(kind):
+                    make_pattern(title)
             for table in self.document.findall(nodes.table):
                 for text in table.findall(nodes.paragraph):
                     text["translatable"] = False
@@ -81,11 +81,13 @@ class Patterns(SphinxTransform):
             if ":docstring of " in (node.source or ""):
                 node["translatable"] = False
             words = PLACE.sub("", PART.sub(link_words, node.rawsource))
-            wordless = node.rawsource and not WORD.search(words)
-            if isinstance(node, nodes.math_block) or (wordless and not isinstance(node, nodes.Inline)):
+            if isinstance(node, nodes.math_block):
                 node["translatable"] = False
-            elif wordless and node.get("translatable"):
-                del node["translatable"]
+            elif node.rawsource and not WORD.search(words):
+                if isinstance(node, nodes.Inline):
+                    node.attributes.pop("translatable", None)
+                else:
+                    node["translatable"] = False
 
 
 def link_words(part: re.Match[str]) -> str:
@@ -111,14 +113,15 @@ def phrases(text: nodes.TextElement) -> Iterator[nodes.Node]:
 
     gathered: list[nodes.Node] = []
     for child in text.children:
-        pieces = BREAK.split(child) if isinstance(child, nodes.Text) else [child]
-        for number, piece in enumerate(pieces):
-            if number % 2:
-                yield phrase(gathered)
-                yield nodes.Text(piece)
-                gathered = []
-            elif piece:
-                gathered.append(nodes.Text(piece) if isinstance(piece, str) else piece)
+        if not isinstance(child, nodes.Text):
+            gathered.append(child)
+            continue
+        first, *others = BREAK.split(child)
+        gathered.append(nodes.Text(first))
+        for mark, after in zip(others[::2], others[1::2], strict=True):
+            yield phrase(gathered)
+            yield nodes.Text(mark)
+            gathered = [nodes.Text(after)]
     if gathered:
         yield phrase(gathered)
 
@@ -134,7 +137,8 @@ def pattern(node: nodes.Element, kept: list[nodes.Node]) -> str:
     for child in node.children:
         if isinstance(child, nodes.Text):
             pieces.append(DATA.sub(lambda found: place(nodes.Text(found[0])), child))
-        elif mark := EMPHASIS.get(type(child)):
+        elif isinstance(child, nodes.emphasis | nodes.strong):
+            mark = "*" if isinstance(child, nodes.emphasis) else "**"
             pieces.append(mark + pattern(child, kept) + mark)
         else:
             pieces.append(place(child))
@@ -207,7 +211,7 @@ class Check(SphinxTransform):
 
 
 class TranslationParser(Parser):  # type: ignore[misc]
-    """MyST-NB's parser; all translations share one parser of Markdown, which takes long to set up."""
+    """MyST-NB's parser; all translations share one parser of Markdown, as setting it up is slow."""
 
     markdown: ClassVar[MarkdownIt | None] = None
 
@@ -215,16 +219,18 @@ class TranslationParser(Parser):  # type: ignore[misc]
         """Parse a page, or a translated message."""
         if str(document.current_source).endswith("<translated>"):
             environment: Any = document.settings.env  # MyST keeps its settings there
-            if self.markdown is None:
-                type(self).markdown = create_md_parser(environment.myst_config, SphinxRenderer)
-            self.markdown.options["document"] = document
-            self.markdown.render(inputstring)
+            markdown = self.markdown or create_md_parser(environment.myst_config, SphinxRenderer)
+            type(self).markdown = markdown
+            markdown.options["document"] = document
+            markdown.render(inputstring)
         else:
             super().parse(inputstring, document)
 
 
 class GluedText(PasteTextRole):  # type: ignore[misc] # MyST-NB has no types
     """A glued value in a translation, which is parsed when the page's own values are put away."""
+
+    text: str
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Name the page, so that MyST-NB looks for the value in what the page has kept."""
@@ -238,7 +244,7 @@ class GluedText(PasteTextRole):  # type: ignore[misc] # MyST-NB has no types
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
-    app.add_config_value("translation_terms", "locale/zh_CN/terms.csv", "env", types=frozenset({str}))
+    app.add_config_value("translation_terms", "", "env", types=frozenset({str}))
     app.add_config_value("translation_patterns", [], "env", types=frozenset({list}))
     for transform in (Patterns, Check, Fill):
         app.add_transform(transform)

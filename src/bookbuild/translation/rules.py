@@ -45,9 +45,9 @@ def parts(message: str) -> Counter[str]:
 
 def stars(message: str) -> int:
     """Return how many stars a message shows, as they are no edge of an emphasis."""
-    (block,) = MARKDOWN.parse(PART.sub(lambda part: part[0].replace("*", ""), message.replace("\\*", "")))[1:2] or [None]
-    words = (token.content for token in block.children if token.type == "text") if block else ()
-    return sum(word.count("*") for word in words)
+    plain = PART.sub(lambda part: part[0].replace("*", ""), message.replace("\\*", ""))
+    parsed = MARKDOWN.parseInline(plain)[0].children or []
+    return sum(token.content.count("*") for token in parsed if token.type == "text")
 
 
 def faults(message: str, translation: str, terms: Terms) -> Iterator[str]:
@@ -64,7 +64,7 @@ def faults(message: str, translation: str, terms: Terms) -> Iterator[str]:
     for mark in HALF_MARK.findall(chinese):
         yield f"Chinese touches a mark of half width: {mark}"
     if stars(translation) > stars(message):
-        yield "Markdown shows a star: beside Chinese, emphasis ends behind a mark only before a blank"
+        yield "a star shows: behind a mark, emphasis ends only before a blank"
     for pair in TOUCHES.findall(chinese):
         shown = pair.replace(KEPT, "…")
         yield f"there is no blank in {shown}"

@@ -1,8 +1,8 @@
 """A Sphinx extension: a search in Chinese, by pairs of neighbouring characters.
 
-Chinese has no blanks between words, and Sphinx's own search for it does not load in the browser (its
-issue 14229). Here each pair of neighbouring characters is a word of the index, and so is a character
-that stands alone. A query is cut in the same way, so that a page is found if it holds all pairs.
+Chinese has no blanks between words, and Sphinx's own search for it does not load in the browser
+(its issue 14229). Here each pair of neighbouring characters is a word of the index, and so is a
+character that stands alone. A query is cut in the same way: a page is found if it holds all pairs.
 """
 
 import re

@@ -1,8 +1,8 @@
 """A Sphinx extension: each page links to itself in the other languages.
 
-The setting ``languages`` gives each language its name and the folder of its edition, seen from the
-folder of the whole site. A page's links keep the place: they lead to the same page. In the head they
-are alternates, so that search engines show readers their language.
+The setting ``languages`` gives each language its name and the folder of its edition, seen from that
+of the whole site. A page's links keep the place: they lead to the same page. In the head they are
+alternates, so that search engines show readers their language.
 """
 
 from html import escape

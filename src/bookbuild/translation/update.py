@@ -1,9 +1,10 @@
 """Bring the catalogues of a language up to date with the pages and the code.
 
-``python -m bookbuild.translation.update TEMPLATES CATALOGUES`` takes the folder of the templates that
-Sphinx's builder ``gettext`` has written, and that of the catalogues, ``locale/LANGUAGE/LC_MESSAGES``.
-A new message has no translation yet. One that was changed keeps its old translation, marked as
-doubtful (``fuzzy``): the build asks for both. Messages that are gone are removed.
+``python -m bookbuild.translation.update TEMPLATES CATALOGUES`` takes the folder of the templates
+that Sphinx's builder ``gettext`` has written, and that of the catalogues,
+``locale/LANGUAGE/LC_MESSAGES``. A new message has no translation yet. One that was changed keeps
+its old translation, marked as doubtful (``fuzzy``): the build asks for both. Messages that are gone
+are removed.
 """
 
 import sys
@@ -38,9 +39,9 @@ def main(templates: Path, catalogues: Path) -> None:
     for file in catalogues.glob("*.po"):
         if file.stem not in wanted:
             file.unlink()
-    for name, template in wanted.items():
+    for name, new in wanted.items():
         file = catalogues / f"{name}.po"
-        if missing := update(file, template):
+        if missing := update(file, new):
             print(f"{file}: {missing} messages want a translation")
 
 

@@ -10,7 +10,8 @@ KATEX := node_modules/.package-lock.json
 STOPPABLE := trap 'echo "Stopped. What is done is kept: the next run goes on from there." >&2; exit 130' INT;
 SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c .
 ENGLISH := $(SPHINX) -d _build/doctrees
-CHINESE := BOOK_LANGUAGE=zh_CN $(SPHINX) -d _build/doctrees-zh
+# each folder of locale/ is an edition in another language
+LANGUAGES := $(notdir $(wildcard locale/*))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Let npm use the system's certificate store, as pip does. (A comment behind the value would add blanks to it.)
 export NODE_USE_SYSTEM_CA := 1
@@ -28,9 +29,10 @@ html: $(READY) $(KATEX) lab ## Build the book into _build/html
 	    echo "The book was not built, for the reason above: what is in _build/html is older, or not whole." >&2; \
 	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
 	  exit 1; }
-	@$(STOPPABLE) $(CHINESE) -b html book _build/html/zh || { \
-	  echo "The Chinese edition was not built, for the reason above. The English one was." >&2; exit 1; }
-	@echo "The book is built. Open $(CURDIR)/_build/html/index.html, or in Chinese _build/html/zh/index.html"
+	@$(STOPPABLE) for language in $(LANGUAGES); do \
+	  BOOK_LANGUAGE=$$language $(SPHINX) -d _build/doctrees-$$language -b html book _build/html/$${language%_*} || { \
+	    echo "The edition in $$language was not built, for the reason above. The English one was." >&2; exit 1; }; done
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 pdf: html ## Print the book into one PDF; needs Chromium
 	@$(BIN)/python -m bookbuild.editions.pdf _build/html _build/why-not-start-at-zero.pdf
@@ -42,9 +44,10 @@ epub: $(READY) $(KATEX) ## Build the book as an EPUB
 slides: html ## Make slides of the lesson's questions and figures, as one HTML file
 	@$(BIN)/python -m bookbuild.editions.slides _build/html _build/why-not-start-at-zero-slides.html
 
-translate: $(READY) ## Bring the Chinese catalogues in locale/ up to date with pages and code
+translate: $(READY) ## Bring the catalogues in locale/ up to date with pages and code
 	@$(STOPPABLE) $(SPHINX) -d _build/doctrees-gettext -b gettext book _build/gettext
-	@$(BIN)/python -m bookbuild.translation.update _build/gettext locale/zh_CN/LC_MESSAGES
+	@for language in $(LANGUAGES); do \
+	  $(BIN)/python -m bookbuild.translation.update _build/gettext locale/$$language/LC_MESSAGES; done
 
 test: $(WHOLE) html lint node_modules/whole ## Build the book, then check style, types, package, pages and site
 	@$(BIN)/python -m pytest -q -n $(JOBS) --durations=20 tests src book README.md

@@ -92,6 +92,8 @@ nb_mime_priority_overrides = [("gettext", "image/svg+xml", 0)]
 html_theme = "sphinx_book_theme"
 html_title = project
 html_baseurl = os.environ.get("BOOK_URL", "")  # where the site is published, if it is
+if html_baseurl and languages[language][1]:
+    html_baseurl += f"{languages[language][1]}/"
 html_domain_indices = False  # the modules stand in order on the page of the API
 html_additional_pages = {"404": "404.html"}
 templates_path = ["book/_templates"]  # the theme adds to it, and would add to Sphinx's own list

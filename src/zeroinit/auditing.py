@@ -1,8 +1,8 @@
 """Audit a network before it is trained: which parameters can never move, which units are twins.
 
 A few steps of gradient descent answer both. A parameter whose gradient is exactly zero at
-every step does not move (Theorems *Dead* and those beside it); units whose weights are equal, and
-whose gradients are equal, stay equal (Theorem *Twins stay twins*).
+every step does not move (Theorem *The dead start* and those beside it); units whose weights are
+equal, and whose gradients are equal, stay equal (Theorem *Twins stay twins*).
 """
 
 import sys

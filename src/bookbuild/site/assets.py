@@ -24,7 +24,7 @@ from sphinx.builders.html._assets import _JavaScript
 from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.tools import fonts
+from bookbuild.tools import edition, fonts
 from bookbuild.tools.store import Store
 
 BUNDLE = "_static/site.css"
@@ -83,7 +83,7 @@ def finish(app: Sphinx) -> None:
     site = Path(app.outdir)
     shared = [str(css.filename) for css in cast(StandaloneHTMLBuilder, app.builder)._css_files]
     store = Store(Path(app.doctreedir, "styles"))
-    files = (page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts)
+    files = (page for page in edition.pages(app) if "_static" not in page.parts)
     pages = look_through(store, files, in_page)
     linked = {
         normpath(page.parent.relative_to(site).joinpath(unquote(urlsplit(link).path)).as_posix())

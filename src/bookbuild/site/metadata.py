@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from bookbuild.tools import edition
 from bookbuild.tools.words import phrase
 
 PICTURE = "_images/preview.png"
@@ -87,11 +88,12 @@ def write(app: Sphinx) -> None:
         (site / PICTURE).write_bytes(base64.b64decode(picture["data"]["image/png"]))
     rules = ["User-agent: *", "Allow: /"]
     if base:
-        pages = sorted(file.relative_to(site).as_posix() for file in site.rglob("*.html"))
+        pages = [file.relative_to(site).as_posix() for file in edition.pages(app)]
         listed = [page for page in pages if page.removesuffix(".html") not in UNLISTED]
         entries = "".join(
             f"<url><loc>{escape(urljoin(base, quote(page)))}</loc></url>\n" for page in listed
         )
         (site / "sitemap.xml").write_text(SITEMAP.format(entries), "utf-8")
-        rules.append(f"Sitemap: {urljoin(base, 'sitemap.xml')}")
+        for _, folder in app.config.languages.values():
+            rules.append(f"Sitemap: {urljoin(base, Path(folder, 'sitemap.xml').as_posix())}")
     (site / "robots.txt").write_text("\n".join(rules) + "\n", "utf-8")

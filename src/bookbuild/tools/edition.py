@@ -1,8 +1,18 @@
 """Which edition of the book a build makes."""
 
+from pathlib import Path
+
 from sphinx.application import Sphinx
 
 SITE, EPUB = "html", "epub"  # as Sphinx names the builders
+
+
+def pages(app: Sphinx) -> list[Path]:
+    """Return the HTML files of a site, without those of editions in folders below it."""
+    site = Path(app.outdir)
+    others = [site / folder for _, folder in app.config.languages.values() if folder]
+    files = sorted(site.rglob("*.html"))
+    return [file for file in files if not any(file.is_relative_to(other) for other in others)]
 
 
 def is_site(app: Sphinx) -> bool:

@@ -8,6 +8,7 @@ alternates, so that search engines show readers their language.
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -38,7 +39,8 @@ def link(
         if language != app.config.language and page in app.env.found_docs and is_site(app)
     ]
     context["metatags"] = context.get("metatags", "") + "".join(
-        f'\n    <link rel="alternate" hreflang="{tag}" href="{escape(address)}" />'
+        f'\n    <link rel="alternate" hreflang="{tag}" '
+        f'href="{escape(urljoin(context["pageurl"] or "", address))}" />'
         for tag, _, address in context["other_languages"]
     )
 

@@ -1,4 +1,4 @@
-"""A Sphinx extension: the words in the figures of cells are messages, too.
+"""A Sphinx extension: the words of figures, of their films and of folded cells are messages, too.
 
 Matplotlib draws the words of an SVG file as outlines, and names each text in a comment. A figure is
 drawn once. Where the book's language is another, its words become text, in the reader's fonts, at
@@ -27,7 +27,7 @@ from bookbuild.translation.messages import WORD, original
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONTS = "'DejaVu Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
-NUMBER = re.compile(r"[-+\u2212]?\d+(?:[.,]\d+)*")
+NUMBER = re.compile(r"[-+\u2212]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 LETTERS = {
     r"\partial": "\u2202",
     r"\mathcal{L}": "\u2112",
@@ -43,19 +43,19 @@ LAST = 60  # hundredths of the font's size: about the width of the last letter
 NEAR = 2  # points that two edges may differ and still be one
 
 
-class Labels(addnodes.translatable, nodes.Element):
-    """The words of a page's figures: each message, and its translation."""
+class Words(addnodes.translatable, nodes.Element):
+    """The words of a page that are in no text of it: each message, and its translation."""
 
     def preserve_original_messages(self) -> None:
         """Do nothing: they are not changed here."""
 
     def extract_original_messages(self) -> list[str]:
         """Return the words."""
-        return list(self["labels"])
+        return list(self["words"])
 
     def apply_translated_message(self, original_message: str, translated_message: str) -> None:
         """Keep a translation."""
-        self["labels"][original_message] = translated_message
+        self["words"][original_message] = translated_message
 
 
 def message(label: str) -> str:
@@ -84,6 +84,8 @@ def labels(drawing: ET.Element) -> Iterator[tuple[list[ET.Element], str, ET.Elem
 
     def below(group: ET.Element, around: list[ET.Element]) -> Iterator[Any]:
         for part, after in pairwise([*group, ET.Element("end")]):
+            if part.tag == SVG + "title":  # what a frame of a film shows
+                yield around, part.text or "", part
             if part.tag is ET.Comment and after.tag == SVG + "g":
                 if WORD.search(re.sub(r"\$[^$]*\$", "", words := (part.text or "").strip())):
                     yield around, words, after
@@ -124,6 +126,9 @@ def anchor(around: list[ET.Element], left: float, right: float) -> str:
 
 def write(outlines: ET.Element, around: list[ET.Element], words: str) -> None:
     """Replace outlines by words; definitions among the outlines stay, others use them."""
+    if outlines.tag == SVG + "title":
+        outlines.text = words
+        return
     x, y, turned, size = place(outlines)
     starts = [
         float(found[1])
@@ -153,8 +158,17 @@ def figures(document: nodes.document) -> Iterator[tuple[nodes.image, Path]]:
             yield image, file.resolve()
 
 
+def prompts(app: Sphinx, document: nodes.document) -> Iterator[tuple[nodes.container, str]]:
+    """Yield the cells that are folded, and the attributes with words of their own above them."""
+    usual = app.config.nb_code_prompt_show, app.config.nb_code_prompt_hide
+    for cell in document.findall(nodes.container):
+        for name in ("prompt_show", "prompt_hide"):
+            if cell.get(name) and cell[name] not in usual:
+                yield cell, name
+
+
 class Collect(SphinxTransform):
-    """Put the words of a page's figures among its messages."""
+    """Put the words of a page's figures and folds among its messages."""
 
     default_priority = 6
 
@@ -167,14 +181,15 @@ class Collect(SphinxTransform):
             for _, file in figures(self.document)
             for _, words, _ in labels(read(file))
         }
+        found |= {cell[name]: "" for cell, name in prompts(self.app, self.document)}
         if found:
-            node = Labels(labels=found)
+            node = Words(words=found)
             node.source, node.line = str(self.env.doc2path(self.env.docname)), 1
             self.document.append(node)
 
 
 class Draw(SphinxTransform):
-    """Give a page's figures the words that were translated."""
+    """Give a page's figures and folds the words that were translated."""
 
     default_priority = 22  # behind Sphinx's translation
 
@@ -182,9 +197,11 @@ class Draw(SphinxTransform):
         """Write a file for each figure that has words, and let the image name it."""
         if isinstance(self.app.builder, MessageCatalogBuilder):
             return
-        for node in list(self.document.findall(Labels)):
+        for node in list(self.document.findall(Words)):
             node.parent.remove(node)
-            words = {label: said for label, said in node["labels"].items() if said}
+            words = {label: said for label, said in node["words"].items() if said}
+            for cell, name in prompts(self.app, self.document):
+                cell[name] = words.get(cell[name], cell[name])
             for image, file in figures(self.document):
                 made = translated(file, words)
                 image["uri"] = image["uri"].replace(file.name, made.name)
@@ -212,7 +229,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     for prefix, name in (("", SVG), ("xlink", LINK)):  # as matplotlib writes them
         ET.register_namespace(prefix, name[1 : name.index("}")])
-    app.add_node(Labels)
+    app.add_node(Words)
     for transform in (Collect, Draw):
         app.add_transform(transform)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

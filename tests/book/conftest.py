@@ -8,7 +8,28 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 INDEX = (ROOT / "book/index.md").read_text("utf-8")
+SITE = ROOT / "_build/html"
+EDITIONS = {"": "en", "zh": "zh-CN"}  # the folders of the site's editions, and their languages
 LESSONS = " ".join(re.findall(r":numbered:\n(?::.*\n)*([^`]+)", INDEX)).split()
+
+
+@pytest.fixture(scope="module", params=EDITIONS, ids=EDITIONS.values())
+def site(request: pytest.FixtureRequest) -> Path:
+    """The folder of each edition of the site in turn."""
+    return SITE / request.param
+
+
+def language(site: Path) -> str:
+    """Return the language of an edition."""
+    return EDITIONS[site.relative_to(SITE).as_posix().removeprefix(".")]
+
+
+def names(site: Path) -> list[str]:
+    """Return the pages of an edition by their paths, as ``symmetry.html``."""
+    others = [site / folder for folder in EDITIONS if folder]
+    files = [file for file in site.rglob("*.html") if not set(others) & set(file.parents)]
+    found = sorted(file.relative_to(site).as_posix() for file in files)
+    return [name for name in found if not name.startswith("_static/")]
 
 
 class Collector:

@@ -11,8 +11,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.book.conftest import language, names
+
 ROOT = Path(__file__).parents[2]
-SITE = ROOT / "_build/html"
 WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, search, ...
 SEARCH = {"_static/searchtools.js", "_static/language_data.js", "searchindex.js"}
 
@@ -20,13 +21,12 @@ Pages = dict[str, BeautifulSoup]
 
 
 @pytest.fixture(scope="module")
-def pages() -> Pages:
-    """Every page of the site by its path, as ``symmetry.html``."""
-    names = [file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html")]
-    built = sorted(name for name in names if not name.startswith("_static/"))
-    missing = sorted(WRITTEN - set(built))
-    assert not missing, f"run `make html` first: _build/html lacks {missing}"
-    return {name: BeautifulSoup((SITE / name).read_text("utf-8"), "html.parser") for name in built}
+def pages(site: Path) -> Pages:
+    """Every page of an edition by its path, as ``symmetry.html``."""
+    missing = sorted(WRITTEN - set(names(site)))
+    assert not missing, f"run `make html` first: {site} lacks {missing}"
+    texts = {name: (site / name).read_text("utf-8") for name in names(site)}
+    return {name: BeautifulSoup(text, "html.parser") for name, text in texts.items()}
 
 
 def addresses(name: str, page: BeautifulSoup, selector: str) -> list[str]:
@@ -35,13 +35,13 @@ def addresses(name: str, page: BeautifulSoup, selector: str) -> list[str]:
     return [unquote(urlsplit(urljoin(name, address)).path) for address in found]
 
 
-def test_each_file_of_the_site_is_used_by_a_page(pages: Pages) -> None:
-    files = {file.relative_to(SITE).as_posix() for file in (SITE / "_static").rglob("*.*")}
+def test_each_file_of_the_site_is_used_by_a_page(site: Path, pages: Pages) -> None:
+    files = {file.relative_to(site).as_posix() for file in (site / "_static").rglob("*.*")}
     used: set[str] = set()
     for name, page in pages.items():
         used.update(addresses(name, page, "[href], [src]"))
     for style in [file for file in used if file.endswith(".css")]:
-        for address in re.findall(r"url\([\"']?([^\"')]+)", (SITE / style).read_text("utf-8")):
+        for address in re.findall(r"url\([\"']?([^\"')]+)", (site / style).read_text("utf-8")):
             used.add(urljoin(style, address))
     assert files, "run `make html` first"
     # what the lab's script loads by itself; tests/browser/test_lab.py sees it do so
@@ -63,23 +63,24 @@ def test_the_index_of_the_search_is_loaded_by_the_search_alone(pages: Pages) -> 
         assert loaded == (SEARCH if name == "search.html" else set()), name
 
 
-def test_scripts_and_styles_name_no_source_maps() -> None:
-    files = [*SITE.rglob("*.js"), *SITE.rglob("*.css")]
+def test_scripts_and_styles_name_no_source_maps(site: Path) -> None:
+    files = [*site.rglob("*.js"), *site.rglob("*.css")]
     assert not [file.name for file in files if "sourceMappingURL" in file.read_text("utf-8")]
-    assert not list(SITE.rglob("*.map"))
+    assert not list(site.rglob("*.map"))
 
 
-def test_the_colours_that_the_lab_asks_for_are_in_the_style_sheet() -> None:
-    scripts = [SITE / "_static/lab.js", *SITE.glob("_static/lab/*.js")]
+def test_the_colours_that_the_lab_asks_for_are_in_the_style_sheet(site: Path) -> None:
+    scripts = [site / "_static/lab.js", *site.glob("_static/lab/*.js")]
     asked = {
         name for file in scripts for name in re.findall(r'"(--[\w-]+)"', file.read_text("utf-8"))
     }
     assert asked, "run `make html` first"
-    assert asked <= {*re.findall(r"(--[\w-]+):", (SITE / "_static/site.css").read_text("utf-8"))}
+    assert asked <= {*re.findall(r"(--[\w-]+):", (site / "_static/site.css").read_text("utf-8"))}
 
 
-def test_each_page_says_what_it_holds(pages: Pages) -> None:
+def test_each_page_says_what_it_holds(site: Path, pages: Pages) -> None:
     bad = []
+    least = {"en": 20, "zh-CN": 10}[language(site)]  # a character of Chinese says more
     said: dict[str, str] = {}
     for name, page in pages.items():
         heads = {
@@ -87,20 +88,20 @@ def test_each_page_says_what_it_holds(pages: Pages) -> None:
             for m in page.select("meta[content]")
         }
         description = heads.get("description", "")
-        if not 20 <= len(description) <= 180 or description != heads.get("og:description"):
+        if not least <= len(description) <= 180 or description != heads.get("og:description"):
             bad.append(f"{name}: the description is {description!r}")
         if name in WRITTEN and description in said:
             bad.append(f"{name} is described as {said[description]} is")
         said[description] = name
-        if not page.html or page.html.get("lang") != "en":
+        if not page.html or page.html.get("lang") != language(site):
             bad.append(f"{name}: no language")
         if not heads.get("og:title") or not heads.get("og:image", "").endswith("preview.png"):
             bad.append(f"{name}: no preview")
     assert not bad
 
 
-def test_the_preview_is_a_picture_of_the_usual_size() -> None:
-    header = (SITE / "_images/preview.png").read_bytes()[:24]
+def test_the_preview_is_a_picture_of_the_usual_size(site: Path) -> None:
+    header = (site / "_images/preview.png").read_bytes()[:24]
     width, height = (int.from_bytes(header[at : at + 4]) for at in (16, 20))
     assert header.startswith(b"\x89PNG")
     assert (width, height) == (1200, 630)

@@ -8,13 +8,17 @@ from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("conf.py", "book", "src", "tests", "atlas", "benchmarks", "evidence")
+SOURCES = ("conf.py", "book", "locale", "src", "tests", "atlas", "benchmarks", "evidence")
 
 # The files that may differ: run times are on one, and which widths a machine parts on the other.
 MACHINE = {
-    "colophon.html",
-    "the-proof-meets-the-machine.html",
-    "notebooks/the-proof-meets-the-machine.ipynb",
+    f"{edition}{name}"
+    for edition in ("", "zh/")
+    for name in (
+        "colophon.html",
+        "the-proof-meets-the-machine.html",
+        "notebooks/the-proof-meets-the-machine.ipynb",
+    )
 }
 
 
@@ -43,14 +47,16 @@ def test_a_build_elsewhere_gives_the_same_site(tmp_path: Path) -> None:
     (folder / "_build/lab.zip").symlink_to(ROOT / "_build/lab.zip")
     for edition in (*one.glob("*.pdf"), *one.glob("*.epub")):
         shutil.copy(edition, folder / "_build")
-    subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-j1", "-c", ".", "book", "_build/html"],
-        cwd=folder,
-        env=os.environ
-        | {"PYTHONPATH": str(folder / "src")}
-        | {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONHASHSEED": "7"},
-        check=True,
-    )
+    for language, made in (("en", "_build/html"), ("zh_CN", "_build/html/zh")):
+        subprocess.run(
+            [sys.executable, "-m", "sphinx", "-W", "-q", "-j1", "-c", ".", "book", made]
+            + ["-d", f"_build/doctrees-{language}"],
+            cwd=folder,
+            env=os.environ
+            | {"PYTHONPATH": str(folder / "src"), "BOOK_LANGUAGE": language}
+            | {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONHASHSEED": "7"},
+            check=True,
+        )
     first, second = digests(one), digests(folder / "_build/html")
     assert first.keys() == second.keys()
     assert {name for name in first if first[name] != second[name]} <= MACHINE

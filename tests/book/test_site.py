@@ -12,10 +12,9 @@ from bs4 import BeautifulSoup, Tag
 
 from bookbuild.lab.links import wrong
 from tests.book import mathml
-from tests.book.conftest import LESSONS
+from tests.book.conftest import LESSONS, language, names
 
 ROOT = Path(__file__).parents[2]
-SITE = ROOT / "_build/html"
 WRITTEN = {f"{page.stem}.html" for page in ROOT.glob("book/*.md")}  # not the index, search, ...
 # The links in a page's head that a browser does not fetch.
 NOT_FETCHED = {"alternate", "author", "canonical", "index", "license", "next", "prev", "search"}
@@ -23,20 +22,26 @@ NOT_FETCHED = {"alternate", "author", "canonical", "index", "license", "next", "
 NAMED = {
     "www.w3.org": "the names of XML vocabularies",
     "www.mathjax.org": "a link in MathJax's About window",
+    "www.sphinx-doc.org": "a link in a message of Sphinx",
     "cdn.jsdelivr.net": "MathJax's speech, which a reader has to switch on in its menu",
+}
+
+# How the title of a solution begins, that of an exercise to predict, and the last two paragraphs.
+ENDS = {
+    "en": ("Solution", "Predict", "In one sentence.", "The way on."),
+    "zh-CN": ("解答", "预测", "一句话。", "接下来。"),
 }
 
 Pages = dict[str, BeautifulSoup]
 
 
 @pytest.fixture(scope="module")
-def pages() -> Pages:
-    """Every page of the site by its path, as ``symmetry.html``."""
-    names = [file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html")]
-    built = sorted(name for name in names if not name.startswith("_static/"))
-    missing = sorted(WRITTEN - set(built))
-    assert not missing, f"run `make html` first: _build/html lacks {missing}"
-    return {name: BeautifulSoup((SITE / name).read_text("utf-8"), "html.parser") for name in built}
+def pages(site: Path) -> Pages:
+    """Every page of an edition by its path, as ``symmetry.html``."""
+    missing = sorted(WRITTEN - set(names(site)))
+    assert not missing, f"run `make html` first: {site} lacks {missing}"
+    texts = {name: (site / name).read_text("utf-8") for name in names(site)}
+    return {name: BeautifulSoup(text, "html.parser") for name, text in texts.items()}
 
 
 def text(tag: Tag | None) -> str:
@@ -77,8 +82,8 @@ def test_no_output_is_an_error_or_a_warning(pages: Pages) -> None:
     assert not bad
 
 
-def test_each_formula_is_as_mathml_has_it(pages: Pages) -> None:
-    texts = {name: (SITE / name).read_text("utf-8") for name in pages}
+def test_each_formula_is_as_mathml_has_it(site: Path, pages: Pages) -> None:
+    texts = {name: (site / name).read_text("utf-8") for name in pages}
     bad = [f"{name}: {what}" for name, page in texts.items() for what in mathml.wrong(page)]
     assert not bad, "\n".join(bad)
 
@@ -99,9 +104,9 @@ def test_pages_load_nothing_from_elsewhere(pages: Pages) -> None:
     assert not bad
 
 
-def test_styles_and_scripts_load_nothing_from_elsewhere() -> None:
-    styles = {file.name: file.read_text("utf-8") for file in SITE.rglob("*.css")}
-    scripts = {file.name: file.read_text("utf-8") for file in SITE.rglob("*.js")}
+def test_styles_and_scripts_load_nothing_from_elsewhere(site: Path) -> None:
+    styles = {file.name: file.read_text("utf-8") for file in site.rglob("*.css")}
+    scripts = {file.name: file.read_text("utf-8") for file in site.rglob("*.js")}
     assert styles, "run `make html` first"
     bad = [f"{name}: {host}" for name, style in styles.items() for host in styled_hosts(style)]
     bad += [
@@ -133,7 +138,7 @@ def links(name: str, page: BeautifulSoup) -> list[tuple[str, str]]:
     return found
 
 
-def test_each_link_leads_somewhere(pages: Pages) -> None:
+def test_each_link_leads_somewhere(site: Path, pages: Pages) -> None:
     anchors = {
         name: {str(tag.get("id") or tag.get("name")) for tag in page.select("[id], a[name]")}
         for name, page in pages.items()
@@ -141,7 +146,7 @@ def test_each_link_leads_somewhere(pages: Pages) -> None:
     bad = []
     for name, page in pages.items():
         for file, anchor in links(name, page):
-            if not (SITE / file).is_file():
+            if not (site / file).is_file():
                 bad.append(f"{name}: there is no {file}")
             elif file == "lab.html" and "=" in anchor:  # a state
                 bad += [f"{name}: {complaint}" for complaint in wrong(anchor)]
@@ -158,18 +163,19 @@ def test_each_page_is_reached_from_the_first(pages: Pages) -> None:
     assert not WRITTEN - reached
 
 
-def test_each_lesson_ends_as_it_should(pages: Pages) -> None:
+def test_each_lesson_ends_as_it_should(site: Path, pages: Pages) -> None:
+    solution, predict, *endings = ENDS[language(site)]
     bad = []
     for lesson in LESSONS:
         page = pages[f"{lesson}.html"]
         exercises = page.select("article .numbered.exercise")
-        solutions = [s for s in page.select("article summary") if "Solution" in text(s)]
+        solutions = [s for s in page.select("article summary") if solution in text(s)]
         if not 2 <= len(exercises) <= 4 or len(solutions) != len(exercises):
             bad.append(f"{lesson}: {len(exercises)} exercises, {len(solutions)} solutions")
-        if not any("Predict" in text(exercise) for exercise in exercises):
+        if not any(predict in text(exercise) for exercise in exercises):
             bad.append(f"{lesson}: no exercise asks to predict")
         last = ["", "", *(text(paragraph) for paragraph in page.select("article p"))][-2:]
-        for end, beginning in zip(last, ("In one sentence.", "The way on."), strict=True):
+        for end, beginning in zip(last, endings, strict=True):
             if not end.startswith(beginning):
                 bad.append(f"{lesson}: where {beginning!r} is due stands {end!r}")
     assert not bad

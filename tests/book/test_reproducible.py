@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCES = ("conf.py", "book", "locale", "src", "tests", "atlas", "benchmarks", "evidence")
 
+SPHINX = (sys.executable, "-m", "sphinx", "-W", "-q", "-j1", "-c", ".")
+
 # The files that may differ: run times are on one, and which widths a machine parts on the other.
 MACHINE = {
     f"{edition}{name}"
@@ -49,8 +51,7 @@ def test_a_build_elsewhere_gives_the_same_site(tmp_path: Path) -> None:
         shutil.copy(edition, folder / "_build")
     for language, made in (("en", "_build/html"), ("zh_CN", "_build/html/zh")):
         subprocess.run(
-            [sys.executable, "-m", "sphinx", "-W", "-q", "-j1", "-c", ".", "book", made]
-            + ["-d", f"_build/doctrees-{language}"],
+            [*SPHINX, "-d", f"_build/doctrees-{language}", "book", made],
             cwd=folder,
             env=os.environ
             | {"PYTHONPATH": str(folder / "src"), "BOOK_LANGUAGE": language}

@@ -1,4 +1,4 @@
-"""A second language of the book, by Sphinx's gettext: see README.md beside this file."""
+"""The book in another language, by Sphinx's gettext: see "Translate" in CONTRIBUTING.md."""
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata

@@ -195,6 +195,16 @@ class Ask(SphinxPostTransform):
             place.replace_self(asked)
 
 
+def take_translation(app: Sphinx, doctree: nodes.document) -> None:
+    """Note the questions of a page in the words that the edition gives them."""
+    about = app.env.metadata[app.env.docname]
+    blocks = doctree.findall(predict)
+    for place, (asked, block) in enumerate(zip(about.get("predictions", []), blocks, strict=True)):
+        words, choices = block.children[:2]
+        said = [choice.astext() for choice in choices.children]
+        about["predictions"][place] = asked._replace(question=words.astext(), choices=said)
+
+
 def outdated(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
@@ -304,6 +314,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("quiz", Quiz)
     app.add_post_transform(Ask)
     app.connect("builder-inited", add_script)
+    app.connect("doctree-read", take_translation)
     app.connect("env-get-outdated", outdated)
     app.connect("env-check-consistency", check)
     app.connect("doctree-resolved", complete)

@@ -39,7 +39,7 @@ LETTERS = {
 PLACED = re.compile(
     r"translate\((\S+) (\S+)\)(?: rotate\((\S+)\))?(?: translate\(\S+ \S+\))? scale\((\S+) \S+\)"
 )
-LAST = 60  # hundredths of the font's size: about the width of the last letter
+GLYPH = 64  # units of a letter's outline in a hundredth of the font's size
 NEAR = 2  # points that two edges may differ and still be one
 
 
@@ -124,18 +124,27 @@ def anchor(around: list[ET.Element], left: float, right: float) -> str:
     return "middle"
 
 
-def write(outlines: ET.Element, around: list[ET.Element], words: str) -> None:
+def ends(drawing: ET.Element) -> dict[str, float]:
+    """Return where each letter ends, in hundredths of the font's size from where it begins."""
+    letters = drawing.iterfind(f".//{SVG}defs/{SVG}path[@id]")
+    numbers = {path.get("id", ""): re.findall(r"[-\d.]+", path.get("d", "")) for path in letters}
+    return {name: max(map(float, both[::2]), default=0) / GLYPH for name, both in numbers.items()}
+
+
+def write(
+    outlines: ET.Element, around: list[ET.Element], words: str, letters: dict[str, float]
+) -> None:
     """Replace outlines by words; definitions among the outlines stay, others use them."""
     if outlines.tag == SVG + "title":
         outlines.text = words
         return
     x, y, turned, size = place(outlines)
-    starts = [
-        float(found[1])
-        for letter in outlines.findall(f"{SVG}use")
-        if (found := re.search(r"translate\((\S+)", letter.get("transform", "translate(0")))
-    ]
-    width = (max(starts, default=0) + LAST) * size
+    width = 0.0
+    for letter in outlines.findall(f"{SVG}use"):
+        start = re.search(r"translate\((\S+)", letter.get("transform", "translate(0"))
+        end = letters.get(letter.get(LINK, "").removeprefix("#"), 0)
+        width = max(width, (float(start[1]) if start else 0) + end)
+    width *= size
     where = "middle" if turned else anchor(around, x, x + width)
     shift = {"start": 0, "middle": width / 2, "end": width}[where]
     style = f"{outlines.get('style', '')}; font: {100 * size:g}px {FONTS}; text-anchor: {where}"
@@ -217,9 +226,10 @@ def translated(file: Path, words: dict[str, str]) -> Path:
     made_of = "\n".join([file.name, Path(__file__).read_text("utf-8"), *map(str, said)])
     made = file.with_name(f"{sha256(made_of.encode()).hexdigest()}.svg")
     if not made.exists():
+        letters = ends(drawing)
         for (around, label, outlines), (translation, _) in zip(found, said, strict=True):
             if translation and translation != message(label):
-                write(outlines, around, filled(translation, label))
+                write(outlines, around, filled(translation, label), letters)
         with draft(made) as new:
             new.write_text(ET.tostring(drawing, "unicode"), "utf-8")
     return made

@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader
+from sphinx import locale
 
 from bookbuild.editions import pdf
-from bookbuild.tools import browser
+from bookbuild.tools import browser, words
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
+PAGE = """\
+<html lang="{}"><link rel="canonical" href="https://example.org/a.html">
+<article class="bd-article"><section id="a"><h1>A</h1></section>
+<details class="tests"><p>Here.</p><pre>code</pre></details></article></html>
+"""
 
 
 @pytest.fixture(scope="module")
@@ -130,15 +136,45 @@ def test_a_sentence_tells_where_the_tests_of_each_theorem_are(
     assert "@pytest.mark.theorem" not in printed
 
 
-def test_the_sentence_links_to_the_page_where_the_book_is_published() -> None:
-    page = BeautifulSoup(
-        '<link rel="canonical" href="https://example.org/a.html"><article class="bd-article">'
-        '<details class="tests"><p>Here.</p><pre>code</pre></details></article>',
-        "html.parser",
-    )
-    told = pdf.article(SITE, "a.html", page, {"a.html"})
-    assert told.get_text() == "Here. The page on the web shows them."
-    assert [link["href"] for link in told.select("a")] == ["https://example.org/a.html"]
+@pytest.mark.parametrize(
+    ("language", "contents", "shown"),
+    [
+        ("en", "Contents", "Here. The page on the web shows them."),
+        ("zh-CN", "目录", "Here.网页上可以看到这些测试。"),
+    ],
+)
+def test_its_own_words_are_in_the_language_of_the_site(
+    language: str, contents: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the book is published, a sentence links to the tests of a theorem."""
+    Path(tmp_path, "index.html").write_text(PAGE.format(language), "utf-8")
+    monkeypatch.setattr(locale, "translators", {})
+    assert words.speak(tmp_path) == language
+    text = pdf.document(tmp_path, "Title", "Author", language)
+    told = BeautifulSoup(text, "html.parser")
+    assert [tag.get("lang") for tag in told.select("html")] == [language]
+    assert [tag.get_text() for tag in told.select("nav h1, article p")] == [contents, shown]
+    assert [link["href"] for link in told.select("article a")] == ["https://example.org/a.html"]
+
+
+@pytest.mark.parametrize(("language", "warned"), [("en", False), ("zh-CN", True)])
+def test_a_sentence_says_that_no_font_has_the_letters(
+    language: str,
+    warned: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It says so before Chromium prints, which this one fails to do."""
+    Path(tmp_path, "index.html").write_text(PAGE.format(language), "utf-8")
+    for name, does in (("chromium", "exit 1"), ("fc-list", '[ "$1" = :lang=en ] && echo Font; :')):
+        Path(tmp_path, name).write_text(f"#!/bin/sh\n{does}\n", "utf-8")
+        Path(tmp_path, name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(locale, "translators", {})
+    with pytest.raises(SystemExit, match="printed nothing"):
+        pdf.main(tmp_path, tmp_path / "book.pdf")
+    assert capsys.readouterr().err == (pdf.NO_FONT.format(language) + "\n" if warned else "")
 
 
 def test_its_links_lead_within_it_or_to_the_web(book: PdfReader) -> None:

@@ -12,6 +12,10 @@ from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
+WORDS = {
+    "en": ("The question.", "Right.", "In one sentence."),
+    "zh-CN": ("问题。", "对了。", "一句话。"),
+}
 PAGES: list[str] = runpy.run_path(str(ROOT / "conf.py"))["slides"]
 # The height of each slide in turn.
 HEIGHTS = """
@@ -22,10 +26,19 @@ HEIGHTS = """
 """
 
 
+@pytest.fixture(scope="module", params=[SITE, SITE / "zh"], ids=["English", "Chinese"])
+def edition(request: pytest.FixtureRequest) -> Path:
+    """The folder of each language's site."""
+    folder: Path = request.param
+    return folder
+
+
 @pytest.fixture(scope="module")
-def slides(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Page]:
+def slides(
+    edition: Path, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[Page]:
     file = tmp_path_factory.mktemp("slides") / "slides.html"
-    command = [sys.executable, "-m", "bookbuild.editions.slides", str(SITE), str(file)]
+    command = [sys.executable, "-m", "bookbuild.editions.slides", str(edition), str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tab = browser.new_page(viewport={"width": 1280, "height": 720})
@@ -40,9 +53,11 @@ def slides(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterat
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_slide_says_what_its_page_says(page: str, slides: Page) -> None:
-    told = BeautifulSoup((SITE / f"{page}.html").read_text("utf-8"), "html.parser")
-    shown = BeautifulSoup(slides.content(), "html.parser").select(".slides > section")
+def test_a_slide_says_what_its_page_says(page: str, edition: Path, slides: Page) -> None:
+    told = BeautifulSoup((edition / f"{page}.html").read_text("utf-8"), "html.parser")
+    whole = BeautifulSoup(slides.content(), "html.parser")
+    shown = whole.select(".slides > section")
+    question, correct, sentence = WORDS[str(whole.html["lang"])]  # type: ignore[index]
     asking, showing = shown[2 * PAGES.index(page) :][:2]
     for tag in told.select(".headerlink, .katex-html"):
         tag.decompose()
@@ -53,13 +68,14 @@ def test_a_slide_says_what_its_page_says(page: str, slides: Page) -> None:
     ]
     (answer,) = asking.select("ol.answer.fragment")
     assert answer.get_text().split() == right.get_text().split()
-    assert "Right." in answer.get_text()
+    assert correct in answer.get_text()
+    assert question in asking.get_text()
     for slide, selector in ((asking, ".predict legend"), (showing, "figure figcaption")):
         (words, *_) = told.select(selector)
         assert " ".join(words.get_text().split()) in " ".join(slide.get_text().split())
     (picture,) = showing.select("img")
     assert picture["alt"] == told.select("figure img")[0]["alt"]
-    said = [slide.get_text().count("In one sentence.") for slide in (asking, showing)]
+    said = [slide.get_text().count(sentence) for slide in (asking, showing)]
     assert said == [0, 0 if page == "index" else 1]
 
 

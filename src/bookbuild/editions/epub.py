@@ -1,7 +1,8 @@
 """A Sphinx extension: the EPUB is valid and complete, and needs nothing that only browsers have.
 
 Folds are open, because few reading devices unfold them. The HTML of other extensions becomes valid
-XHTML. Pages link ``epub_css_files`` alone. A cover is drawn from the title.
+XHTML. Pages link ``epub_css_files`` alone. A cover is drawn, with the title if a font has its
+letters.
 """
 
 import re
@@ -18,6 +19,8 @@ from sphinx.builders.epub3 import Epub3Builder
 from sphinx.config import Config
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.tools.words import phrase
+
 COVER = "_static/cover.png"
 FOR_BROWSERS = ".sd-summary-state-marker, .sd-tab-set > input, summary .expanded, script, button"
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -27,8 +30,9 @@ class Builder(Epub3Builder):
     """Sphinx's builder, with a cover, and with the properties of each page in the package file."""
 
     def prepare_writing(self, docnames: Set[str]) -> None:
-        """Leave out the indices: they link to pages that only the site has."""
+        """Leave out the indices, which link to pages that only the site has; name the contents."""
         super().prepare_writing(docnames)
+        self.guide_titles = self.guide_titles | {"toc": phrase("Contents")}
         self.domain_indices = []
 
     def copy_image_files(self) -> None:
@@ -46,11 +50,11 @@ class Builder(Epub3Builder):
         super().copy_static_files()
         cover = Figure((6, 9), facecolor="#0072b2")
         cover.add_artist(Ellipse((0.5, 0.36), 0.3, 0.28, fill=False, color="white", linewidth=30))
-        for y, size, words in (
-            (0.82, 42, fill(self.config.epub_title, 14)),
-            (0.07, 16, self.config.epub_author),
-        ):
-            cover.text(0.5, y, words, size=size, color="white", ha="center", va="center")
+        title, author = fill(self.config.epub_title, 14), self.config.epub_author
+        if fonts := fonts_with(title + author):
+            style = {"color": "white", "family": fonts, "ha": "center", "va": "center"}
+            cover.text(0.5, 0.82, title, style, size=38)
+            cover.text(0.5, 0.07, author, style, size=16)
         cover.savefig(Path(self.outdir, COVER), dpi=200, metadata={"Software": None})
 
     def build_content(self) -> None:
@@ -73,6 +77,21 @@ class Builder(Epub3Builder):
         text = package.read_text("utf-8")
         text = re.sub(r'href="([^"]+)" media-type="[^"]+"(?! properties)', declare, text)
         package.write_text(text, "utf-8")
+
+
+def fonts_with(words: str) -> list[str]:
+    """Return matplotlib's font and one with the letters that it lacks; empty if there is none."""
+    from matplotlib import font_manager
+
+    def letters(file: str) -> set[str]:
+        return set(map(chr, font_manager.get_font(file).get_charmap()))
+
+    usual = font_manager.FontProperties()
+    lacked = set(words) - letters(font_manager.findfont(usual)) - {"\n"}
+    files = font_manager.fontManager.ttflist
+    system = (font for font in files if "Last Resort" not in font.name)  # it has boxes for letters
+    other = next((font.name for font in system if lacked <= letters(font.fname)), None)
+    return [usual.get_name(), other] if other else []
 
 
 def styles(config: Config) -> set[str]:

@@ -4,12 +4,14 @@ The pages come in the order of their links to the next page. They become one doc
 page and a table of contents. Folds are open, but a sentence tells where the tests of a theorem are.
 Links between pages are links within the document.
 Chromium prints it twice, because the page numbers of the contents are known after the first time.
-Sizes, margins and page numbers are in ``pdf.css``; title and author in ``conf.py``.
+Sizes, margins and page numbers are in ``pdf.css``; title and author in ``conf.py``. The words that
+are added are in the language of the site.
 """
 
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,8 +27,13 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from bookbuild.tools import browser
+from bookbuild.tools.words import phrase, speak
 
 MISSING = "Chromium prints the PDF, and is not here: `apt-get install chromium` brings it."
+NO_FONT = (
+    "No font here has the letters of {}, so the PDF will show boxes instead: "
+    "`apt-get install fonts-noto-cjk` brings one for Chinese."
+)
 NOT_PRINTED = (
     ".headerlink, .viewcode-link, .editions, .sd-tab-set > input, script"
     ", .filter-rows, .filter-rows ~ section"  # long tables, to search in
@@ -59,8 +66,10 @@ def article(site: Path, name: str, page: BeautifulSoup, names: set[str]) -> Tag:
         where = tests.select_one("p")
         assert where
         if published:
-            link = page.new_tag("a", href=str(published["href"]), string="The page on the web")
-            where.extend([" ", link, " shows them."])
+            words = phrase('{where} <a href="{page}">The page on the web</a> shows them.')
+            words = words.format(where=where.decode_contents(), page=published["href"])
+            where.clear()
+            where.append(BeautifulSoup(words, "html.parser"))
         tests.replace_with(where)
     for fold in told.select("details"):
         fold["open"] = ""
@@ -94,8 +103,8 @@ def headings(told: Tag) -> Iterator[tuple[str, str, str]]:
         yield heading.name, str(heading.parent["id"]), heading.decode_contents()
 
 
-def document(site: Path, title: str, author: str) -> str:
-    """Return all pages as one document; ``{anchor}`` stands for the number of a printed page."""
+def document(site: Path, title: str, author: str, language: str) -> str:
+    """Return all pages as one document; ``@@anchor@@`` stands for the number of a printed page."""
     found = dict(pages(site))
     links = [
         urljoin(name, str(link["href"]))
@@ -104,7 +113,7 @@ def document(site: Path, title: str, author: str) -> str:
     ]
     styles = [(site / link.partition("?")[0]).as_uri() for link in dict.fromkeys(links)]
     styles.append(Path(__file__).with_suffix(".css").as_uri())
-    contents, texts, running = [], [], []
+    heading, contents, texts, running = phrase("Contents"), [], [], []
     for name, page in found.items():
         told = article(site, name, page, set(found))
         parts = list(headings(told))
@@ -119,14 +128,21 @@ def document(site: Path, title: str, author: str) -> str:
         texts.append(str(told))
     head = "".join(f'<link rel="stylesheet" href="{style}">' for style in styles)
     return f"""<!DOCTYPE html>
-<html lang="en" data-theme="light" data-mode="light">
+<html lang="{language}" data-theme="light" data-mode="light">
 <head><meta charset="utf-8"><title>{escape(title)}</title>
 {head}<style>{" ".join(running)}</style></head>
 <body>
 <header><p class="title">{escape(title)}</p><p>{escape(author)}</p></header>
-<nav><h1>Contents</h1>{"".join(contents)}</nav>
+<nav><h1>{heading}</h1>{"".join(contents)}</nav>
 {"".join(texts)}
 </body></html>"""
+
+
+def without_font(language: str) -> bool:
+    """Tell whether the system's list of fonts has none for a language."""
+    lists = shutil.which("fc-list")  # only Linux has it
+    asked = f":lang={language.partition('-')[0]}"
+    return lists is not None and not subprocess.check_output([lists, asked])
 
 
 def prints(chromium: str, text: str, folder: Path, *, draft: bool = False) -> PdfReader:
@@ -176,9 +192,12 @@ def name_outline(book: PdfWriter, text: str) -> None:
 def main(site: Path, target: Path) -> None:
     """Write the PDF."""
     chromium = browser.find() or sys.exit(MISSING)
+    language = speak(site)
+    if without_font(language):
+        print(NO_FONT.format(language), file=sys.stderr)
     settings = runpy.run_path("conf.py")
-    title, author = settings["project"], settings["author"]
-    text = document(site, title, author)
+    title, author = map(phrase, (settings["project"], settings["author"]))
+    text = document(site, title, author, language)
     with TemporaryDirectory() as folder:
         first = prints(chromium, number(text, None), Path(folder), draft=True)
         book = PdfWriter(clone_from=prints(chromium, number(text, first), Path(folder)))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
 
+from bookbuild.tools.words import phrase, speak
+
 REVEAL = Path("node_modules/reveal.js/dist")
 MISSING = "reveal.js shows the slides, and is not here: `npm ci` brings it."
 START = "Reveal.initialize({width: 1280, height: 720, margin: 0.02, center: false, hash: true});"
@@ -56,10 +58,11 @@ def slides(told: Tag) -> str:
     choices, reasons = asked.select("ol")
     right = str(asked["data-answer"])
     figure = only(told, "figure")
+    question, sentence = phrase("The question."), phrase("In one sentence.")
     return f"""
 <section>
 <h2>{title}</h2>
-{paragraph(told, "The question.")}
+{paragraph(told, question)}
 <p>{only(asked, "legend").decode_contents()}</p>
 {choices}
 <ol class="fragment answer" start="{right}">{only(reasons, f"li:nth-of-type({right})")}</ol>
@@ -68,21 +71,22 @@ def slides(told: Tag) -> str:
 <h3>{title}</h3>
 {only(figure, "img")}
 {only(figure, "figcaption p")}
-{paragraph(told, "In one sentence.")}
+{paragraph(told, sentence)}
 </section>"""
 
 
-def document(site: Path, title: str, pages: list[str]) -> str:
-    """Return the slides of all pages as one file."""
+def document(site: Path, pages: list[str], language: str) -> str:
+    """Return the slides of all pages as one file, with the title of the first."""
+    told = [article(site, page) for page in pages]
     styles = [REVEAL / "reveal.css", Path(__file__).with_suffix(".css")]
     style = "\n".join(file.read_text("utf-8") for file in styles)
     script = (REVEAL / "reveal.js").read_text("utf-8")
     return f"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{escape(title)}</title>
+<html lang="{language}">
+<head><meta charset="utf-8"><title>{escape(only(told[0], "h1").get_text())}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
 <body><main class="reveal"><div class="slides">
-{"".join(slides(article(site, page)) for page in pages)}
+{"".join(map(slides, told))}
 </div></main>
 <script>{script}</script>
 <script>{START}</script></body></html>
@@ -93,8 +97,9 @@ def main(site: Path, target: Path) -> None:
     """Write the slides."""
     if not REVEAL.exists():
         sys.exit(MISSING)
-    settings = runpy.run_path("conf.py")
-    target.write_text(document(site, settings["project"], settings["slides"]), "utf-8")
+    language = speak(site)
+    pages = runpy.run_path("conf.py")["slides"]
+    target.write_text(document(site, pages, language), "utf-8")
     print(f"The slides are made: {target}")
 
 

@@ -4,11 +4,23 @@ The catalogue ``locale/<language>/LC_MESSAGES/book.po`` has them. Templates have
 ``phrase``, too, and so have scripts (``translation/phrase.js``).
 """
 
+from pathlib import Path
+from typing import cast
+
+from bs4 import BeautifulSoup, Tag
 from docutils import nodes
-from sphinx.locale import get_translation
+from sphinx.locale import get_translation, init
 
 DOMAIN = "book"
 phrase = get_translation(DOMAIN)
+
+
+def speak(site: Path) -> str:
+    """Say phrases in the language of a built site, and return the tag of this language."""
+    page = BeautifulSoup((site / "index.html").read_text("utf-8"), "html.parser")
+    tag = str(cast(Tag, page.html)["lang"])
+    init(["locale"], tag.replace("-", "_"), DOMAIN)
+    return tag
 
 
 def written(node: nodes.Element) -> nodes.Element:

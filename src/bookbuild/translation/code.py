@@ -33,6 +33,7 @@ SETTINGS = (
     "html_title",
     "nb_code_prompt_show",
     "nb_code_prompt_hide",
+    "epub_contributor",
     "epub_description",
 )
 

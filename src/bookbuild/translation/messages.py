@@ -151,7 +151,9 @@ class Fill(SphinxTransform):
     default_priority = 21  # behind Sphinx's translation
 
     def apply(self, **kwargs: object) -> None:
-        """Fill the patterns of a page."""
+        """Fill the patterns of a page, and take from its description the mark of a translation."""
+        for description in self.document.findall(nodes.meta):
+            description.attributes.pop("translated", None)  # it would be written into the HTML
         for node in list(self.document.findall(nodes.TextElement)):
             if (kept := node.attributes.pop("kept", None)) and PLACE.search(node.astext()):
                 for text in list(node.findall(nodes.Text)):

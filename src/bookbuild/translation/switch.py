@@ -19,7 +19,7 @@ from bookbuild.tools.edition import is_site
 
 def share_outputs(app: Sphinx) -> None:
     """Let MyST-NB keep what cells made in one folder for all languages, outside the site."""
-    if folder := app.config.languages[app.config.language][1]:
+    if is_site(app) and (folder := app.config.languages[app.config.language][1]):
         site = Path(app.outdir).parents[len(Path(folder).parts) - 1]
         environment: Any = app.env  # MyST-NB keeps its settings there
         settings = environment.mystnb_config

@@ -12,6 +12,10 @@ SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c .
 ENGLISH := $(SPHINX) -d _build/doctrees
 # each folder of locale/ is an edition in another language
 LANGUAGES := $(notdir $(wildcard locale/*))
+OTHER := BOOK_LANGUAGE=$$language $(SPHINX) -d _build/doctrees-$$language
+BOOK := _build/why-not-start-at-zero
+# what the names of files end with: nothing in English, -zh in Chinese
+ENDS := "" $(foreach language,$(LANGUAGES),-$(firstword $(subst _, ,$(language))))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Let npm use the system's certificate store, as pip does. (A comment behind the value would add blanks to it.)
 export NODE_USE_SYSTEM_CA := 1
@@ -30,19 +34,21 @@ html: $(READY) $(KATEX) lab ## Build the book into _build/html
 	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
 	  exit 1; }
 	@$(STOPPABLE) for language in $(LANGUAGES); do \
-	  BOOK_LANGUAGE=$$language $(SPHINX) -d _build/doctrees-$$language -b html book _build/html/$${language%_*} || { \
+	  $(OTHER) -b html book _build/html/$${language%_*} || { \
 	    echo "The edition in $$language was not built, for the reason above. The English one was." >&2; exit 1; }; done
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 pdf: html ## Print the book into one PDF; needs Chromium
-	@$(BIN)/python -m bookbuild.editions.pdf _build/html _build/why-not-start-at-zero.pdf
+	@for end in $(ENDS); do $(BIN)/python -m bookbuild.editions.pdf _build/html/$${end#-} $(BOOK)$$end.pdf || exit 1; done
 
 epub: $(READY) $(KATEX) ## Build the book as an EPUB
 	@$(STOPPABLE) $(ENGLISH) -b epub book _build/epub && cp _build/epub/*.epub _build
-	@echo "The book is packed: $(CURDIR)/_build/why-not-start-at-zero.epub"
+	@$(STOPPABLE) for language in $(LANGUAGES); do \
+	  $(OTHER) -b epub book _build/epub-$$language && cp _build/epub-$$language/*.epub _build || exit 1; done
+	@for end in $(ENDS); do echo "The book is packed: $(CURDIR)/$(BOOK)$$end.epub"; done
 
 slides: html ## Make slides of the lesson's questions and figures, as one HTML file
-	@$(BIN)/python -m bookbuild.editions.slides _build/html _build/why-not-start-at-zero-slides.html
+	@for end in $(ENDS); do $(BIN)/python -m bookbuild.editions.slides _build/html/$${end#-} $(BOOK)$$end-slides.html || exit 1; done
 
 translate: $(READY) ## Bring the catalogues in locale/ up to date with pages and code
 	@$(STOPPABLE) $(SPHINX) -d _build/doctrees-gettext -b gettext book _build/gettext

@@ -117,13 +117,14 @@ html_theme_options = {
 }
 
 # the book to keep: what `make pdf`, `make epub` and `make slides` make is offered by the next build
+epub_basename = "-".join(filter(None, ("why-not-start-at-zero", languages[language][1])))
 editions = {
-    "_build/why-not-start-at-zero.pdf": "The whole book as a PDF",
-    "_build/why-not-start-at-zero.epub": "The whole book as an EPUB, for reading devices",
-    "_build/why-not-start-at-zero-slides.html": "Slides of the lesson, for a class",
+    f"_build/{epub_basename}.pdf": "The whole book as a PDF",
+    f"_build/{epub_basename}.epub": "The whole book as an EPUB, for reading devices",
+    f"_build/{epub_basename}-slides.html": "Slides of the lesson, for a class",
 }
 slides = ["index", "experiment", "definition", "symmetry", "gradients", "summary"]
-epub_basename = "why-not-start-at-zero"
+epub_language = language.replace("_", "-")
 epub_description = "When, why and how far an all-zero neural network fails: proved, tested, shown."
 epub_contributor = author
 epub_identifier = epub_uid = epub_basename  # the package and its table of contents name it alike

@@ -13,10 +13,11 @@ EDITIONS = {"": "en", "zh": "zh-CN"}  # the folders of the site's editions, and 
 LESSONS = " ".join(re.findall(r":numbered:\n(?::.*\n)*([^`]+)", INDEX)).split()
 
 
-@pytest.fixture(scope="module", params=EDITIONS, ids=EDITIONS.values())
+@pytest.fixture(scope="module", params=[*EDITIONS], ids=[*EDITIONS.values()])
 def site(request: pytest.FixtureRequest) -> Path:
     """The folder of each edition of the site in turn."""
-    return SITE / request.param
+    folder: str = request.param
+    return SITE / folder
 
 
 def language(site: Path) -> str:

@@ -20,7 +20,7 @@ from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.tools import page_script
-from bookbuild.tools.edition import is_site
+from bookbuild.tools.edition import is_site, lists_messages
 
 LOG = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")
@@ -53,7 +53,7 @@ class LiveDirective(SphinxDirective):
 
 def choose(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Remove live figures from other editions than the site; translators see their words."""
-    if not is_site(app) and app.builder.name != "gettext":
+    if not is_site(app) and not lists_messages(app):
         for place in list(doctree.findall(live)):
             place.parent.remove(place)
 

@@ -31,6 +31,7 @@ from bookbuild.site import (
     template_cache,
 )
 from bookbuild.tools.edition import EPUB, SITE, is_site
+from bookbuild.translation import switch
 
 PageStep = Callable[[Sphinx, str, str, dict[str, Any], nodes.document | None], None]
 LastStep = Callable[[Sphinx], None]
@@ -49,6 +50,7 @@ PAGE: tuple[PageStep, ...] = (
     render.write_title,
     render.link_style,
     notebooks.write,
+    switch.link,
     metadata.describe,
 )
 AFTER_THEME: tuple[PageStep, ...] = (
@@ -108,7 +110,16 @@ def at_the_end(step: LastStep) -> Callable[[Sphinx, Exception | None], None]:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the steps to Sphinx, and the extensions that they need."""
-    for folder in ("checks", "content", "editions", "formulas", "lab", "live", "progress"):
+    for folder in (
+        "checks",
+        "content",
+        "editions",
+        "formulas",
+        "lab",
+        "live",
+        "progress",
+        "translation",
+    ):
         app.setup_extension(f"bookbuild.{folder}")
     for module in (assets, dark_figures, source_pages, template_cache):
         app.setup_extension(module.__name__)
@@ -120,6 +131,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     ):
         for step in steps:
             app.connect("html-page-context", for_pages(step, edition), priority=when)
+    app.connect("builder-inited", switch.share_outputs, priority=LAST)  # MyST-NB has its settings
     for restore in BEFORE_INDEX:
         app.connect("html-collect-pages", restore)
     for last in FINISH:

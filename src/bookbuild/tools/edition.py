@@ -18,3 +18,8 @@ def pages(app: Sphinx) -> list[Path]:
 def is_site(app: Sphinx) -> bool:
     """Tell whether a build makes the web site, and not the EPUB or another edition."""
     return bool(app.builder.name == SITE)
+
+
+def lists_messages(app: Sphinx) -> bool:
+    """Tell whether a build lists the messages of the book for its translators."""
+    return bool(app.builder.name == "gettext")

@@ -17,10 +17,10 @@ from xml.etree import ElementTree as ET
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.builders.gettext import MessageCatalogBuilder
 from sphinx.transforms import SphinxTransform
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.tools.edition import lists_messages
 from bookbuild.tools.store import draft
 from bookbuild.translation.messages import WORD, original
 
@@ -204,7 +204,7 @@ class Draw(SphinxTransform):
 
     def apply(self, **kwargs: object) -> None:
         """Write a file for each figure that has words, and let the image name it."""
-        if isinstance(self.app.builder, MessageCatalogBuilder):
+        if lists_messages(self.app):
             return
         for node in list(self.document.findall(Words)):
             node.parent.remove(node)

@@ -22,12 +22,12 @@ from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.builders.gettext import MessageCatalogBuilder
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.nodes import extract_messages
 from sphinx.util.typing import ExtensionMetadata
 
+from bookbuild.tools.edition import lists_messages
 from bookbuild.translation.rules import PART, faults, read_terms
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ SPARED = addnodes.desc, nodes.field_list
 
 def original(app: Sphinx) -> bool:
     """Tell whether a build makes the book in the language in which it is written."""
-    return app.config.language == "en" and not isinstance(app.builder, MessageCatalogBuilder)
+    return app.config.language == "en" and not lists_messages(app)
 
 
 def catalogue(app: Sphinx, name: str) -> Path:
@@ -173,7 +173,7 @@ class Check(SphinxTransform):
 
     def apply(self, **kwargs: object) -> None:
         """Compare the messages of a page with its catalogue."""
-        if original(self.app) or isinstance(self.app.builder, MessageCatalogBuilder):
+        if original(self.app) or lists_messages(self.app):
             return
         file, table = catalogue(self.app, self.env.docname), self.app.config.translation_terms
         terms = read_terms(Path(self.app.confdir, table))

@@ -48,6 +48,4 @@ def link(
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     app.add_config_value("languages", {"en": ("English", "")}, "html", types=frozenset({dict}))
-    app.connect("builder-inited", share_outputs, priority=900)  # when MyST-NB has read its settings
-    app.connect("html-page-context", link)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -25,7 +25,7 @@ class SearchPairs(SearchEnglish):
     """Pairs of Chinese characters; Latin words as in English."""
 
     lang = "zh"
-    language_name = "Chinese"
+    language_name = "English"  # that of the stemmer
     js_splitter_code = SPLIT
 
     def split(self, text: str) -> list[str]:

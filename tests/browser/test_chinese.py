@@ -25,7 +25,7 @@ def translated(page: str, message: str) -> str:
 def hits(tab: Page) -> list[str]:
     """Return the addresses of the first three results of a search."""
     found = tab.locator("#search-results li > a")
-    expect(found.first).to_be_visible()
+    expect(found.first).to_be_visible(timeout=20_000)
     return [hit.evaluate("hit => hit.href") for hit in found.all()[:3]]
 
 

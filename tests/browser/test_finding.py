@@ -22,7 +22,8 @@ ORDER = ["index", *(page for tree in TREES for page in tree.split())]
 
 def hits(tab: Page) -> list[str]:
     """Return the addresses of the first three results, when a search is done."""
-    expect(tab.locator(".search-summary")).to_have_text(re.compile("found|did not match"))
+    told = tab.locator(".search-summary")
+    expect(told).to_have_text(re.compile("found|did not match"), timeout=20_000)
     found = tab.locator("#search-results li > a")
     return [hit.evaluate("hit => hit.href") for hit in found.all()[:3]]
 

@@ -1,8 +1,8 @@
 """A Sphinx extension: each page links to itself in the other languages.
 
 The setting ``languages`` gives each language its name and the folder of its edition, seen from that
-of the whole site. A page's links keep the place: they lead to the same page. In the head they are
-alternates, so that search engines show readers their language.
+of the whole site. A page's links keep the place: they lead to the same page. Where the site's
+address is known, they stand in the head too, so that search engines show readers their language.
 """
 
 from html import escape
@@ -38,11 +38,12 @@ def link(
         for language, (name, folder) in app.config.languages.items()
         if language != app.config.language and page in app.env.found_docs and is_site(app)
     ]
-    context["metatags"] = context.get("metatags", "") + "".join(
-        f'\n    <link rel="alternate" hreflang="{tag}" '
-        f'href="{escape(urljoin(context["pageurl"] or "", address))}" />'
-        for tag, _, address in context["other_languages"]
-    )
+    if address_here := context["pageurl"]:
+        context["metatags"] = context.get("metatags", "") + "".join(
+            f'\n    <link rel="alternate" hreflang="{tag}" '
+            f'href="{escape(urljoin(address_here, address))}" />'
+            for tag, _, address in context["other_languages"]
+        )
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 import pytest
 from babel.messages.pofile import read_po
-from playwright.sync_api import Page, expect
+from playwright.sync_api import ConsoleMessage, Page
 
 from tests.browser.serving import ROOT, SITE, WRITTEN
 from tests.browser.test_axe import AXE, RUN
-from tests.browser.test_finding import QUESTIONS, THEOREMS
+from tests.browser.test_finding import QUESTIONS, THEOREMS, hits
 
+DONE = "匹配"  # in the words at the end of a search, whether it found pages or not
 HAN = re.compile("[\u3400-\u9fff]")
 
 
@@ -22,16 +23,10 @@ def translated(page: str, message: str) -> str:
         return re.sub(r"[`*$\\]", "", str(read_po(file)[message].string))
 
 
-def hits(tab: Page) -> list[str]:
-    """Return the addresses of the first three results of a search."""
-    found = tab.locator("#search-results li > a")
-    expect(found.first).to_be_visible(timeout=20_000)
-    return [hit.evaluate("hit => hit.href") for hit in found.all()[:3]]
-
-
 @pytest.mark.parametrize("word", ["损失", "塌缩", "孪生神经元", "tanh", "熵"])
 def test_search_finds_a_word_in_text_without_blanks(word: str, visit: Callable[..., Page]) -> None:
-    found = hits(visit(f"zh/search.html?q={quote(word)}"))
+    found = hits(visit(f"zh/search.html?q={quote(word)}"), DONE)
+    assert found
     names = [hit.rpartition("/zh/")[2].partition("#")[0].partition("?")[0] for hit in found]
     assert all(word in (SITE / "zh" / name).read_text("utf-8") for name in names), found
 
@@ -39,7 +34,7 @@ def test_search_finds_a_word_in_text_without_blanks(word: str, visit: Callable[.
 def test_search_finds_each_theorem_by_its_chinese_name(visit: Callable[..., Page]) -> None:
     lost = []
     for theorem, page, label in THEOREMS[::3]:
-        found = hits(visit(f"zh/search.html?q={quote(translated(page, theorem))}"))
+        found = hits(visit(f"zh/search.html?q={quote(translated(page, theorem))}"), DONE)
         if not any(f"/zh/{page}.html#" in hit and hit.endswith(label) for hit in found):
             lost.append((theorem, found))
     assert not lost
@@ -48,7 +43,7 @@ def test_search_finds_each_theorem_by_its_chinese_name(visit: Callable[..., Page
 def test_search_finds_the_readers_questions(visit: Callable[..., Page]) -> None:
     for question in QUESTIONS[::5]:
         words = translated("questions", question)
-        found = hits(visit(f"zh/search.html?q={quote(words)}"))
+        found = hits(visit(f"zh/search.html?q={quote(words)}"), DONE)
         assert any("/zh/questions.html#" in hit for hit in found), (words, found)
 
 
@@ -68,13 +63,15 @@ def test_each_page_is_as_wide_as_a_phone_and_says_nothing_to_the_console(
     visit: Callable[..., Page],
 ) -> None:
     wrong: list[str] = []
+    said: list[ConsoleMessage] = []
     tab = visit("zh/index.html", width=360)
-    tab.on("console", lambda it: it.type == "error" and wrong.append(f"{tab.url}: {it.text}"))
+    tab.on("console", lambda it: said.append(it))
     tab.on("pageerror", lambda it: wrong.append(f"{tab.url}: {it}"))
     for name in WRITTEN:
         wide = visit(f"zh/{name}", width=360).evaluate("document.documentElement.scrollWidth")
         if wide > 360:
             wrong.append(f"{name} is {wide} wide")
+    wrong += [f"{it.location['url']}: {it.text}" for it in said if it.type == "error"]
     assert not wrong
 
 

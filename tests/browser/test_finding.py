@@ -20,10 +20,10 @@ TREES = re.findall(r"```\{toctree\}\n(?::.*\n)*\n((?:[\w-]+\n)+)", TEXTS["index"
 ORDER = ["index", *(page for tree in TREES for page in tree.split())]
 
 
-def hits(tab: Page) -> list[str]:
-    """Return the addresses of the first three results, when a search is done."""
+def hits(tab: Page, end: str = "found|did not match") -> list[str]:
+    """Return the addresses of the first three results, when ``end`` says that a search is done."""
     told = tab.locator(".search-summary")
-    expect(told).to_have_text(re.compile("found|did not match"), timeout=20_000)
+    expect(told).to_have_text(re.compile(end), timeout=20_000)
     found = tab.locator("#search-results li > a")
     return [hit.evaluate("hit => hit.href") for hit in found.all()[:3]]
 

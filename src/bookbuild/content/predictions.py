@@ -56,15 +56,11 @@ class Asked(NamedTuple):
     """A question as the list of all has it."""
 
     name: str
+    anchor: str  # on its page, and the key of the reader's choice
     question: str
     choices: list[str]
     answer: int
     line: int
-
-    @property
-    def anchor(self) -> str:
-        """Its anchor on its page, and the key of the reader's choice."""
-        return nodes.make_id(f"predict-{self.name}")
 
 
 class predict(nodes.Part, nodes.Element):  # noqa: N801 - node classes are named as their directive
@@ -92,7 +88,7 @@ class Predict(SphinxDirective):
     option_spec: ClassVar[OptionSpec] = {"name": unchanged_required, "answer": unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        """Return the question, and note it for the list of all."""
+        """Return the question."""
         content = self.parse_text_to_nodes("\n".join(self.content), offset=self.content_offset)
         items = list(self.items(content))
         numbers = [str(number + 1) for number in range(len(items))]
@@ -105,25 +101,17 @@ class Predict(SphinxDirective):
             raise self.wrong(
                 f"needs an :answer:, the number of its right choice: 1 to {len(items)}"
             )
-        asked = Asked(
-            self.options["name"],
-            self.arguments[0],
-            [term.astext() for term, _ in items],
-            int(answer),
-            self.lineno,
-        )
-        self.env.metadata[self.env.docname].setdefault("predictions", []).append(asked)
-
         choices, reasons = (nodes.enumerated_list(enumtype="upperalpha") for _ in range(2))
-        for number, choice, (_, reason) in zip(numbers, asked.choices, items, strict=True):
+        for number, (term, reason) in zip(numbers, items, strict=True):
             verdict = nodes.strong("", judged(number == answer))
-            choices += nodes.list_item("", self.told(nodes.paragraph("", choice)))
+            choices += nodes.list_item("", self.told(nodes.paragraph("", term.astext())))
             said = written(self.told(nodes.paragraph("", "", verdict)))
             reasons += nodes.list_item("", said, *reason.children)
         (fold,) = self.parse_text_to_nodes(FOLD.format(phrase("The answer")))
         written(cast(nodes.Element, fold)).append(reasons)
-        words = self.told(question("", asked.question))
-        block = predict("", words, choices, fold, ids=[asked.anchor], answer=answer)
+        words = self.told(question("", self.arguments[0]))
+        block = predict("", words, choices, fold, name=self.options["name"], answer=answer)
+        block["ids"].append(nodes.make_id(f"predict-{block['name']}"))
         return [self.told(block)]
 
     def told(self, node: nodes.Element) -> nodes.Element:
@@ -195,14 +183,16 @@ class Ask(SphinxPostTransform):
             place.replace_self(asked)
 
 
-def take_translation(app: Sphinx, doctree: nodes.document) -> None:
-    """Note the questions of a page in the words that the edition gives them."""
-    about = app.env.metadata[app.env.docname]
-    blocks = doctree.findall(predict)
-    for place, (asked, block) in enumerate(zip(about.get("predictions", []), blocks, strict=True)):
+def note(app: Sphinx, doctree: nodes.document) -> None:
+    """Note the questions of a page for the list of all, in the words of the edition."""
+    found = []
+    for block in doctree.findall(predict):
         words, choices = block.children[:2]
         said = [choice.astext() for choice in choices.children]
-        about["predictions"][place] = asked._replace(question=words.astext(), choices=said)
+        place = block["name"], block["ids"][0]
+        found.append(Asked(*place, words.astext(), said, int(block["answer"]), block.line or 0))
+    if found:
+        app.env.metadata[app.env.docname]["predictions"] = found
 
 
 def outdated(
@@ -314,7 +304,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("quiz", Quiz)
     app.add_post_transform(Ask)
     app.connect("builder-inited", add_script)
-    app.connect("doctree-read", take_translation)
+    app.connect("doctree-read", note)
     app.connect("env-get-outdated", outdated)
     app.connect("env-check-consistency", check)
     app.connect("doctree-resolved", complete)

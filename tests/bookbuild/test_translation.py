@@ -182,9 +182,10 @@ def test_a_label_stands_where_matplotlib_would_write_it(tmp_path: Path) -> None:
         "after {1} steps": "{1} 步之后",
     }
     outlines = drawn(tmp_path, "path")
-    made = figures.translated(outlines, words)
+    said = [label for _, label, _ in figures.labels(figures.read(outlines))]
+    made = figures.translated(outlines, said, words)
     assert made != outlines
-    assert made == figures.translated(outlines, words)
+    assert made == figures.translated(outlines, said, words)
 
     def places(file: Path) -> dict[str, tuple[str, float, float]]:
         found = {}

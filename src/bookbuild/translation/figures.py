@@ -185,14 +185,14 @@ class Collect(SphinxTransform):
         """Add them, with the place of the page."""
         if original(self.app):
             return
-        found = {
-            message(words): ""
+        drawn = {
+            file: [words for _, words, _ in labels(read(file))]
             for _, file in figures(self.document)
-            for _, words, _ in labels(read(file))
         }
+        found = {message(label): "" for said in drawn.values() for label in said}
         found |= {cell[name]: "" for cell, name in prompts(self.app, self.document)}
         if found:
-            node = Words(words=found)
+            node = Words(words=found, drawn=drawn)
             node.source, node.line = str(self.env.doc2path(self.env.docname)), 1
             self.document.append(node)
 
@@ -212,21 +212,20 @@ class Draw(SphinxTransform):
             for cell, name in prompts(self.app, self.document):
                 cell[name] = words.get(cell[name], cell[name])
             for image, file in figures(self.document):
-                made = translated(file, words)
+                made = translated(file, node["drawn"][file], words)
                 image["uri"] = image["uri"].replace(file.name, made.name)
 
 
-def translated(file: Path, words: dict[str, str]) -> Path:
-    """Return the file of a figure with other words; it is written unless it is there."""
-    drawing = read(file)
-    found = list(labels(drawing))
-    said = [(words.get(message(label), ""), label) for _, label, _ in found]
+def translated(file: Path, drawn: list[str], words: dict[str, str]) -> Path:
+    """Return the file of a figure with other words for its labels; write it unless it is there."""
+    said = [(words.get(message(label), ""), label) for label in drawn]
     if not any(translation for translation, _ in said):
         return file
     made_of = "\n".join([file.name, Path(__file__).read_text("utf-8"), *map(str, said)])
     made = file.with_name(f"{sha256(made_of.encode()).hexdigest()}.svg")
     if not made.exists():
-        letters = ends(drawing)
+        drawing = read(file)
+        letters, found = ends(drawing), list(labels(drawing))
         for (around, label, outlines), (translation, _) in zip(found, said, strict=True):
             if translation and translation != message(label):
                 write(outlines, around, filled(translation, label), letters)

@@ -9,10 +9,16 @@ from typing import cast
 
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
+from sphinx.application import Sphinx
 from sphinx.locale import get_translation, init
 
 DOMAIN = "book"
 phrase = get_translation(DOMAIN)
+
+
+def catalogue(app: Sphinx, name: str = DOMAIN) -> Path:
+    """Return the file of the messages of a page, or of the code, in the language of an edition."""
+    return Path(app.confdir, "locale", app.config.language, "LC_MESSAGES", f"{name}.po")
 
 
 def speak(site: Path) -> str:

@@ -18,7 +18,7 @@ from sphinx.jinja2glue import BuiltinTemplateLoader
 from sphinx.util.i18n import CatalogInfo
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.tools.words import DOMAIN, phrase
+from bookbuild.tools.words import DOMAIN, catalogue, phrase
 
 PHRASE = Path(__file__).with_name("phrase.js")
 WORDS = "words.js"
@@ -62,11 +62,6 @@ def messages(root: Path) -> Catalog:
         for words in said_in(file):
             found.add(words, locations=[(file.relative_to(root).as_posix(), 0)])
     return found
-
-
-def catalogue(app: Sphinx) -> Path:
-    """Return the file of the translated messages; it is not there for English."""
-    return Path(app.confdir, "locale", app.config.language, "LC_MESSAGES", f"{DOMAIN}.po")
 
 
 def translate_settings(app: Sphinx, config: Config) -> None:

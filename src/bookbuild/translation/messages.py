@@ -28,6 +28,7 @@ from sphinx.util.nodes import extract_messages
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools.edition import lists_messages
+from bookbuild.tools.words import catalogue
 from bookbuild.translation.rules import PART, faults, read_terms
 
 LOG = logging.getLogger(__name__)
@@ -44,12 +45,6 @@ SPARED = addnodes.desc, nodes.field_list
 def original(app: Sphinx) -> bool:
     """Tell whether a build makes the book in the language in which it is written."""
     return app.config.language == "en" and not lists_messages(app)
-
-
-def catalogue(app: Sphinx, name: str) -> Path:
-    """Return the file with the translations of a page into the language of a build."""
-    folder = Path(app.srcdir, app.config.locale_dirs[0], app.config.language, "LC_MESSAGES")
-    return Path(folder, f"{name}.po").resolve()
 
 
 class Patterns(SphinxTransform):

@@ -36,7 +36,7 @@ def link(
     context["other_languages"] = [
         (language.replace("_", "-"), name, "../" * depth + Path(folder, f"{page}.html").as_posix())
         for language, (name, folder) in app.config.languages.items()
-        if language != app.config.language and page in app.env.found_docs and is_site(app)
+        if language != app.config.language and page in app.env.found_docs
     ]
     if address_here := context["pageurl"]:
         context["metatags"] = context.get("metatags", "") + "".join(

@@ -123,9 +123,8 @@ def measured(library: str, name: str) -> Row:
     return row | {"seconds": round(time.perf_counter() - begin, 1)}
 
 
-NAME = re.compile(
-    r"[\w*]+(?:[._][\w*]+)+(?:\(\))?|\w+\(\)"
-)  # in a cause: of a parameter or a function
+# of a parameter or a function, in a cause
+NAME = re.compile(r"[\w*]+(?:[._][\w*]+)+(?:\(\))?|\w+\(\)")
 
 
 def pattern(text: str) -> str:

@@ -73,7 +73,6 @@ notebooks_exclude = [
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["lightning", "transformers"]  # slow, or not installed
-autodoc_default_options = {"no-value": True}
 napoleon_use_param = False
 napoleon_use_rtype = False
 nitpick_ignore_regex = [("py:.*", r"(torch|nn|collections)\..*")]  # no inventory is fetched

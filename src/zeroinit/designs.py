@@ -297,6 +297,8 @@ class ZerO(nn.Module):
 
 
 #: The designs by the name under which they are known.
+#:
+#: :meta hide-value:
 DESIGNS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "zero-γ": ZeroGamma,

@@ -20,6 +20,8 @@ Tensors = dict[str, Tensor]
 
 #: The optimizers, each as five numbers. They are momentum (Adam's β₁), dampening (β₁ again), β₂, ε,
 #: and 1 if the step is divided by the root of the mean squared gradient.
+#:
+#: :meta hide-value:
 OPTIMIZERS: Mapping[str, tuple[float, float, float, float, float]] = MappingProxyType(
     {
         "sgd": (0.0, 0.0, 0.0, 0.0, 0.0),

@@ -303,6 +303,8 @@ def _weights_(model: M, fill: Callable[[Tensor], object]) -> M:
 
 #: The starts by name (zeros, constant, tied, angles, default, kaiming, xavier), each a function of
 #: the model and a generator. The constant is 0.1.
+#:
+#: :meta hide-value:
 INITIALIZERS: Mapping[str, Callable[[nn.Module, Generator], nn.Module]] = MappingProxyType(
     {
         "zeros": lambda model, generator: zeros_(model),

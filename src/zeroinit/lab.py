@@ -17,6 +17,8 @@ from zeroinit.initialization import constant_, default_, normal_, tie_, zeros_
 from zeroinit.networks import MLP, linear_layers
 
 #: The points of the lab, by name.
+#:
+#: :meta hide-value:
 DATA: Mapping[str, Callable[[], Data]] = MappingProxyType(
     {"half-plane": half_plane, "xor": xor, "moons": moons}
 )
@@ -152,6 +154,8 @@ def _biases(model: MLP, size: float) -> None:
 
 #: The starts by name; each turns the numbers of :func:`draw_` into a start of a size. ``default``
 #: is the one whose numbers are drawn by :func:`~zeroinit.initialization.default_`, and stay.
+#:
+#: :meta hide-value:
 STARTS: Mapping[str, Callable[[MLP, float], object]] = MappingProxyType(
     {
         "zeros": lambda model, size: zeros_(model),

@@ -60,6 +60,8 @@ def _step(z: Tensor, below: float) -> Tensor:
 
 #: The activations by name, each with its derivative. Those named relu, leaky_relu, tanh, gelu,
 #: silu, elu and identity are 0 at 0; sigmoid and softplus are not.
+#:
+#: :meta hide-value:
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
         "relu": Activation(F.relu, lambda z: (~(z <= 0)).to(z.dtype)),  # 1 of NaN, as PyTorch
@@ -197,6 +199,8 @@ def _recurrent(layer: nn.Module) -> nn.Module:
 
 #: A small network of each family (convolution, RNN, LSTM, GRU, LayerNorm, BatchNorm), from 8
 #: numbers to 3 logits. Its start is the one that PyTorch draws.
+#:
+#: :meta hide-value:
 FAMILIES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "convolution": lambda: nn.Sequential(

@@ -31,6 +31,8 @@ class Kind(NamedTuple):
 
 
 #: Every kind of finding, in the order in which a table shows them.
+#:
+#: :meta hide-value:
 KINDS: Mapping[str, Kind] = {
     "dead": Kind(
         True,

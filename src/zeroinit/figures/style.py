@@ -33,6 +33,8 @@ class Look(NamedTuple):
 
 
 #: The look of each kind of start, on every page.
+#:
+#: :meta hide-value:
 STARTS: Mapping[str, Look] = MappingProxyType(
     {
         "zeros": Look("C0", (0, (7, 2)), "o"),

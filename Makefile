@@ -1,4 +1,4 @@
-# .venv is a virtual environment with the versions of constraints.txt. The first target that needs it makes it: READY is there
+# .venv is a virtual environment with the versions of requirements/. The first target that needs it makes it: READY is there
 # when it holds what the book needs, and WHOLE when it holds what tests and tools need as well.
 PYTHON ?= python3
 JOBS ?= 2
@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub slides translate test lint doctest serve bench mutants findings atlas lighthouse clean lab
+.PHONY: help html pdf epub slides translate test lint doctest serve bench mutants pins dist matrix drills findings atlas lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,7 @@ doctest: $(WHOLE) ## Run every example in docstrings, pages and README
 
 serve: $(READY) $(KATEX) lab ## Show the book and rebuild it on every save
 	@$(BIN)/python -m bookbuild.execution.serve -q -c . -d _build/serve-doctrees --watch src --watch conf.py \
+	  -D content_policy=0 `# the script that shows the next build has no place in it` \
 	  --ignore '*/__pycache__/*' book _build/serve
 
 bench: $(WHOLE) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
@@ -73,6 +74,25 @@ bench: $(WHOLE) ## Measure builds, training, an audit and the lab, and write ben
 
 mutants: $(WHOLE) ## Change the package in every small way, and count the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)
+
+pins: _build/uv ## Write requirements/ from pyproject.toml; with NEWEST=1 move to the newest versions, of npm too
+	@sed "s/$$/ ; sys_platform == 'never'/" requirements/torch.txt > _build/uv/no-torch.txt
+	@for set in "test pyproject.toml --extra book --extra test --group setup" \
+	  "book pyproject.toml --extra book --group setup -c requirements/test.txt" "dist --group dist -c requirements/test.txt"; do \
+	  set -- $$set; name=$$1; shift; _build/uv/bin/uv pip compile "$$@" $(if $(NEWEST),--upgrade) --universal --python-version 3.11 \
+	  --override _build/uv/no-torch.txt --no-emit-package torch --generate-hashes --no-annotate --no-header -q \
+	  -o requirements/$$name.txt || exit 1; done
+	@$(if $(NEWEST),$(BIN)/npm update --package-lock-only)
+
+dist: _build/dist-tools ## Build the wheel and the sdist into _build/dist, and check both
+	@rm -rf _build/dist && $</bin/python -m build --quiet --no-isolation --outdir _build/dist .
+	@$</bin/twine check --strict _build/dist/* && $</bin/check-wheel-contents _build/dist/*.whl && tar -C _build/dist -xf _build/dist/*.tar.gz
+
+matrix: dist ## Test the package with its lowest, pinned and newest versions, on each Python that is here; for hours
+	@$(PYTHON) -m tests.matrix $(ROWS)
+
+drills: $(WHOLE) $(KATEX) ## Kill builds, fill the disk, set back the clock, and see whether the next build is right
+	@PYTHONPATH=src $(BIN)/python -m tests.drills
 
 findings: ## See whether each finding about another library still holds; it installs packages, for an hour
 	@fails=0; for file in findings/*.sh; do echo "== $$file"; bash $$file || { echo "$$file no longer holds." >&2; fails=1; }; done; exit $$fails
@@ -86,11 +106,11 @@ lighthouse: $(WHOLE) html node_modules/whole ## Score the heaviest pages in Chro
 clean: ## Remove the built book, and keep .venv
 	@rm -rf _build
 
-$(READY): constraints.txt pyproject.toml
+$(READY): requirements/torch.txt requirements/book.txt pyproject.toml
 	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh src/bookbuild/tools/venv.sh .venv book ready
 
-$(WHOLE): $(READY)
-	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh src/bookbuild/tools/venv.sh .venv book,test whole
+$(WHOLE): requirements/test.txt $(READY)
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh src/bookbuild/tools/venv.sh .venv test whole
 
 # KATEX is the file that npm writes when it has installed. The tests need more packages of npm than the book.
 $(KATEX): package-lock.json | $(READY)
@@ -100,6 +120,12 @@ $(KATEX): package-lock.json | $(READY)
 
 _build/atlas/ready: atlas/architectures.txt
 	@$(PYTHON) -m venv _build/atlas && _build/atlas/bin/pip install -q --no-deps -r atlas/architectures.txt && touch $@
+
+_build/dist-tools: requirements/dist.txt
+	@$(PYTHON) -m venv --clear $@ && $@/bin/pip install -q --no-deps --require-hashes -r requirements/dist.txt
+
+_build/uv:
+	@$(PYTHON) -m venv $@ && $@/bin/pip install -q uv
 
 # The archive of the files that the lab's page loads. The program makes it again if it is out of date.
 lab: $(READY) $(KATEX)

@@ -104,6 +104,17 @@ def test_pages_load_nothing_from_elsewhere(pages: Pages) -> None:
     assert not bad
 
 
+def test_each_page_has_the_policy_that_it_needs(pages: Pages) -> None:
+    bad = []
+    for name, page in pages.items():
+        told = str(page.select("meta[http-equiv=Content-Security-Policy]")[0]["content"])
+        compiles = "'wasm-unsafe-eval'" in told
+        if told.count("unsafe") != compiles or compiles != (name == "lab.html"):
+            bad.append(f"{name}: {told}")
+        bad += [f"{name}: {tag}" for tag in page.select("[style]")]
+    assert not bad
+
+
 def test_styles_and_scripts_load_nothing_from_elsewhere(site: Path) -> None:
     styles = {file.name: file.read_text("utf-8") for file in site.rglob("*.css")}
     scripts = {file.name: file.read_text("utf-8") for file in site.rglob("*.js")}

@@ -34,11 +34,10 @@ class Book:
             "Makefile",
             "conf.py",
             "pyproject.toml",
-            "constraints.txt",
             "package-lock.json",
         ):
             shutil.copy(ROOT / name, folder)
-        for name in ("src/bookbuild", "book/_static", "book/_templates"):
+        for name in ("src/bookbuild", "book/_static", "book/_templates", "requirements"):
             shutil.copytree(ROOT / name, folder / name)
         for style in ROOT.glob("src/zeroinit/*.mplstyle"):
             self.write(f"src/zeroinit/{style.name}", style.read_text("utf-8"))

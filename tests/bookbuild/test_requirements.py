@@ -1,4 +1,4 @@
-"""The extra ``book`` brings all that a build imports: ``make html`` installs nothing more."""
+"""``requirements/`` lists, by hash, all that is installed: what builds import, and tests use."""
 
 import re
 import runpy
@@ -7,6 +7,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -56,3 +57,37 @@ def test_the_extra_for_the_book_brings_what_a_build_imports() -> None:
         if not found & {canonicalize_name(package) for package in packages.get(name, ())}
     }
     assert missing == set()
+
+
+def listed(name: str) -> dict[str, str]:
+    """Return the requirements of a list that hold for this Python, each with its hashes."""
+    text = (ROOT / f"requirements/{name}.txt").read_text("utf-8").replace("\\\n", "")
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        needed, _, hashes = line.partition("--hash=")
+        one = Requirement(needed)
+        if one.marker is None or one.marker.evaluate():
+            found[canonicalize_name(one.name)] = f"{one.specifier} {hashes}"
+    return found
+
+
+@pytest.mark.parametrize(("name", "extras"), [("book", "book"), ("test", "book,test")])
+def test_a_list_holds_all_that_its_extras_bring_and_a_hash_of_each(name: str, extras: str) -> None:
+    found = listed(name)
+    assert brought(extras) - found.keys() - {"zeroinit"} <= {"torch", *of_cuda()}
+    assert all(re.fullmatch("==[^ ]+ sha256:.*", version) for version in found.values())
+
+
+def of_cuda() -> set[str]:
+    """Return what only a PyTorch for CUDA needs, and brings."""
+    needs = map(Requirement, metadata.requires("torch") or [])
+    return {
+        canonicalize_name(n.name) for n in needs if n.name.startswith(("nvidia", "cuda", "triton"))
+    }
+
+
+def test_book_and_tests_have_the_same_versions() -> None:
+    tests = listed("test")
+    assert listed("book").items() <= tests.items()
+    for name, version in tests.items():
+        assert metadata.version(name) == version.split(" ")[0].removeprefix("==")

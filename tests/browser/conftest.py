@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bookbuild.tools.browser import find
 from tests.browser.serving import ALIKE, PAGES, UNREACHABLE, Site, serving
+from tests.browser.waiting import until
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -65,7 +66,7 @@ def turn(tab: Page) -> Callable[..., None]:
 
     def turn(theme: Literal["light", "dark"]) -> None:
         tab.emulate_media(color_scheme=theme)
-        tab.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme)
+        until(tab, "theme => document.documentElement.dataset.theme == theme", theme)
         tab.evaluate("document.getAnimations().forEach(animation => animation.finish())")
 
     return turn

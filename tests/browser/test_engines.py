@@ -11,6 +11,7 @@ from tests.browser.serving import ALIKE, PAGES, Site, serving
 from tests.browser.test_lab import Setting, reference
 from tests.browser.test_live import each_place
 from tests.browser.test_predictions import ASKING
+from tests.browser.waiting import PROBE
 from zeroinit.lab import DATA
 
 # As WebDriver names these keys.
@@ -57,10 +58,16 @@ def nothing_goes_wrong(engine: Engine) -> Iterator[None]:
 
 
 def test_each_page_opens_on_a_phone(engine: Engine, site: Site) -> None:
-    engine.open(f"{site.address}404.html")
+    engine.open(f"{site.address}empty")
     for name in PAGES:
         if name not in ALIKE:
             assert engine.run(ON_A_PHONE, site.address + name) + engine.wrong() == [], name
+
+
+def test_markup_that_is_put_into_a_page_runs_nothing(engine: Engine, site: Site) -> None:
+    engine.open(f"{site.address}lab.html")
+    assert engine.run(PROBE) == [0, False]
+    assert len(engine.run("() => wrong.splice(0)")) >= 4  # what the policy refused
 
 
 def test_the_page_turns_dark(engine: Engine, site: Site) -> None:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from bookbuild.live import FIGURES
 from tests.browser.serving import SITE, WRITTEN, Site
+from tests.browser.waiting import until
 from zeroinit import (
     MLP,
     Data,
@@ -171,9 +172,7 @@ def test_a_start_moves_until_its_end_unless_motion_is_unwanted(
         moving = tab.locator('[data-live="start"]')
         moving.locator("button").nth(2).click()
         assert moving.locator("svg").first.inner_html() != due
-        tab.wait_for_function(
-            "due => document.querySelector('[data-live=start] svg').innerHTML == due", arg=due
-        )
+        until(tab, "due => document.querySelector('[data-live=start] svg').innerHTML == due", due)
 
 
 @pytest.mark.parametrize("name", ["All zero", "Tied", "Random"])

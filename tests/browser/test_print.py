@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from pypdf import PdfReader
 
 from tests.browser.serving import PAGES
+from tests.browser.waiting import until
 
 PAPER = """
 () => {
@@ -47,10 +48,10 @@ def test_paper_shows_the_document_alone(name: str, visit: Callable[..., Page]) -
     tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = false)")
     tab.evaluate(LISTEN)
     tab.emulate_media(media="print", color_scheme="dark")
-    tab.wait_for_function("window.printed === true")
+    until(tab, "window.printed === true")
     wrong = tab.evaluate(PAPER)
     tab.emulate_media(media="screen", color_scheme="dark")
-    tab.wait_for_function("window.printed === false")
+    until(tab, "window.printed === false")
     if tab.locator("details[open]").count():
         wrong.append("folds stay open on the screen")
     assert not wrong, "\n".join(wrong)

@@ -10,6 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page
 
+from tests.browser.waiting import until
+
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build/html"
 WORDS = {
@@ -46,7 +48,7 @@ def slides(
     tab.on("request", lambda request: asked.append(request.url))
     tab.on("pageerror", lambda error: asked.append(str(error)))
     tab.goto(file.as_uri())
-    tab.wait_for_function("Reveal.isReady()")
+    until(tab, "Reveal.isReady()")
     yield tab
     assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
     tab.close()

@@ -27,6 +27,7 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from bookbuild.tools import browser
+from bookbuild.tools.content_policy import restore_styles
 from bookbuild.tools.words import phrase, speak
 
 MISSING = "Chromium prints the PDF, and is not here: `apt-get install chromium` brings it."
@@ -45,6 +46,7 @@ def pages(site: Path) -> Iterator[tuple[str, BeautifulSoup]]:
     name = "index.html"
     while name:
         page = BeautifulSoup((site / name).read_text("utf-8"), "html.parser")
+        restore_styles(page)
         yield name, page
         following = page.select_one("link[rel=next]")
         name = urljoin(name, str(following["href"])) if following else ""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
 
+from bookbuild.tools.content_policy import restore_styles, secured
 from bookbuild.tools.words import phrase, speak
 
 REVEAL = Path("node_modules/reveal.js/dist")
@@ -35,10 +36,9 @@ def paragraph(article: Tag, words: str) -> str:
 
 def article(site: Path, name: str) -> Tag:
     """Return the article of a page without links, with formulas in MathML and figures inside."""
-    told = only(
-        BeautifulSoup((site / f"{name}.html").read_text("utf-8"), "html.parser"),
-        "article.bd-article",
-    )
+    page = BeautifulSoup((site / f"{name}.html").read_text("utf-8"), "html.parser")
+    restore_styles(page)
+    told = only(page, "article.bd-article")
     for tag in told.select(".headerlink"):
         tag.decompose()
     for link in told.select("a"):
@@ -81,16 +81,16 @@ def document(site: Path, pages: list[str], language: str) -> str:
     styles = [REVEAL / "reveal.css", Path(__file__).with_suffix(".css")]
     style = "\n".join(file.read_text("utf-8") for file in styles)
     script = (REVEAL / "reveal.js").read_text("utf-8")
-    return f"""<!DOCTYPE html>
+    return secured(f"""<!DOCTYPE html>
 <html lang="{language}">
-<head><meta charset="utf-8"><title>{escape(only(told[0], "h1").get_text())}</title>
+<head><meta charset="utf-8" /><title>{escape(only(told[0], "h1").get_text())}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
 <body><main class="reveal"><div class="slides">
 {"".join(map(slides, told))}
 </div></main>
 <script>{script}</script>
 <script>{START}</script></body></html>
-"""
+""")
 
 
 def main(site: Path, target: Path) -> None:

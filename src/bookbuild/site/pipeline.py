@@ -26,6 +26,7 @@ from bookbuild.site import (
     figures,
     metadata,
     minify_svg,
+    policy,
     search_index,
     source_pages,
     template_cache,
@@ -69,6 +70,7 @@ FINISH: tuple[LastStep, ...] = (
     directive.copy_files,
     offer.publish,
     minify_svg.shorten,
+    policy.write,
     dark_figures.finish,  # after the drawings are shortened: its rules would slow that down
     assets.finish,  # after all that copy files
     metadata.write,  # when only pages are left
@@ -121,7 +123,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         "translation",
     ):
         app.setup_extension(f"bookbuild.{folder}")
-    for module in (assets, dark_figures, source_pages, template_cache):
+    for module in (assets, dark_figures, policy, source_pages, template_cache):
         app.setup_extension(module.__name__)
     for edition, steps, when in (
         (SITE, BEFORE_THEME, FIRST),

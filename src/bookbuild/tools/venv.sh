@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install the extras $2 of pyproject.toml into the environment $1, with the versions of constraints.txt, and write the file
-# $1/$3 when all is there. If that fails, say what is missing. What is installed stays, so the next run goes on from there.
-# TORCH=cpu takes PyTorch from its own index of builds without CUDA.
+# Install requirements/$2.txt and this repository into the environment $1, and write the file $1/$3 when all is there. If that
+# fails, say what is missing. What is installed stays, so the next run goes on from there. Each package must have a hash that
+# is listed, but PyTorch, which has many builds: TORCH=cpu takes it from its own index of builds without CUDA.
 set -u
 fail() {
     printf '\n%s\n' "$*" >&2
@@ -42,7 +42,7 @@ done
 
 # On a terminal pip shows each package and how much of it is here, in a log we count the packages.
 install() {
-    set -- "$python" -m pip install --constraint constraints.txt "$@"
+    set -- "$python" -m pip install "$@"
     [ -t 1 ] || set -- "$PYTHON" src/bookbuild/tools/progress.py follow "Packages found" "$@"
     "$@" || fail "The packages could not be installed. pip says why above: most often there is no network to the package" \
         "index (a set-up needs one, later builds do not) or the disk is full. $again"
@@ -51,6 +51,7 @@ case $2 in
     book) echo "Setting up $1 for the book (once; PyTorch is large) ..." ;;
     *) echo "Setting up $1 for the tests (once) ..." ;;
 esac
-[ -z "$TORCH" ] || install --no-deps --index-url https://download.pytorch.org/whl/cpu torch
-install --editable ".[$2]"
+install ${TORCH:+--no-deps --index-url https://download.pytorch.org/whl/cpu} -r requirements/torch.txt
+install --no-deps --require-hashes -r "requirements/$2.txt"
+install --no-deps --no-build-isolation --editable .
 touch "$1/$3"

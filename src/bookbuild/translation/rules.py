@@ -10,10 +10,11 @@ from markdown_it import MarkdownIt
 
 Terms = list[tuple[re.Pattern[str], str]]
 
-# parts that a translation keeps: roles, code, formulas, the targets of links and of footnotes
+# parts that a translation keeps: roles, code, formulas, the targets of links and of footnotes, HTML
 PART = re.compile(
-    r"\{[a-z:]+\}`[^`]+`|(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|(?<![\\$])\$[^$]+\$|\]\([^)]+\)|\[\^[^\]]+\]",
-    re.S,
+    r"\{[a-z:]+\}`[^`]+`|(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|(?<![\\$])\$[^$]+\$|\]\([^)]+\)|\[\^[^\]]+\]"
+    r"|<[a-z/!?][^>]*>",
+    re.S | re.I,
 )
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:[.,]\d+)*")
 HAN = "\u3400-\u9fff"

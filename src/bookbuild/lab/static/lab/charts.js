@@ -109,11 +109,13 @@ export class Charts {
     const dot = (signal) => {
       if (Number.isNaN(signal)) return "";
       const place = (Math.min(power(signal), HIGHEST) - LOWEST) / (HIGHEST - LOWEST);
-      return `<b style="left: ${100 * place}%">${signal ? "●" : "×"}</b>`;
+      return `<b data-place="${100 * place}">${signal ? "●" : "×"}</b>`;
     };
     const row = (_, i) => [layerName(i, depth), ...(signals ? [dot(signals[i]), short(signals[i])] : ["", ""])];
     const cells = Array.from({ length: depth + 1 }, row).flat();
-    this.part("signals").innerHTML = cells.map((cell) => `<span>${cell}</span>`).join("");
+    const part = this.part("signals");
+    part.innerHTML = cells.map((cell) => `<span>${cell}</span>`).join("");
+    for (const dot of part.querySelectorAll("b")) dot.style.left = `${dot.dataset.place}%`; // no style in HTML: the policy
   }
 
   draw(run) {

@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NODE_USE_SYSTEM_CA := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help html pdf epub slides translate test lint doctest serve bench mutants pins dist matrix drills findings atlas lighthouse clean lab
+.PHONY: help html pdf epub slides translate test lint doctest serve bench gpu mutants pins dist matrix drills findings atlas lighthouse clean lab
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -71,6 +71,9 @@ serve: $(READY) $(KATEX) lab ## Show the book and rebuild it on every save
 
 bench: $(WHOLE) ## Measure builds, training, an audit and the lab, and write benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(ROUNDS)
+
+gpu: $(WHOLE) ## Measure the package on a CUDA device, if there is one, and write _build/gpu.md
+	@$(BIN)/python -m benchmarks.gpu
 
 mutants: $(WHOLE) ## Change the package in every small way, and count the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)

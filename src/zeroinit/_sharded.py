@@ -140,7 +140,6 @@ class Ranks:
         for p in self.model.parameters():
             if sharded(p):
                 held.add(tuple(p.device_mesh.mesh.flatten().tolist()))  # type: ignore[attr-defined]
-        held = {ranks for ranks in held if len(ranks) > 1}
         if held:
             self.ranks = held.pop() if len(held) == 1 else tuple(range(dist.get_world_size()))
             _audits[self.ranks] += 1

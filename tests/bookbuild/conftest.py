@@ -133,8 +133,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def book(tmp_path: Path, warm_sphinx: str, kept: Path) -> Book:
     book = Book(tmp_path)
-    (book.folder / "_build/doctrees").mkdir(parents=True)
-    (book.folder / "_build/templates").symlink_to(kept / "templates")
-    (book.folder / "_build/doctrees/styles").symlink_to(kept / "styles")
+    (book.folder / "_build/kept").mkdir(parents=True)
+    for folder in kept.iterdir():
+        (book.folder / "_build/kept" / folder.name).symlink_to(folder)
     book.environment["WARM_SPHINX"] = warm_sphinx
     return book

@@ -19,7 +19,6 @@ PAGES = sorted(
 ALIKE = [name for name in PAGES if name.startswith("_modules/zeroinit/")][1:]
 WRITTEN = sorted(f"{page.stem}.html" for page in ROOT.glob("book/*.md"))  # by hand
 UNREACHABLE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # for a browser
-EMPTY = "/empty"  # a page that is not of the book
 TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".xml", ".ipynb"}
 
 
@@ -43,12 +42,6 @@ class Handler(SimpleHTTPRequestHandler):
     server: "Site"
 
     def do_GET(self) -> None:
-        if self.path == EMPTY:  # without a policy
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!DOCTYPE html>" + self.server.script)
-            return
         file = Path(self.translate_path(self.path))
         found = file.is_file()
         if not found:

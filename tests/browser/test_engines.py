@@ -58,7 +58,7 @@ def nothing_goes_wrong(engine: Engine) -> Iterator[None]:
 
 
 def test_each_page_opens_on_a_phone(engine: Engine, site: Site) -> None:
-    engine.open(f"{site.address}empty")
+    engine.open(f"{site.address}404.html")
     for name in PAGES:
         if name not in ALIKE:
             assert engine.run(ON_A_PHONE, site.address + name) + engine.wrong() == [], name

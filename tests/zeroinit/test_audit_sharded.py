@@ -15,6 +15,31 @@ from zeroinit._sharded import speaks
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="gloo is missing")
 
+# Audits of one model on one rank, as a user tries it on one card; prints what each finds.
+ALONE = """
+import json, sys, torch, torch.distributed as dist, torch.nn.functional as F
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+from zeroinit import MLP, audit, half_plane, tied_
+
+def model():
+    return tied_(MLP([2, 8, 8, 2], "tanh", seed=1))
+
+def findings(model):
+    data = half_plane()
+    found = audit(model, lambda model: F.cross_entropy(model(data.x), data.y)).to_dict()
+    return json.dumps(found["findings"]).replace("module.", "")
+
+alone = findings(model())
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=0, world_size=1)
+sharded = model()
+fully_shard(sharded, mesh=init_device_mesh("cpu", (1,)))
+print(json.dumps([alone, findings(sharded), findings(DistributedDataParallel(model()))]))
+dist.destroy_process_group()
+"""
+
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[Any]]:
@@ -192,3 +217,13 @@ def test_before_there_is_a_group_rank_0_of_torchrun_writes(
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
     assert speaks() is writes
+
+
+def test_one_rank_may_hold_the_model_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, tmp_path / "group"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    alone, *others = json.loads(done.stdout)
+    assert "twins" in alone
+    assert others == [alone] * 2

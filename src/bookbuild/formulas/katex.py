@@ -38,6 +38,7 @@ TAG = re.compile(r"<[^>]*>")
 MATH = re.compile(r"<math\b.*</math>", re.DOTALL)
 APPLIED = "<mo>\N{FUNCTION APPLICATION}</mo>"
 # Elements whose children have fixed positions.
+MOST = 5000  # formulas that are kept
 PLACED = "mfrac, mroot, msub, msup, msubsup, munder, mover, munderover"
 OTHER_FORMATS = re.compile(r"(src:url\([^)]+\.woff2\) format\(.woff2.\))[^;}]+")
 
@@ -68,9 +69,13 @@ class Katex:
             answers = node.run(DRAW, self.package, {"output": output, "formulas": missing})
             for missed, (html, wrong) in zip(missing, answers, strict=True):
                 drawn[missed] = Drawn(MATH.sub(mended, html), wrong)
-            right = [(*f, drawn[f].html) for f in sorted(formulas) if not drawn[f].wrong]
+            used = [
+                *sorted(formulas),
+                *(f for f in drawn if f not in formulas),
+            ]  # of other languages last
+            right = [(*f, drawn[f].html) for f in used if not drawn[f].wrong][:MOST]
             self.store.put([output, self.version], json.dumps(right).encode())
-        return drawn
+        return {formula: drawn[formula] for formula in formulas}
 
     def assets(self, drawn: Iterable[Drawn]) -> dict[str, bytes]:
         """Return the style and the fonts that formulas need, by file name."""

@@ -24,6 +24,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.formulas.katex import Drawn, Formula, Katex, visible
 from bookbuild.tools.edition import EPUB
+from bookbuild.tools.store import place
 from bookbuild.tools.words import phrase
 
 LOG = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def link_style(
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx, or the one for MathJax."""
     package = Path(app.confdir, "node_modules/katex")
-    katex = Katex(package, Path(app.doctreedir, "katex")) if package.exists() else None
+    katex = Katex(package, place(app, "katex")) if package.exists() else None
     version = katex.version if katex else ""
     app.add_config_value("katex_version", version, "env", types=frozenset({str}))
     if katex:

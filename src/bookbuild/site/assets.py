@@ -25,7 +25,7 @@ from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools import edition, fonts
-from bookbuild.tools.store import Store
+from bookbuild.tools.store import Store, place
 
 BUNDLE = "_static/site.css"
 # Linked by the theme's own templates: Sphinx does not list them.
@@ -82,16 +82,17 @@ def finish(app: Sphinx) -> None:
     """Write the bundle, and remove the files that no page links."""
     site = Path(app.outdir)
     shared = [str(css.filename) for css in cast(StandaloneHTMLBuilder, app.builder)._css_files]
-    store = Store(Path(app.doctreedir, "styles"))
+    store = Store(place(app, "styles"))
     files = (page for page in edition.pages(app) if "_static" not in page.parts)
-    pages = look_through(store, files, in_page)
+    pages = look_through(store, files, in_page, app.config.language)
     linked = {
         normpath(page.parent.relative_to(site).joinpath(unquote(urlsplit(link).path)).as_posix())
         for page, found in pages.items()
         for link in found["links"]
     }
     named = [site / name for name in sorted(linked) if name.endswith(".js")]
-    scripts = look_through(store, [*named, *sorted(site.glob(MODULES))], in_script)
+    modules = sorted(site.glob(MODULES))
+    scripts = look_through(store, [*named, *modules], in_script, app.config.language)
     used = {word for found in (*pages.values(), *scripts.values()) for word in found["words"]}
     bundle(store, site, shared, used)
     for style in sorted(site / name for name in linked if name.endswith(".css")):
@@ -122,10 +123,10 @@ def in_script(text: str) -> dict[str, list[str]]:
 
 
 def look_through(
-    store: Store, files: Iterable[Path], find: Callable[[str], dict[str, list[str]]]
+    store: Store, files: Iterable[Path], find: Callable[[str], dict[str, list[str]]], language: str
 ) -> dict[Path, dict[str, list[str]]]:
     """Apply ``find`` to each file; for an unchanged file, return the result of an earlier build."""
-    finder = [find.__name__, Path(__file__).read_text("utf-8")]
+    finder = [find.__name__, language, Path(__file__).read_text("utf-8")]
     before = json.loads(store.get(finder) or b"{}")
     texts = {file: file.read_text("utf-8") for file in files}
     names = {file: sha256(text.encode()).hexdigest() for file, text in texts.items()}

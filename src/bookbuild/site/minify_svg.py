@@ -10,7 +10,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from bookbuild.tools import node
-from bookbuild.tools.store import Store
+from bookbuild.tools.store import Store, place
 
 # The plugins that make these files smaller. SVGO's other defaults find nothing, or change styles,
 # which may depend on the reader's theme, or join paths that overlap.
@@ -31,7 +31,7 @@ def shorten(app: Sphinx) -> None:
     if not package.exists():
         return
     made_by = SHORTEN + json.loads((package / "package.json").read_text("utf-8"))["version"]
-    store = Store(Path(app.doctreedir, "drawings"))
+    store = Store(place(app, "drawings"), most=1000)
     folder = Path(app.outdir, app.builder.imagedir)
     files = sorted(folder / name for name in app.builder.images.values() if name.endswith(".svg"))
     drawings = {file: file.read_text("utf-8") for file in files}

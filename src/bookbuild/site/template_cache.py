@@ -4,19 +4,19 @@ Without it Jinja compiles every template in every process, about forty for a pag
 time of a build after one changed page. Jinja compiles a template again if its file is damaged.
 """
 
-from pathlib import Path
-
 from jinja2 import FileSystemBytecodeCache
 from sphinx.application import Sphinx
 from sphinx.jinja2glue import BuiltinTemplateLoader
 from sphinx.util.typing import ExtensionMetadata
+
+from bookbuild.tools.store import place
 
 
 def keep(app: Sphinx) -> None:
     """Make Jinja keep the templates that it compiles."""
     templates = getattr(app.builder, "templates", None)
     if isinstance(templates, BuiltinTemplateLoader):
-        folder = Path(app.confdir, "_build/templates")
+        folder = place(app, "templates")
         folder.mkdir(parents=True, exist_ok=True)
         templates.environment.bytecode_cache = FileSystemBytecodeCache(str(folder))
 

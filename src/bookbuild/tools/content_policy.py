@@ -58,12 +58,12 @@ def policy(html: str) -> str:
         allowed[kind].append(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'")
     compiles = ["'wasm-unsafe-eval'"] if LAB in html else []
     rules = {
-        "default-src": ["'none'"],
+        "default-src": ["'self'"],  # Firefox fetches the next page before it is asked for
+        "object-src": ["'none'"],
         "script-src": ["'self'", *compiles, *allowed["script"]],
         "style-src": ["'self'", *allowed["style"]],
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'", "data:"],
-        "connect-src": ["'self'"],
         "base-uri": ["'self'"],
         "form-action": ["'self'"],
     }

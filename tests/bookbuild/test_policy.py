@@ -31,7 +31,7 @@ def policy(html: str) -> dict[str, list[str]]:
 def test_a_page_loads_its_own_files_and_runs_no_text() -> None:
     allowed = policy(secured(PAGE))
     assert allowed["default-src"] == ["'self'"]
-    assert allowed["object-src"] == ["'none'"]
+    assert {"object-src", "connect-src"}.isdisjoint(allowed)  # as default-src
     for kind, texts in (("script", ['go("now");']), ("style", ["p { color: red; }"])):
         own, *hashes = allowed[f"{kind}-src"]
         assert own == "'self'"

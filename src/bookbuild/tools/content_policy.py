@@ -59,7 +59,6 @@ def policy(html: str) -> str:
     compiles = ["'wasm-unsafe-eval'"] if LAB in html else []
     rules = {
         "default-src": ["'self'"],  # Firefox fetches the next page before it is asked for
-        "object-src": ["'none'"],
         "script-src": ["'self'", *compiles, *allowed["script"]],
         "style-src": ["'self'", *allowed["style"]],
         "img-src": ["'self'", "data:"],

@@ -23,8 +23,7 @@ from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.formulas.katex import Drawn, Formula, Katex, visible
-from bookbuild.tools.edition import EPUB
-from bookbuild.tools.store import place
+from bookbuild.tools.edition import EPUB, place
 from bookbuild.tools.words import phrase
 
 LOG = logging.getLogger(__name__)

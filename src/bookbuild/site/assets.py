@@ -25,7 +25,7 @@ from sphinx.highlighting import PygmentsBridge
 from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild.tools import edition, fonts
-from bookbuild.tools.store import Store, place
+from bookbuild.tools.store import Store
 
 BUNDLE = "_static/site.css"
 # Linked by the theme's own templates: Sphinx does not list them.
@@ -82,7 +82,7 @@ def finish(app: Sphinx) -> None:
     """Write the bundle, and remove the files that no page links."""
     site = Path(app.outdir)
     shared = [str(css.filename) for css in cast(StandaloneHTMLBuilder, app.builder)._css_files]
-    store = Store(place(app, "styles"))
+    store = Store(edition.place(app, "styles"))
     files = (page for page in edition.pages(app) if "_static" not in page.parts)
     pages = look_through(store, files, in_page, app.config.language)
     linked = {

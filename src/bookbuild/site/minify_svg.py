@@ -10,7 +10,8 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from bookbuild.tools import node
-from bookbuild.tools.store import Store, place
+from bookbuild.tools.edition import place
+from bookbuild.tools.store import Store
 
 # The plugins that make these files smaller. SVGO's other defaults find nothing, or change styles,
 # which may depend on the reader's theme, or join paths that overlap.

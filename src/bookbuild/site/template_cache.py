@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.jinja2glue import BuiltinTemplateLoader
 from sphinx.util.typing import ExtensionMetadata
 
-from bookbuild.tools.store import place
+from bookbuild.tools.edition import place
 
 
 def keep(app: Sphinx) -> None:

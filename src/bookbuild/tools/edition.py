@@ -1,4 +1,4 @@
-"""Which edition of the book a build makes."""
+"""Which edition of the book a build makes, and where all of them keep what they make."""
 
 from pathlib import Path
 
@@ -13,6 +13,11 @@ def pages(app: Sphinx) -> list[Path]:
     others = [site / folder for _, folder in app.config.languages.values() if folder]
     files = sorted(site.rglob("*.html"))
     return [file for file in files if not any(file.is_relative_to(other) for other in others)]
+
+
+def place(app: Sphinx, kind: str) -> Path:
+    """Return the folder in which builds of every language and edition keep what they make."""
+    return Path(app.confdir, "_build/kept", kind)
 
 
 def is_site(app: Sphinx) -> bool:

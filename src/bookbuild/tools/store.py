@@ -15,16 +15,9 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from sphinx.application import Sphinx
-
 DRAFT = ".draft-"  # before the number of the process
 ABANDONED = 3600  # seconds without a change after which a draft is removed
 DIGEST = 64  # characters of the digest at the front of a file
-
-
-def place(app: Sphinx, kind: str) -> Path:
-    """Return the folder in which builds of every language and edition keep what they make."""
-    return Path(app.confdir, "_build/kept", kind)
 
 
 def name(source: object) -> str:

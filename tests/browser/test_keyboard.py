@@ -10,6 +10,9 @@ from playwright.sync_api import Page
 # itself; from then on `reached` is told every stop, as its place in the list, with what is wrong.
 LISTEN = """
 () => {
+  // The sidebar opens the list of the section that is read, which changes while Tab is pressed.
+  for (const list of document.querySelectorAll(".bd-sidebar-secondary .nav .nav"))
+    list.style.display = "block";
   const seen = e => e.checkVisibility({visibilityProperty: true}) && e.offsetWidth > 0;
   const words = e => (e.ariaLabel || e.textContent).trim().replace(/\\s+/g, " ").slice(0, 50);
   const named = e => `${e.nodeName}.${e.className}: ${words(e)}`;

@@ -78,7 +78,7 @@ gpu: $(WHOLE) ## Measure the package on a CUDA device, if there is one, and writ
 mutants: $(WHOLE) ## Change the package in every small way, and count the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(JOBS) $(MODULES)
 
-pins: _build/uv ## Write requirements/ from pyproject.toml; with NEWEST=1 move to the newest versions, of npm too
+pins: _build/uv/ready ## Write requirements/ from pyproject.toml; with NEWEST=1 move to the newest versions, of npm too
 	@sed "s/$$/ ; sys_platform == 'never'/" requirements/torch.txt > _build/uv/no-torch.txt
 	@for set in "test pyproject.toml --extra book --extra test --group setup" \
 	  "book pyproject.toml --extra book --group setup -c requirements/test.txt" "dist --group dist -c requirements/test.txt"; do \
@@ -87,9 +87,9 @@ pins: _build/uv ## Write requirements/ from pyproject.toml; with NEWEST=1 move t
 	  -o requirements/$$name.txt || exit 1; done
 	@$(if $(NEWEST),$(BIN)/npm update --package-lock-only)
 
-dist: _build/dist-tools ## Build the wheel and the sdist into _build/dist, and check both
-	@rm -rf _build/dist && $</bin/python -m build --quiet --no-isolation --outdir _build/dist .
-	@$</bin/twine check --strict _build/dist/* && $</bin/check-wheel-contents _build/dist/*.whl && tar -C _build/dist -xf _build/dist/*.tar.gz
+dist: _build/dist-tools/ready ## Build the wheel and the sdist into _build/dist, and check both
+	@rm -rf _build/dist && _build/dist-tools/bin/python -m build --quiet --no-isolation --outdir _build/dist .
+	@_build/dist-tools/bin/twine check --strict _build/dist/* && _build/dist-tools/bin/check-wheel-contents _build/dist/*.whl && tar -C _build/dist -xf _build/dist/*.tar.gz
 
 matrix: dist ## Test the package with its lowest, pinned and newest versions, on each Python that is here; for hours
 	@$(PYTHON) -m tests.matrix $(ROWS)
@@ -124,11 +124,11 @@ $(KATEX): package-lock.json | $(READY)
 _build/atlas/ready: atlas/architectures.txt
 	@$(PYTHON) -m venv _build/atlas && _build/atlas/bin/pip install -q --no-deps -r atlas/architectures.txt && touch $@
 
-_build/dist-tools: requirements/dist.txt
-	@$(PYTHON) -m venv --clear $@ && $@/bin/pip install -q --no-deps --require-hashes -r requirements/dist.txt
+_build/dist-tools/ready: requirements/dist.txt
+	@$(PYTHON) -m venv --clear $(@D) && $(@D)/bin/pip install -q --no-deps --require-hashes -r $< && touch $@
 
-_build/uv:
-	@$(PYTHON) -m venv $@ && $@/bin/pip install -q uv
+_build/uv/ready:
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip install -q uv && touch $@
 
 # The archive of the files that the lab's page loads. The program makes it again if it is out of date.
 lab: $(READY) $(KATEX)

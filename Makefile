@@ -8,7 +8,8 @@ READY := .venv/ready
 WHOLE := .venv/whole
 KATEX := node_modules/.package-lock.json
 STOPPABLE := trap 'echo "Stopped. What is done is kept: the next run goes on from there." >&2; exit 130' INT;
-SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -j $(JOBS) -c .
+OPTIONS := -W --keep-going -n -q -j $(JOBS) -c .
+SPHINX := $(BIN)/python -m sphinx $(OPTIONS)
 ENGLISH := $(SPHINX) -d _build/doctrees
 # each folder of locale/ is an edition in another language
 LANGUAGES := $(notdir $(wildcard locale/*))
@@ -26,16 +27,13 @@ export NODE_USE_SYSTEM_CA := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-# Sphinx ends with 1 where it has written the book and warned of it; its last words then say where to begin.
+# Sphinx ends with 1 where it has written the book and warned of it; its last words then say where to begin. 3: see turns.py.
 html: $(READY) $(KATEX) lab ## Build the book into _build/html
-	@$(STOPPABLE) $(ENGLISH) -b html book _build/html || { \
-	  test $$? = 1 -a -e _build/doctrees/mistakes || \
+	@$(STOPPABLE) $(BIN)/python -m bookbuild.translation.turns $(LANGUAGES) -- $(OPTIONS) || { \
+	  status=$$?; test $$status = 3 || test $$status = 1 -a -e _build/doctrees/mistakes || \
 	    echo "The book was not built, for the reason above: what is in _build/html is older, or not whole." >&2; \
 	  df -Pk . | awk 'NR == 2 && $$4 < 102400 {print "Less than 100 MB of disk space is free here: make room."}' >&2; \
 	  exit 1; }
-	@$(STOPPABLE) for language in $(LANGUAGES); do \
-	  $(OTHER) -b html book _build/html/$${language%_*} || { \
-	    echo "The edition in $$language was not built, for the reason above. The English one was." >&2; exit 1; }; done
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 pdf: html ## Print the book into one PDF; needs Chromium

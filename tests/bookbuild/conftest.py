@@ -56,11 +56,22 @@ class Book:
         file = self.folder / name
         return file.read_text("utf-8") if file.exists() else ""
 
-    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run ``make`` in the folder, and keep what it prints."""
+    def prepare(self, *command: object) -> None:
+        """Make an environment whose Python is this one, and no packages of npm but what is there.
+
+        What stands before the arguments of Python is a command of its own, if one is given.
+        """
+        self.write(".venv/ready", "")
+        words = " ".join(map(str, (sys.executable, *command)))
+        self.write(".venv/bin/python", f'#!/bin/sh\nexec {words} "$@"\n')
+        Path(self.folder, ".venv/bin/python").chmod(0o755)
+        self.write("node_modules/.package-lock.json", "")
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start ``make`` in the folder, in a group of processes of its own."""
         own = ("MAKE", "MFLAGS", warm.ADDRESS)  # what this run of make and its build set
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
-        return subprocess.run(
+        return subprocess.Popen(
             ["make", *arguments],
             cwd=self.folder,
             env=inherited
@@ -68,16 +79,21 @@ class Book:
             | {"TORCH": ""}  # that of this run of make
             | self.environment
             | environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
+
+    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``make`` in the folder, and keep what it prints."""
+        with self.start(*arguments, **environment) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
     def html(self, *arguments: str, target: str = "html") -> subprocess.CompletedProcess[str]:
         """Run ``make html``, or make another target, in the environment that runs this test."""
-        self.write(".venv/ready", "")
-        self.write(".venv/bin/python", f'#!/bin/sh\nexec {sys.executable} {WARM_SPHINX} "$@"\n')
-        Path(self.folder, ".venv/bin/python").chmod(0o755)
-        self.write("node_modules/.package-lock.json", "")
+        self.prepare(WARM_SPHINX)
         return self.make(target, *arguments)
 
 

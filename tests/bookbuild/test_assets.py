@@ -1,7 +1,11 @@
 """A site holds the files and the style rules that its pages use, no others, and its address."""
 
 import re
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from myst_nb import static
 
 if TYPE_CHECKING:
     from tests.bookbuild.conftest import Book
@@ -43,6 +47,17 @@ def test_a_site_holds_what_its_pages_use_also_after_a_second_build(book: "Book")
     assert book.html(ADDRESS).returncode == 0
     assert site(book).keys() == first.keys()
     assert site(book)["_static/site.css"] == first["_static/site.css"]
+
+
+def test_what_a_full_disk_left_of_a_style_sheet_is_no_harm(book: "Book") -> None:
+    book.write("book/page.md", "# Page\n\nText.\n")
+    assert book.html().returncode == 0
+    first = site(book)
+    style = Path(static.__file__).with_name("mystnb.css").read_bytes()
+    book.write(f"_build/html/_static/mystnb.{sha256(style).hexdigest()}.css", "cut sho")
+    done = book.html()
+    assert done.returncode == 0, done.stderr
+    assert site(book) == first
 
 
 def test_the_style_sheet_follows_an_edit_of_a_page(book: "Book") -> None:

@@ -9,9 +9,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bookbuild.execution import warm
 from bookbuild.execution.access_log import reads
+from bookbuild.execution.cache import OVERWRITTEN
 from bookbuild.execution.dependencies import imported
 
 if TYPE_CHECKING:
@@ -271,6 +274,27 @@ def test_a_kernel_that_logs_nothing_is_refused(book: "Book") -> None:
     assert done.returncode != 0
     assert "one.md: the kernel does not log what it reads" in done.stderr
     assert "or remove bookbuild.execution.cache from the extensions" in done.stderr
+
+
+@given(st.text("ab \r\n"))
+def test_what_a_carriage_return_overwrites_is_what_myst_nb_takes_for_it(text: str) -> None:
+    # The pattern of myst_nb.core.utils in MyST-NB 1.4, for short texts.
+    assert OVERWRITTEN.sub("", text) == re.sub(r".*\r(?=[^\n])", "", text)
+
+
+def test_myst_nb_uses_the_pattern_that_is_quick_for_long_lines(book: "Book") -> None:
+    write_page(book, "one", r"""print(f"{1} %\r{3} %")""")
+    book.write(
+        "conf.py",
+        book.text("conf.py")
+        + "\nimport atexit, myst_nb.core.utils as utils"
+        + "\natexit.register(lambda: print('uses', utils._RGX_CARRIAGERETURN.pattern))\n",
+    )
+    done = book.html()
+    assert f"uses {OVERWRITTEN.pattern}" in done.stdout, done.stdout + done.stderr
+    page = book.text("_build/html/one.html")
+    assert "3 %" in page
+    assert "1 %" not in page
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ CELLS = {  # what a cell does, and whether the page fails for it
         "for _ in range(50): threading.Thread(target=time.sleep, args=(9,)).start()",
         False,
     ),
-    "a cell that prints megabytes": ("print('0123456789' * 400_000)", False),
+    "a cell that prints megabytes": ("print('0123456789\\n' * 400_000)", False),
     "a cell that hangs": ("import time\ntime.sleep(999)", True),
     "a cell that ends its process": ("import os\nos._exit(1)", True),
 }

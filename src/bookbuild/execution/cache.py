@@ -13,6 +13,7 @@ number of the cell and how many cells the page has.
 
 import json
 import os
+import re
 import sys
 from contextlib import nullcontext
 from datetime import datetime
@@ -24,6 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 import myst_nb.core.execute
+import myst_nb.core.utils
 from jupyter_cache.executors.utils import single_nb_execution  # type: ignore[import-untyped]
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, get_kernel_spec
 from myst_nb.core.execute.base import ExecutionError, NotebookClientBase
@@ -42,6 +44,8 @@ from .dependencies import fresh, providers, trace
 
 KEPT = 10  # records of a page
 RUN_TAGS = {"raises-exception", "skip-execution"}  # the tags that change what a cell gives
+# MyST-NB's own pattern begins anywhere, and so looks through a long line again from each letter.
+OVERWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 WATCH = "__import__('runpy').run_path({file!r})['watch'](get_ipython(), {log!r}, {root!r})"
 
 
@@ -212,6 +216,7 @@ def note_environment(app: Sphinx, config: Config) -> None:
 def take_over(app: Sphinx) -> None:
     """Have MyST-NB make this client where it would make the client of its own cache."""
     root = root_of(app.config, app.confdir)
+    myst_nb.core.utils._RGX_CARRIAGERETURN = OVERWRITTEN
     myst_nb.core.execute.NotebookClientCache = partial(CachedClient, env=app.env, root=root)
 
 

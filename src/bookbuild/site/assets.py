@@ -110,6 +110,12 @@ def finish(app: Sphinx) -> None:
             path.rmdir()
 
 
+def remove_cut(app: Sphinx) -> None:
+    """Remove MyST-NB's style sheet: it is not written over what a full disk left of it."""
+    for style in Path(app.outdir, "_static").glob("mystnb.*.css"):
+        style.unlink()
+
+
 def in_page(text: str) -> dict[str, list[str]]:
     """Return the elements, classes and ids of a page, and its links below ``_static``."""
     words = {w for tag, value in WORDS.findall(text) for w in (tag, *value.split())}
@@ -156,4 +162,5 @@ def bundle(store: Store, site: Path, shared: list[str], used: set[str]) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the extension to Sphinx."""
     PygmentsBridge.html_formatter = PlainFormatter
+    app.connect("builder-inited", remove_cut)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -42,8 +42,9 @@ class Handler(SimpleHTTPRequestHandler):
     server: "Site"
 
     def do_GET(self) -> None:
-        file = Path(self.translate_path(self.path))
-        found = file.is_file()
+        below = self.path.startswith(self.server.prefix)
+        file = Path(self.translate_path(self.path.removeprefix(self.server.prefix)))
+        found = below and file.is_file()
         if not found:
             file = SITE / "404.html"
         content, zipped = packed(file, self.server.script) if file.is_file() else (b"", False)
@@ -64,17 +65,17 @@ class Handler(SimpleHTTPRequestHandler):
 class Site(ThreadingHTTPServer):
     """The book at a port of this machine; ``sent`` says how many bytes each path took."""
 
-    def __init__(self, script: bytes) -> None:
+    def __init__(self, script: bytes, prefix: str) -> None:
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(SITE)))
-        self.script = script
+        self.script, self.prefix = script, prefix
         self.sent: dict[str, int] = {}
-        self.address = f"http://127.0.0.1:{self.server_port}/"
+        self.address = f"http://127.0.0.1:{self.server_port}{prefix}"
 
 
 @contextmanager
-def serving(script: bytes = b"") -> Iterator[Site]:
-    """Serve the book while the block runs; each page begins with the script."""
-    with Site(script) as server:
+def serving(script: bytes = b"", prefix: str = "/") -> Iterator[Site]:
+    """Serve the book below a path while the block runs; each page begins with the script."""
+    with Site(script, prefix) as server:
         thread = Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server

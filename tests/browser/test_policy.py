@@ -1,11 +1,12 @@
 """Pages work under their content security policy: put in a folder, from a file, and attacked."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.serving import SITE, Site
+from tests.browser.serving import SITE, Site, serving
 from tests.browser.waiting import PROBE, until
 
 
@@ -47,6 +48,41 @@ def test_a_page_opens_from_a_file(name: str, own_tab: Page, wrong: list[str]) ->
     assert own_tab.evaluate("getComputedStyle(document.querySelector('h1')).fontWeight") == "500"
     assert own_tab.evaluate("typeof phrase") == "function"
     assert not wrong
+
+
+def test_the_site_works_below_a_path(own_tab: Page, wrong: list[str]) -> None:
+    missing = []
+    own_tab.on("response", lambda answer: missing.append(answer.url) if not answer.ok else None)
+    with serving(prefix="/books/zero/") as below:
+        own_tab.goto(f"{below.address}lab.html")
+        own_tab.click(".lab-step")
+        until(own_tab, "document.querySelector('.lab').lab.state().step == 1")
+        own_tab.goto(f"{below.address}search.html?q=twins")
+        until(own_tab, "document.querySelector('#search-results li')")
+        own_tab.click("#search-results li a >> nth=0")
+        own_tab.click("a.language")
+        assert own_tab.url.startswith(f"{below.address}zh/")
+        assert own_tab.locator("html").get_attribute("lang") == "zh-CN"
+        own_tab.goto(f"{below.address}index.html")
+        own_tab.click("nav.bd-links a >> nth=3")
+        assert own_tab.url.startswith(below.address)
+        assert not missing
+    assert not wrong
+
+
+def test_a_cache_mixes_no_two_versions(own_tab: Page, wrong: list[str], site: Site) -> None:
+    """All that pages and scripts ask for but fonts, pictures and data names the same version."""
+    asked = []
+    own_tab.on("request", lambda request: asked.append(request.url))
+    own_tab.goto(f"{site.address}lab.html")
+    own_tab.click(".lab-step")
+    until(own_tab, "document.querySelector('.lab').lab.state().step == 1")
+    code = [url for url in asked if re.search(r"_static/.*\.(css|m?js|json|onnx|bin|gz)\b", url)]
+    assert {"app.js", "run.js", "ort.wasm.min.mjs", "lab.json"} <= {
+        url.rpartition("/")[2].partition("?")[0] for url in code
+    }
+    assert len({url.partition("?")[2] for url in code}) == 1
+    assert all(re.search(r"\?v=[0-9a-f]{8}$", url) for url in code)
 
 
 def test_a_formula_is_laid_out_as_with_its_style_attributes(browser: Browser, site: Site) -> None:

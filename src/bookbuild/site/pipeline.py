@@ -30,6 +30,7 @@ from bookbuild.site import (
     search_index,
     source_pages,
     template_cache,
+    versions,
 )
 from bookbuild.tools.edition import EPUB, SITE, is_site
 from bookbuild.translation import switch
@@ -73,6 +74,7 @@ FINISH: tuple[LastStep, ...] = (
     policy.write,
     dark_figures.finish,  # after the drawings are shortened: its rules would slow that down
     assets.finish,  # after all that copy files
+    versions.stamp,
     metadata.write,  # when only pages are left
 )
 CONCLUDE = (progress.end, warnings.conclude)  # at the end of any build, and last

@@ -2,6 +2,7 @@
 // itself, because browsers load no modules for a page on disk (file://).
 
 (() => {
+  const { search } = new URL(document.currentScript.src); // the version of the site
   const modules = new URL("lab/", document.currentScript.src);
   const lab = document.querySelector(".lab");
   const part = (name) => lab.querySelector(`.lab-${name}`);
@@ -35,7 +36,7 @@
   for (const element of document.querySelectorAll(".lab-without")) element.hidden = true;
   lab.hidden = false;
   lab.inert = true; // until the buttons work
-  import(new URL("app.js", modules))
+  import(new URL(`app.js${search}`, modules))
     .then(({ open }) => open(lab, explain), fail)
     .finally(() => (lab.inert = false));
 })();

@@ -7,6 +7,9 @@ import { Run, distinct, gap, trainable } from "./run.js";
 import { descriptions, layerName, sentence, short, together } from "./sentence.js";
 import { choose, link, read } from "./settings.js";
 
+// The address of a file beside this one, in the version of the site.
+const url = (name) => new URL(name + new URL(import.meta.url).search, import.meta.url);
+
 const SLICE = 12; // milliseconds of training, after which the browser handles the reader's input
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
@@ -169,7 +172,7 @@ export const open = (lab, explain) => {
   };
 
   const fetchOffered = async () => {
-    const answer = await fetch(new URL("lab.json", import.meta.url));
+    const answer = await fetch(url("lab.json"));
     if (!answer.ok) throw new Error(phrase("{name} is not there", { name: "lab.json" }));
     offered = await answer.json();
   };
@@ -179,12 +182,14 @@ export const open = (lab, explain) => {
     if (!engine) {
       try {
         if (!offered) await fetchOffered();
-        engine = await import(new URL(`engine.js${failures ? `?again=${failures}` : ""}`, import.meta.url));
+        const address = url("engine.js");
+        if (failures) address.searchParams.set("again", failures);
+        engine = await import(address);
       } catch (error) {
         return fail(error);
       }
       const style = document.createElement("link");
-      [style.rel, style.href] = ["stylesheet", new URL("uplot/uPlot.min.css", import.meta.url)];
+      [style.rel, style.href] = ["stylesheet", url("uplot/uPlot.min.css")];
       document.head.append(style);
     }
     if (!trainer) await initialize();

@@ -1,9 +1,11 @@
 // The engine of the lab: the book's training step, compiled from PyTorch, and the initial parameters.
 // It is loaded at the first press of Train or Step, and for a link to a state. Browsers cache a failed import by URL; the retry
-// query (`?again=1`) of this module is therefore added to everything it imports.
+// query (`again=1`) of this module is therefore added to everything it imports, beside the version of the site (`v`).
 
-const url = (name) => new URL(name, import.meta.url).href;
-const moduleUrl = (name) => url(name) + new URL(import.meta.url).search;
+const here = new URL(import.meta.url);
+const version = here.searchParams.get("v");
+const url = (name) => new URL(version ? `${name}?v=${version}` : name, here).href;
+const moduleUrl = (name) => new URL(name + here.search, here).href;
 
 const fetchBytes = async (name) => {
   const response = await fetch(url(name));

@@ -108,6 +108,7 @@ figure_styles = ("src/zeroinit/book.mplstyle", "src/zeroinit/book_dark.mplstyle"
 html_theme_options = {
     "article_header_end": ["languages", "notebook", "article-header-buttons"],
     "back_to_top_button": False,
+    "footer_content_items": ["version.html"],
     "navbar_persistent": [],
     "primary_sidebar_end": [],
     "show_toc_level": 2,

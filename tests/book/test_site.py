@@ -4,6 +4,7 @@ The tests look at ``_build/html``, which ``make html`` builds; ``make test`` doe
 """
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -52,6 +53,12 @@ def text(tag: Tag | None) -> str:
 def is_elsewhere(address: str) -> bool:
     """Return whether an address leads to a host."""
     return bool(urlsplit(address.strip()).netloc)
+
+
+def test_each_page_names_the_version_that_it_is_about(pages: Pages) -> None:
+    number = version("zeroinit")
+    bad = [name for name, page in pages.items() if number not in text(page.select_one("footer"))]
+    assert not bad
 
 
 def test_each_page_has_a_title_and_one_heading(pages: Pages) -> None:

@@ -39,7 +39,11 @@ Hook = Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]]
 
 def operation(node: Node) -> str:
     """Return the name of the operation whose gradient a node computes."""
-    return _operation(node.name())
+    try:
+        name = node.name()
+    except RuntimeError:  # before PyTorch 2.12 the node of a Function of one's own has none
+        name = type(node).__name__
+    return _operation(name)
 
 
 @cache

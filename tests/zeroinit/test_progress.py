@@ -44,7 +44,8 @@ def on_a_terminal(patience: float, then: str = "pass") -> str:
     """Run a slow loop with a terminal for its stderr, and return what it wrote there."""
     ours, theirs = pty.openpty()
     code = SLOW.format(patience=patience, then=then)
-    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs) as process:
+    env = os.environ | {"PYTHON_COLORS": "0"}  # from Python 3.13 on a traceback has colours
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs, env=env) as process:
         os.close(theirs)
         shown = b""
         try:

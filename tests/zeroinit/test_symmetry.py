@@ -59,6 +59,7 @@ KINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "clamp": lambda z: z.clamp(min=0),
     "leaky_relu": F.leaky_relu,
+    "slope 1 at zero": lambda z: torch.where(z >= 0, z, 0),
 }
 
 
@@ -85,7 +86,9 @@ def test_at_a_kink_the_gradient_permutes_along_with_the_value_that_pytorch_takes
     torch.testing.assert_close(shuffled["layers.0.bias"], found["layers.0.bias"][order])
     torch.testing.assert_close(shuffled["layers.1.weight"], found["layers.1.weight"][:, order])
     # The unit that is at the kink for all the points has what the slope there lets through.
-    assert bool(found["layers.0.weight"][2].any()) == (name != "relu")
+    kink = torch.zeros(1, requires_grad=True)
+    (slope,) = torch.autograd.grad(KINKS[name](kink).sum(), kink)
+    assert bool(found["layers.0.weight"][2].any()) == bool(slope.any())
 
 
 @pytest.mark.theorem("twins-stay-twins")

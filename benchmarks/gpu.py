@@ -1,10 +1,11 @@
 """What the package does on a GPU, against a core of the processor: ``python -m benchmarks.gpu``.
 
 It writes ``_build/gpu.md``: which widths part twins, which kernels give another result when they
-run again, how many seeds are trained in a second, and what an audit of a sharded model finds. It
-takes minutes on one card; without one it says so.
+run again, how many seeds are trained in a second, what an audit of a sharded model finds, and
+which tests of theorems do not pass. It takes minutes on one card; without one it says so.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -143,13 +144,30 @@ def report(device: str, widths: tuple[int, ...] = WIDTHS, seeds: int = 4096) -> 
     )
 
 
+def theorems(device: str, tests: str = "tests/zeroinit") -> str:
+    """Run the tests of theorems with tensors on a device; return how they ended, and which failed.
+
+    Their tolerances are those of a processor, so a test that fails is a place to look.
+    """
+    options = ("-q", "-m", "theorem", "-n", "4", "-p", "no:cacheprovider", "-rf", "--tb=no")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, tests],
+        env=os.environ | {"TEST_DEVICE": device},
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stdout.strip().splitlines() or [done.stderr.strip()]
+    failed = [f"- {line.removeprefix('FAILED ')}" for line in lines if line.startswith("FAILED")]
+    return "\n".join([f"The tests of theorems on {device}: {lines[-1].strip('= ')}.", "", *failed])
+
+
 def main() -> None:
     """Measure on the card, and write the tables and its name."""
     if not torch.cuda.is_available():
         sys.exit("There is no CUDA device here, or this PyTorch is without: nothing is measured.")
     asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     card = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
-    text = f"{card}, PyTorch {torch.__version__}\n\n{report('cuda')}\n"
+    text = f"{card}, PyTorch {torch.__version__}\n\n{report('cuda')}\n\n{theorems('cuda')}\n"
     Path("_build").mkdir(exist_ok=True)
     Path("_build/gpu.md").write_text(text, "utf-8")
     print(text)

@@ -1,12 +1,14 @@
 """The colophon shows what ``make bench`` measured."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 
+from benchmarks import gpu
 from benchmarks.table import tables
 
 ROOT = Path(__file__).parents[2]
@@ -39,3 +41,16 @@ def test_the_colophon_shows_every_row(results: dict[str, Any]) -> None:
         head, _, *lines = table.splitlines()
         for line in (head, *lines):
             assert [cell.strip() for cell in line.strip("|").split("|")] in rows
+
+
+def test_what_is_measured_on_a_gpu_is_measured_here_too() -> None:
+    text = gpu.report("cpu", widths=(2, 3), seeds=4)
+    assert "| torch.float64 | none" in text
+    assert "| a product of matrices                   | 1 " in text
+    assert text.endswith("Under FSDP2 an audit finds the same.")
+
+
+def test_tests_of_theorems_run_on_a_device() -> None:
+    said = gpu.theorems("meta", "tests/zeroinit/test_regression.py")  # its tensors hold no numbers
+    assert re.match(r"The tests of theorems on meta: [1-9]\d* failed in ", said), said
+    assert "\n- tests/zeroinit/test_regression.py::test_" in said

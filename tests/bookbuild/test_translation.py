@@ -1,8 +1,11 @@
 """An edition in another language is whole, or its build says what is missing, and where."""
 
 import json
+import os
 import pickle
 import re
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -146,6 +149,33 @@ def test_an_edition_waits_for_the_english_one(two: "Book") -> None:
     assert "no English today" in done.stderr
     assert "The edition in" not in done.stderr
     assert [*two.folder.glob("_build/cells/page/*")] == [record]
+
+
+SLOW = """
+
+def setup(app):
+    def sleep(app, env):
+        if language != "en":
+            import time
+            (ROOT / "begun").touch()
+            time.sleep(100)
+    app.connect("env-updated", sleep)
+"""
+
+
+def test_a_stopped_edition_is_told_in_sentences(
+    two: "Book", wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    two.write("conf.py", two.text("conf.py") + SLOW)
+    two.prepare()
+    with two.start("html") as building:
+        wait_until((two.folder / "begun").exists)
+        os.killpg(building.pid, signal.SIGINT)
+        _, told = building.communicate()
+    assert building.returncode
+    assert "Stopped. What is done is kept" in told
+    assert "Traceback" not in told
+    assert "It has 3 words" in two.text("_build/html/page.html")
 
 
 def test_messages_come_in_without_a_translation_and_changed_ones_as_doubtful(

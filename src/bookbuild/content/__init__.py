@@ -6,6 +6,6 @@ from sphinx.util.typing import ExtensionMetadata
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the parts of this folder to Sphinx."""
-    for part in ("bibliography", "films", "names", "numbering", "predictions", "theorems"):
+    for part in ("bibliography", "films", "numbering", "predictions", "theorems"):
         app.setup_extension(f"{__name__}.{part}")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

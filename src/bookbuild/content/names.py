@@ -1,4 +1,4 @@
-"""A Sphinx extension: all pages are written again where a title, a number or a place has changed.
+"""Have all pages written again where a title, a number or a place has changed.
 
 A page shows the titles and numbers of other pages in its references, its sidebar and its links to
 the pages before and behind it. Sphinx writes again the pages whose own text or numbers changed.
@@ -9,7 +9,6 @@ from typing import cast
 
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.util.typing import ExtensionMetadata
 
 
 def find(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -21,9 +20,3 @@ def find(app: Sphinx, env: BuildEnvironment) -> list[str]:
     kept = cast(dict[str, str], vars(env))
     before, kept["shown"] = kept.get("shown"), shown
     return [] if before == shown else sorted(env.found_docs)
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("env-get-updated", find, priority=900)  # when all is numbered
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

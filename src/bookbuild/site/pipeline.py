@@ -15,7 +15,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from bookbuild import live, progress
 from bookbuild.checks import warnings
-from bookbuild.content import films, predictions
+from bookbuild.content import films, names, predictions
 from bookbuild.editions import epub, notebooks, offer
 from bookbuild.formulas import render
 from bookbuild.lab import directive
@@ -33,7 +33,7 @@ from bookbuild.site import (
     versions,
 )
 from bookbuild.tools.edition import EPUB, SITE, is_site
-from bookbuild.translation import switch
+from bookbuild.translation import switch, turns
 
 PageStep = Callable[[Sphinx, str, str, dict[str, Any], nodes.document | None], None]
 LastStep = Callable[[Sphinx], None]
@@ -136,6 +136,9 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         for step in steps:
             app.connect("html-page-context", for_pages(step, edition), priority=when)
     app.connect("builder-inited", switch.share_outputs, priority=LAST)  # MyST-NB has its settings
+    app.connect("env-get-updated", names.find, priority=LAST)  # all is numbered
+    for before in ("env-before-read-docs", "doctree-resolved"):
+        app.connect(before, turns.wait, priority=FIRST)
     for restore in BEFORE_INDEX:
         app.connect("html-collect-pages", restore)
     for last in FINISH:

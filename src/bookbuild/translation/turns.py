@@ -3,8 +3,7 @@
 The arguments are the languages, ``--``, and options of Sphinx. All builds begin together, because
 most of them find nothing to do. An edition that has a page to read or to write waits until the
 English one is built, whose outputs of cells it takes. The exit status is that of the English build,
-or 3 where it succeeded and another one did not. As an extension of Sphinx this module does the
-waiting.
+or 3 where it succeeded and another one did not.
 """
 
 import os
@@ -13,7 +12,6 @@ import sys
 
 from sphinx.application import Sphinx
 from sphinx.cmd.build import main
-from sphinx.util.typing import ExtensionMetadata
 
 TURN = "BOOK_TURN"  # where a pipe ends from which an edition reads nothing if it may go on
 STOP = b"stop" * 100
@@ -41,6 +39,15 @@ def begin(options: list[str], language: str, turn: tuple[int, int]) -> int:
     os._exit(status)
 
 
+def wait_for(process: int) -> int:
+    """Wait for a process, and return how it ended; a stop of both is for it to tell."""
+    while True:
+        try:
+            return os.waitpid(process, 0)[1]
+        except KeyboardInterrupt:
+            continue
+
+
 def build_all(languages: list[str], options: list[str]) -> int:
     """Build all editions, and return the exit status."""
     mine, others = turn = os.pipe()
@@ -51,7 +58,7 @@ def build_all(languages: list[str], options: list[str]) -> int:
     os.close(others)
     os.close(mine)
     for language, process in editions.items():
-        if os.waitpid(process, 0)[1] and not status:
+        if wait_for(process) and not status:
             said = f"The edition in {language} was not built, for the reason above."
             print(said, "The English one was.", file=sys.stderr)
             status = 3
@@ -64,13 +71,6 @@ def wait(app: Sphinx, _: object, pages: object) -> None:
         if os.read(int(turn), 1):
             os._exit(1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Connect the extension to Sphinx."""
-    app.connect("env-before-read-docs", wait, priority=0)
-    app.connect("doctree-resolved", wait, priority=0)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def operation(node: Node) -> str:
     """Return the name of the operation whose gradient a node computes."""
     try:
         name = node.name()
-    except RuntimeError:  # before PyTorch 2.12 the node of a Function of one's own has none
+    except RuntimeError:  # before PyTorch 2.13 the node of a Function of one's own has none
         name = type(node).__name__
     return _operation(name)
 

@@ -89,6 +89,8 @@ def test_at_a_kink_the_gradient_permutes_along_with_the_value_that_pytorch_takes
     kink = torch.zeros(1, requires_grad=True)
     (slope,) = torch.autograd.grad(KINKS[name](kink).sum(), kink)
     assert bool(found["layers.0.weight"][2].any()) == bool(slope.any())
+    if name != "clamp":  # whose slope depends on the version of PyTorch
+        assert bool(slope.any()) == (name != "relu")
 
 
 @pytest.mark.theorem("twins-stay-twins")

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.cmd.build import main
 
 TURN = "BOOK_TURN"  # where a pipe ends from which an edition reads nothing if it may go on
-STOP = b"stop" * 100
+STOP = b"stop" * 100  # each process of an edition that writes pages may read a byte
 
 
 def build(options: list[str], language: str = "en") -> int:

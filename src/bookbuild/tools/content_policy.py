@@ -71,7 +71,7 @@ def policy(html: str) -> str:
 
 def restore_styles(page: BeautifulSoup) -> None:
     """Give elements their ``style`` attributes again: what leaves the page leaves its sheet."""
-    for sheet in page.select("head > style"):
-        for name, style in RULE.findall(sheet.get_text()):
-            for tag in page.select(f".{name}"):
-                tag["style"] = style.replace("!important", "")
+    sheets = "".join(sheet.get_text() for sheet in page.select("head > style"))
+    styles = {name: style.replace("!important", "") for name, style in RULE.findall(sheets)}
+    for tag in page.find_all(class_=[*styles]):
+        (tag["style"],) = (styles[name] for name in tag["class"] if name in styles)

@@ -51,6 +51,7 @@ def test_what_is_measured_on_a_gpu_is_measured_here_too() -> None:
 
 
 def test_tests_of_theorems_run_on_a_device() -> None:
-    said = gpu.theorems("meta", "tests/zeroinit/test_regression.py")  # its tensors hold no numbers
+    # Tensors of this device hold no numbers.
+    said = gpu.theorems("meta", "tests/zeroinit/test_how_random_fails.py")
     assert re.match(r"The tests of theorems on meta: [1-9]\d* failed in ", said), said
-    assert "\n- tests/zeroinit/test_regression.py::test_" in said
+    assert "\n- tests/zeroinit/test_how_random_fails.py::test_" in said

@@ -13,7 +13,8 @@ tests: there the changed function gets its new code. Where a change is in no fun
 comes before the tests are collected, and collects those files only. Processes that a test starts
 find the mutant first on their path.
 
-A mutant that no test catches must stand in ``survivors.txt``, below the reason why none could.
+A mutant that no test catches must stand in ``survivors.txt``, below the reason why none could. What
+stands there is not tried again, and counts as one that survives.
 """
 
 import difflib
@@ -25,7 +26,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,8 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.file_mutation import Mutation, MutationVisitor, OuterFunctionProvider
 from mutmut.mutation.mutators import mutation_operators
 from mutmut.mutation.pragma_handling import IgnoredCode
+
+from bookbuild.tools.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/zeroinit"
@@ -93,6 +96,11 @@ class Mutant:
         """The file of the module."""
         return str(source(self.module))
 
+    @property
+    def place(self) -> str:
+        """The function, or its module."""
+        return f"{self.module}.{self.function}"
+
     def code(self) -> CodeType:
         """Return the changed module, compiled."""
         return compile(self.text(), self.path, "exec")
@@ -102,7 +110,7 @@ class Mutant:
         texts = (self.tree.code.split("\n"), self.text().split("\n"))
         lines = list(difflib.unified_diff(*texts, n=0))[2:]
         old, new = (" ".join(d[1:].strip() for d in lines if d[0] == sign) for sign in "-+")
-        return f"{self.module}.{self.function}: {old}  ->  {new}"
+        return f"{self.place}: {old}  ->  {new}"
 
     def text(self) -> str:
         """Return the changed module."""
@@ -171,10 +179,10 @@ def place(function: FunctionType) -> tuple[str, str, int]:
 class Rounds:
     """A pytest plugin: instead of one round of tests, one in a fork for every mutant."""
 
-    def __init__(self, jobs: int, modules: Iterable[str]) -> None:
-        self.jobs = jobs
+    def __init__(self, jobs: int, modules: Iterable[str], listed: Collection[str]) -> None:
+        self.jobs, self.listed = jobs, listed
         self.mutants = [mutant for module in modules for mutant in mutants(module)]
-        self.survivors: list[Mutant] = []
+        self.survivors: dict[Mutant, str] = {}
         self.seconds: dict[str, float] = {}  # of each test
         self.runs: dict[str, dict[str, list[str]]] = {}  # by module and line the tests that run it
         self.parents: list[str] = []  # the tests that start processes, whose lines are not learnt
@@ -201,40 +209,50 @@ class Rounds:
                 raise pytest.UsageError("a test fails without any change")
         self.seconds, self.runs, self.parents = json.loads(LEARNT.read_text())
         outside = [mutant for mutant in self.mutants if not mutant.function]
-        self._try(outside, lambda mutant: self._passes_anew(mutant, session))
+        self._try("outside functions", outside, lambda mutant: self._passes_anew(mutant, session))
         items, alive = session.perform_collect(), [*functions()]
         gc.freeze()
         inside = [mutant for mutant in self.mutants if mutant.function]
-        self._try(inside, lambda mutant: self._passes_swapped(mutant, session, items, alive))
+        self._try(
+            "in functions",
+            inside,
+            lambda mutant: self._passes_swapped(mutant, session, items, alive),
+        )
         session.items = []
         return True
 
-    def _try(self, mutants: Iterable[Mutant], passes: Callable[[Mutant], bool]) -> None:
+    def _try(self, where: str, mutants: Sequence[Mutant], passes: Callable[[Mutant], bool]) -> None:
         """Add the mutants that pass their tests, each in a fork, to the survivors."""
         running: dict[int, Mutant] = {}
 
         def wait() -> None:
             pid, status = os.wait()
             mutant = running.pop(pid)
+            progress.tell(mutant.place, None)
             if status == 0:
-                self.survivors.append(mutant)
-                print(mutant, flush=True)
+                self.survivors[mutant] = told = str(mutant)
+                if told not in self.listed:
+                    print(told, flush=True)
 
-        for mutant in mutants:
-            if len(running) == self.jobs:
+        with Progress(f"Mutants {where}", len(mutants)) as progress:
+            for mutant in mutants:
+                if len(running) == self.jobs:
+                    wait()
+                progress.tell(mutant.place)
+                pid = os.fork()
+                if pid == 0:
+                    own = sum(self.seconds[test] for test in self._own(mutant))
+                    most = 3 * int(PATIENCE + own)
+                    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+                    quiet()
+                    if str(mutant) in self.listed:
+                        os._exit(0)
+                    with given_to_children(mutant):
+                        caught = not passes(mutant)
+                    os._exit(caught)
+                running[pid] = mutant
+            while running:
                 wait()
-            pid = os.fork()
-            if pid == 0:
-                own = sum(self.seconds[test] for test in self._own(mutant))
-                most = 3 * int(PATIENCE + own)
-                resource.setrlimit(resource.RLIMIT_CPU, (most, most))
-                quiet()
-                with given_to_children(mutant):
-                    caught = not passes(mutant)
-                os._exit(caught)
-            running[pid] = mutant
-        while running:
-            wait()
 
     def _passes_anew(self, mutant: Mutant, session: pytest.Session) -> bool:
         """Return whether the tests pass if the import of the module gives the mutant."""
@@ -305,11 +323,12 @@ class Rounds:
         """Return the tests that may run the lines in a process that they start.
 
         These are those in the files of the module's name, and, if no test is seen to run the
-        lines, all that start processes.
+        lines, all that start processes. Lines outside functions run at every import, unseen.
         """
         end = source(mutant.module).name
         own = {test for test in self.seconds if test.split("::")[0].endswith(end)}
-        return own if self._of_lines(mutant, mutant.lines) else own.union(self.parents)
+        seen = not mutant.function or self._of_lines(mutant, mutant.lines)
+        return own if seen else own.union(self.parents)
 
 
 def quiet() -> None:
@@ -366,7 +385,8 @@ def learn(session: pytest.Session, told: int) -> NoReturn:
 
 def main(jobs: int, modules: Sequence[str]) -> str | None:
     """Try every mutant of the modules, print the scores, and return what is wrong with them."""
-    rounds = Rounds(jobs, modules or sorted(map(name, PACKAGE.rglob("*.py"))))
+    listed = {line for line in LISTED.read_text().splitlines() if line[:1] not in ("", "#")}
+    rounds = Rounds(jobs, modules or sorted(map(name, PACKAGE.rglob("*.py"))), listed)
     # Where pytest rewrites assertions, it does not ask for the code that a mutant gives.
     options = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider", "--assert=plain"]
     stopped = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
@@ -378,9 +398,14 @@ def main(jobs: int, modules: Sequence[str]) -> str | None:
     for module, count in tried.items():
         share = 1 - alive[module] / count
         print(f"{module:<18}{count:>6} mutants{alive[module]:>6} survive{share:>8.1%} are caught")
-    listed = {line for line in LISTED.read_text().splitlines() if line[:1] not in ("", "#")}
-    if new := sorted({str(mutant) for mutant in rounds.survivors} - listed):
-        return "\n".join(["Not caught, and not in survivors.txt:", *new])
+    left = {*rounds.survivors.values()}
+    own = {line for line in listed if line.startswith(tuple(f"{module}." for module in tried))}
+    for lines, what in (
+        (left - listed, "Not caught, and not in survivors.txt:"),
+        (own - left, "In survivors.txt, and no change of the package:"),
+    ):
+        if lines:
+            return "\n".join([what, *sorted(lines)])
     return None if share >= ENOUGH else f"Fewer than {ENOUGH:.0%} are caught."
 
 

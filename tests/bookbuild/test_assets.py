@@ -47,6 +47,8 @@ def test_a_site_holds_what_its_pages_use_also_after_a_second_build(book: "Book")
     assert book.html(ADDRESS).returncode == 0
     assert site(book).keys() == first.keys()
     assert site(book)["_static/site.css"] == first["_static/site.css"]
+    assert book.html(ADDRESS.replace("example", "another")).returncode == 0
+    assert site(book).keys() == first.keys()
 
 
 def test_what_a_full_disk_left_of_a_style_sheet_is_no_harm(book: "Book") -> None:

@@ -50,6 +50,13 @@ place => {
 }
 """
 
+# Keeps how much of the screen moves, as browsers score it, without a touch.
+MOVES = """
+window.moved = 0;
+new PerformanceObserver(list => list.getEntries().forEach(move => window.moved += move.value))
+  .observe({type: "layout-shift", buffered: true});
+"""
+
 # The texts of pictures that end beyond the figure.
 BEYOND = """
 place => {
@@ -112,6 +119,38 @@ def test_without_scripts_it_is_hidden(figure: str, page: str, site: Site, browse
         assert tab.locator("article figure img").first.is_visible()
 
 
+@pytest.mark.parametrize("page", ["index.html", "zh/index.html"])
+def test_nothing_on_the_screen_moves_when_it_comes(page: str, site: Site, browser: Browser) -> None:
+    """Its place is kept while its scripts are on the way."""
+    with browser.new_context(viewport={"width": 412, "height": 1000}) as context:
+        tab = context.new_page()
+        tab.add_init_script(MOVES)
+        tab.route("**/live/**", lambda script: None)  # which waits
+        tab.goto(site.address + page, wait_until="commit")
+        place = tab.locator(".live").first
+        until(tab, "performance.getEntriesByName('first-contentful-paint').length == 1")
+        until(tab, "document.querySelector('.predict ol button') != null")  # of other scripts
+        tab.wait_for_timeout(100)
+        tab.evaluate("moved = 0")
+        assert tab.evaluate("document.querySelector('.live').getBoundingClientRect().top") < 900
+        assert not place.is_visible()
+        tab.unroute_all()
+        place.wait_for()
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("moved") == 0
+
+
+def test_its_place_is_given_up_if_its_scripts_do_not_come(site: Site, browser: Browser) -> None:
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.route("**/live/**", lambda route: route.abort())
+        tab.goto(site.address + "index.html")
+        place = "document.querySelector('.live')"
+        assert tab.evaluate(f"{place}.offsetHeight") > 300
+        tab.evaluate(f"{place}.getAnimations().forEach(animation => animation.finish())")
+        assert tab.evaluate(f"{place}.offsetHeight") < 30
+
+
 @each_place
 def test_it_fits_a_phone_and_is_not_printed(figure: str, page: str, visit: Visit) -> None:
     tab = visit(page, width=360)
@@ -149,7 +188,7 @@ def test_a_touch_is_answered_within_a_tenth_of_a_second(
 
 
 @each_place
-def test_what_fails_is_hidden_again(figure: str, page: str, visit: Visit) -> None:
+def test_what_fails_is_away(figure: str, page: str, visit: Visit) -> None:
     tab = visit(page)
     place = tab.locator(f'[data-live="{figure}"]')
     tab.evaluate(

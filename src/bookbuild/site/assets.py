@@ -108,6 +108,7 @@ def finish(app: Sphinx) -> None:
             path.unlink()
         elif path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+    (site / ".buildinfo.bak").unlink(missing_ok=True)  # Sphinx keeps it after a change of settings
 
 
 def remove_cut(app: Sphinx) -> None:

@@ -107,13 +107,13 @@
       place.append(this.controls, this.pictures, this.output);
     }
 
-    // What throws hides the figure: the still of the page is there.
+    // What throws takes the figure away: the still of the page is there.
     guard(action) {
       return (...given) => {
         try {
           return action(...given);
         } catch (error) {
-          this.place.hidden = true;
+          this.place.remove();
           throw error;
         }
       };
@@ -190,7 +190,7 @@
   live.figure = (name, build) => {
     for (const place of document.querySelectorAll(`[data-live="${name}"]`)) {
       const figure = new Figure(place);
-      build(figure);
+      figure.guard(build)(figure);
       place.hidden = false;
     }
   };

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, nn, strided
 from torch.nn.parameter import is_lazy
 
 #: What is said of a loss that no parameter has a part in.
@@ -56,6 +56,11 @@ def check_model(model: nn.Module) -> None:
         if p.is_meta:
             raise ValueError(
                 f"{name} is on the meta device: move the model with to_empty, then start it"
+            )
+        if p.layout is not strided:
+            raise ValueError(
+                f"{name} is sparse ({p.layout}), and an audit reads dense parameters: for the "
+                "audit, set it to nn.Parameter of its to_dense()"
             )
     if not any(p.requires_grad for p in parameters.values()):
         raise ValueError(

@@ -77,8 +77,9 @@ def audit(
     ValueError
         If there are no losses, a pattern matches no name, or the optimizer holds no parameter of
         the model or calls the loss itself; if the model has no parameters, or none that is trained,
-        or one without numbers (lazy, or on the meta device); if ``steps`` is below 1; if the loss
-        or a gradient is not a finite scalar, or does not depend on the model that it is given.
+        or one that is sparse or without numbers (lazy, or on the meta device); if ``steps`` is
+        below 1; if the loss or a gradient is not a finite scalar, or does not depend on the model
+        that it is given.
 
     Notes
     -----

@@ -669,6 +669,13 @@ def never(model: nn.Module) -> Tensor:
     raise AssertionError("the loss must not be asked")
 
 
+def sparse() -> nn.Module:
+    """Return a layer that also has a sparse parameter."""
+    model = nn.Linear(2, 2)
+    model.m = nn.Parameter(torch.eye(2).to_sparse())
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "steps", "error", "says"),
     [
@@ -680,6 +687,7 @@ def never(model: nn.Module) -> Tensor:
             ValueError,
             "weight is on the meta device: .* to_empty",
         ),
+        (sparse(), 3, ValueError, r"m is sparse \(torch.sparse_coo\).* to_dense"),
         (nn.LazyLinear(2), 3, ValueError, "weight has no shape yet: call the model once"),
         (nn.Linear(2, 2), 0, ValueError, "steps must be at least 1, got 0"),
         (nn.Linear(2, 2), -1, ValueError, "steps must be at least 1, got -1"),

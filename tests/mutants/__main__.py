@@ -262,6 +262,8 @@ class Rounds:
             return mutant.code() if loader.path == mutant.path else get_code(loader, name)
 
         SourceFileLoader.get_code = changed  # type: ignore[assignment, method-assign]
+        for module in [m for m in sys.modules if m.partition(".")[0] == PACKAGE.name]:
+            del sys.modules[module]  # which came with the package's plugin of pytest
         return self._passes(mutant, session, session.perform_collect(self._near(mutant)))
 
     def _passes_swapped(

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from zeroinit._sharded import for_product, parameter_of, sharded, whole
 #: The operations of autograd that turn, cut or cast a weight, and compute nothing.
 VIEWS = frozenset(
     {"Clone", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split", "Squeeze", "T"}
-    | {"ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View"}
+    | {"ToCopy", "Transpose", "Unbind", "UnsafeView", "Unsqueeze", "View"}
     | {"Redistribute", "_FromTorchTensor", "_ToTorchTensor"}  # of DTensor
 )
 #: Those of them that change places of rows and columns.
@@ -24,6 +25,8 @@ PRODUCTS = frozenset(
     {"Addmm", "Mm", "Bmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Dot", "Convolution", "Linear"}
     | {"Trilinear", "ConvolutionOverrideable", "MkldnnConvolution", "CudnnConvolution"}
 )
+#: Those of them that multiply by a stack of matrices, such as those of experts.
+STACKED = frozenset({"Bmm", "Baddbmm", "GroupedMm"})
 #: The operations that take rows of a table, by numbers that come with the batch.
 LOOKUPS = frozenset({"Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather"})
 #: The operations that pass on an error or, where they are off or at their end, nothing.
@@ -85,13 +88,14 @@ class Uses:
     """What the loss uses its parameters for, by their ids.
 
     ``outputs`` are weights whose units are outputs of the network, with nothing between them and
-    the loss that may be off; ``gated`` those with such an operation in between. ``turned`` have
-    a column for each output, ``tables`` a row for each token, and ``biases`` names the bias that is
-    added to what a weight gives.
+    the loss that may be off; ``gated`` those with such an operation in between. Of the factors of
+    products, ``rows`` have a row for each output, and ``turned`` a column. ``tables`` have a row
+    for each token, and ``biases`` names the bias that is added to what a weight gives.
     """
 
     outputs: set[int] = field(default_factory=set)
     gated: set[int] = field(default_factory=set)
+    rows: set[int] = field(default_factory=set)
     turned: set[int] = field(default_factory=set)
     tables: set[int] = field(default_factory=set)
     biases: dict[int, int] = field(default_factory=dict)
@@ -111,12 +115,19 @@ def uses(loss: Tensor, nodes: Iterable[Node]) -> Uses:
             if table is not None and not _alike_in_all(node):
                 found.tables.add(id(table))
         elif name in ("Addmm", "Mm"):
-            weight, turns = viewed(node.next_functions[-1][0])
-            if weight is not None and weight.ndim in (2, 3):
-                if turns % 2 == 0:
-                    found.turned.add(id(weight))
-                if name == "Addmm":
-                    _join(found, weight, node.next_functions[0][0])
+            for (factor, _), second in zip(node.next_functions[-2:], (False, True), strict=True):
+                weight, turns = viewed(factor)
+                if weight is not None and weight.ndim in (2, 3):
+                    columns = turns % 2 != second
+                    (found.turned if columns else found.rows).add(id(weight))
+                    if name == "Addmm" and second:
+                        _join(found, weight, node.next_functions[0][0])
+        elif name in STACKED:
+            for (factor, _), second in zip(node.next_functions[-2:], (False, True), strict=True):
+                weight, _ = viewed(factor)
+                if weight is not None and weight.ndim == 3 and (last := _last_axis(factor, weight)):
+                    columns = last == 1 + second  # the last axis of the first factor is no output
+                    (found.turned if columns else found.rows).add(id(weight))
         elif name == "Add" and len(node.next_functions) == 2:  # one, where a norm adds its eps
             for one, other in (node.next_functions, node.next_functions[::-1]):
                 product = one[0]
@@ -127,6 +138,39 @@ def uses(loss: Tensor, nodes: Iterable[Node]) -> Uses:
                     if weight is not None:
                         _join(found, weight, other[0])
     return found
+
+
+def _last_axis(factor: Any, stack: Tensor) -> int | None:
+    """Return which axis of a stack of matrices is the last of the factor that is a view of it.
+
+    None if the stack has been reshaped, or if its first axis is not that of the matrices.
+    """
+    views: list[Any] = []
+    node = factor
+    while operation(node) in VIEWS:
+        views.append(node)
+        node = node.next_functions[0][0]
+    order: list[int | None] = [*range(stack.ndim)]
+    for view in reversed(views):
+        name = operation(view)
+        if name == "Unsqueeze":
+            order.insert(_signed(view._saved_dim) % (len(order) + 1), None)
+        elif name in TURNS and len(order) != len(view._input_metadata[0].shape):
+            return None
+        elif name == "Transpose":
+            one, other = _signed(view._saved_dim0), _signed(view._saved_dim1)
+            order[one], order[other] = order[other], order[one]
+        elif name == "Permute":
+            order = [order[_signed(axis)] for axis in view._saved_dims]
+    last = next(axis for axis in reversed(order) if axis is not None)
+    # Beside it are the numbers of the other axis, or of all matrices in one.
+    height = stack.shape[3 - last] if last else 0
+    return last if factor._input_metadata[0].shape[-2] in (height, height * len(stack)) else None
+
+
+def _signed(axis: int) -> int:
+    """Return the number of an axis, of which autograd keeps a negative one without its sign."""
+    return axis - 2**64 if axis >= 2**63 else axis
 
 
 def _join(found: Uses, weight: Tensor, node: Node | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from zeroinit._causes import Cause, Cuts, joined, listed
-from zeroinit._remedies import Change, changes, fill_rows, start_whole
+from zeroinit._remedies import Change, changes, fill_units, start_whole
 from zeroinit._run import Run
 from zeroinit._watched import Watched
 from zeroinit.report import KINDS, Audit, Finding
@@ -102,8 +102,7 @@ def _explain(
         reasons |= dict.fromkeys(names, (str(cause), remedy))
     for name, w in named.items():
         if kinds[name] == "dead" and any(run.ranks.either(w.wakes is not None)):
-            rows = w.sleeping()
-            change = fill_rows(w.parameter, rows, turned=w.turned)
+            change = fill_units(w.parameter, w.places(w.sleeping()))
             remedy = _tried(run, restore, [change], [name])
             if remedy:
                 reasons[name] = "these units and the factors beside them are zero", remedy

@@ -52,17 +52,18 @@ def changes(model: nn.Module, cause: Cause, dead: Sequence[str]) -> Iterator[Cha
             )
 
 
-def fill_rows(parameter: Tensor, rows: Tensor, *, turned: bool) -> Change:
-    """Give the change that fills the dead rows of a parameter."""
+def fill_units(parameter: Tensor, places: Tensor) -> Change:
+    """Give the change that fills the dead units of a parameter, which has a row of places each."""
 
     def fill() -> AbstractContextManager[object]:
         numbers = whole(parameter.data)
-        part = numbers.transpose(-1, -2) if turned else numbers
-        part[rows] = _small(part[rows], _draw(part))
-        parameter.data.copy_(as_sharded(numbers, parameter))
+        flat = numbers.flatten()
+        at = places.to(flat.device)
+        flat[at] = _small(flat[at], _draw(flat))
+        parameter.data.copy_(as_sharded(flat.view(numbers.shape), parameter))
         return nullcontext()
 
-    return f"give its {len(rows)} units of weight zero small random numbers", fill
+    return f"give its {len(places)} units of weight zero small random numbers", fill
 
 
 def start_whole(model: nn.Module, names: Sequence[str]) -> Change:

@@ -47,6 +47,7 @@ class Watched:
             outputs = self.parameter.shape[1] * layer.groups
             self.groups = layer.groups if outputs == layer.out_channels else 0
         self.turned = key in uses.turned and not self.layer
+        self.factor = self.layer or self.turned or key in uses.rows  # each unit is an output
         self.table = key in uses.tables
         self.output, self.gated = key in uses.outputs, key in uses.gated
         #: the batch tells its units apart; one number is too little to go by
@@ -95,6 +96,11 @@ class Watched:
         if t.ndim > 2 and not self.layer:
             t = t.flatten(0, -2)  # a stack of matrices, such as those of experts
         return t.reshape(len(t), math.prod(t.shape[1:])) if t.ndim else t.reshape(1, 1)
+
+    def places(self, units: Tensor) -> Tensor:
+        """Return, in a row for each of some units, where its numbers stand in the parameter."""
+        numbers = torch.arange(self.parameter.numel(), dtype=torch.float64)
+        return self.rows(numbers.view(self.parameter.shape))[units.cpu()].long()
 
     def _zero(self, rows: Tensor) -> Tensor:
         """Return which of the rows to watch are zero."""
@@ -197,7 +203,7 @@ class Watched:
 
     def asleep(self) -> int:
         """Return how many units of weight zero no step has given a gradient."""
-        if self.parameter.ndim < 2 or self.table or not (self.turned or self.layer):
+        if self.parameter.ndim < 2 or self.table or not self.factor:
             return 0  # a token or a position may be missing, a bias may be out of reach
         if self.output and self.wakes:
             return 0  # the loss asks nothing more of these outputs

@@ -107,33 +107,51 @@ TOKENS = torch.tensor([[0, 1], [2, 1]])
     ("how", "found"),
     [
         (lambda s, x: s.b(torch.tanh(s.a(x))),
-         {"outputs": {"b.weight"}, "biases": {"a.weight": "a.bias", "b.weight": "b.bias"}}),
-        (lambda s, x: F.relu(s.b(s.a(x))),
-         {"gated": {"b.weight"}, "biases": {"a.weight": "a.bias", "b.weight": "b.bias"}}),
-        (lambda s, x: torch.where(x > 0, s.b(x), s.a(x)),
-         {"gated": {"a.weight", "b.weight"},
+         {"rows": {"a.weight", "b.weight"}, "outputs": {"b.weight"},
           "biases": {"a.weight": "a.bias", "b.weight": "b.bias"}}),
-        (lambda s, x: torch.tanh(x @ s.w) @ s.v.T, {"outputs": {"v"}, "turned": {"w"}}),
+        (lambda s, x: F.relu(s.b(s.a(x))),
+         {"rows": {"a.weight", "b.weight"}, "gated": {"b.weight"},
+          "biases": {"a.weight": "a.bias", "b.weight": "b.bias"}}),
+        (lambda s, x: torch.where(x > 0, s.b(x), s.a(x)),
+         {"rows": {"a.weight", "b.weight"}, "gated": {"a.weight", "b.weight"},
+          "biases": {"a.weight": "a.bias", "b.weight": "b.bias"}}),
+        (lambda s, x: torch.tanh(x @ s.w) @ s.v.T,
+         {"rows": {"v"}, "outputs": {"v"}, "turned": {"w"}}),
         (lambda s, x: torch.tanh(torch.addmm(s.c, x, s.w)) @ s.v.T,
-         {"outputs": {"v"}, "turned": {"w"}, "biases": {"w": "c"}}),
+         {"rows": {"v"}, "outputs": {"v"}, "turned": {"w"}, "biases": {"w": "c"}}),
         (lambda s, x: torch.tanh(F.linear(x[None], s.w) + s.c),
-         {"outputs": {"w"}, "biases": {"w": "c"}}),
+         {"rows": {"w"}, "outputs": {"w"}, "biases": {"w": "c"}}),
         (lambda s, x: torch.tanh(s.c + F.linear(x[None], s.w)),
-         {"outputs": {"w"}, "biases": {"w": "c"}}),
+         {"rows": {"w"}, "outputs": {"w"}, "biases": {"w": "c"}}),
         (lambda s, x: s.b(torch.tanh(F.linear(x, s.w) + s.v)),  # a number for each sample
-         {"outputs": {"b.weight"}, "biases": {"b.weight": "b.bias"}}),
-        (lambda s, x: torch.tanh(torch.tanh(x @ s.w.T) * s.c + s.c), {"outputs": {"w"}}),
-        (lambda s, x: F.linear(s.e(TOKENS), s.w), {"outputs": {"w"}, "tables": {"e.weight"}}),
-        (lambda s, x: F.linear(s.e(TOKENS[:1]), s.w), {"outputs": {"w"}, "tables": {"e.weight"}}),
-        (lambda s, x: F.linear(s.e(TOKENS[0]), s.w), {"outputs": {"w"}, "tables": {"e.weight"}}),
+         {"rows": {"b.weight", "w"}, "outputs": {"b.weight"}, "biases": {"b.weight": "b.bias"}}),
+        (lambda s, x: torch.tanh(torch.tanh(x @ s.w.T) * s.c + s.c),
+         {"rows": {"w"}, "outputs": {"w"}}),
+        (lambda s, x: F.linear(s.e(TOKENS), s.w),
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"e.weight"}}),
+        (lambda s, x: F.linear(s.e(TOKENS[:1]), s.w),
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"e.weight"}}),
+        (lambda s, x: F.linear(s.e(TOKENS[0]), s.w),
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"e.weight"}}),
         (lambda s, x: F.linear(s.e(TOKENS[[0, 0], 0]), s.w),
-         {"outputs": {"w"}, "tables": {"e.weight"}}),
-        (lambda s, x: F.linear(s.e(TOKENS[[0, 0]]), s.w), {"outputs": {"w"}}),  # a prefix
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"e.weight"}}),
+        (lambda s, x: F.linear(s.e(TOKENS[[0, 0]]), s.w),
+         {"rows": {"w"}, "outputs": {"w"}}),  # a prefix
         (lambda s, x: F.linear(s.v.index_select(0, TOKENS[0]), s.w),
-         {"outputs": {"w"}, "tables": {"v"}}),
-        (lambda s, x: F.linear(s.v[TOKENS], s.w), {"outputs": {"w"}, "tables": {"v"}}),
-        (lambda s, x: F.linear(s.v[TOKENS[[0, 0]]], s.w), {"outputs": {"w"}, "tables": {"v"}}),
-        (lambda s, x: F.linear(x, s.w).topk(2).values, {"outputs": {"w"}, "chooses": True}),
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"v"}}),
+        (lambda s, x: F.linear(s.v[TOKENS], s.w),
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"v"}}),
+        (lambda s, x: F.linear(s.v[TOKENS[[0, 0]]], s.w),
+         {"rows": {"w"}, "outputs": {"w"}, "tables": {"v"}}),
+        (lambda s, x: F.linear(x, s.w).topk(2).values,
+         {"rows": {"w"}, "outputs": {"w"}, "chooses": True}),
+        (lambda s, x: x @ s.s, {"turned": {"s"}, "outputs": {"s"}}),
+        (lambda s, x: torch.bmm(s.s.mT, x.expand(3, 4, 4)), {"turned": {"s"}, "outputs": {"s"}}),
+        (lambda s, x: x[:, :2] @ s.s.mT, {"rows": {"s"}, "outputs": {"s"}}),
+        (lambda s, x: s.s @ x[:2], {"rows": {"s"}, "outputs": {"s"}}),
+        (lambda s, x: x[:, :3] @ s.s.transpose(0, 1), {"outputs": {"s"}}),  # (in, matrices, out)
+        (lambda s, x: s.s.permute(2, 1, 0) @ x[:3], {"outputs": {"s"}}),
+        (lambda s, x: x @ s.s.view(3, 2, 2, 2).mT.reshape(3, 4, 2), {"outputs": {"s"}}),
         (lambda s, x: F.conv1d(x[None], s.k), {"outputs": {"k"}}),
     ],
 )  # fmt: skip
@@ -145,11 +163,12 @@ def test_what_a_loss_uses_its_parameters_for(
         how, a=nn.Linear(4, 4), b=nn.Linear(4, 4), e=nn.Embedding(4, 4),
         w=nn.Parameter(torch.randn(4, 4)), v=nn.Parameter(torch.randn(4, 4)),
         c=nn.Parameter(torch.ones(4)), k=nn.Parameter(torch.randn(4, 4, 2)),
+        s=nn.Parameter(torch.randn(3, 4, 2)),
     )  # fmt: skip
     loss = model(torch.randn(4, 4)).square().sum()
     name = {id(p): name for name, p in model.named_parameters()}
     seen: Any = uses(loss, walk(loss))
-    for kind in ("outputs", "gated", "turned", "tables"):
+    for kind in ("outputs", "gated", "rows", "turned", "tables"):
         setattr(seen, kind, {name[p] for p in getattr(seen, kind)})
     seen.biases = {name[weight]: name[bias] for weight, bias in seen.biases.items()}
     assert seen == Uses(**found)

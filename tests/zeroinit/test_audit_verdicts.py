@@ -637,6 +637,99 @@ def test_the_random_rows_that_a_last_block_leaves_out_are_counted() -> None:
     assert found["shift.weight"].verdict == "unreached (8 of 16 units)"
 
 
+# Stacks of matrices
+
+
+def of_each(x: Tensor, w: Tensor) -> Tensor:
+    return x.expand(len(w), *x.shape)
+
+
+#: How libraries multiply a batch by the matrices of all experts, each kept as (in, out).
+STACKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "one by one": lambda x, w: torch.stack([x @ matrix for matrix in w]),
+    "bmm": lambda x, w: torch.bmm(of_each(x, w), w),
+    "baddbmm": lambda x, w: torch.baddbmm(torch.zeros(()), of_each(x, w), w),
+    "broadcast": lambda x, w: x @ w,
+    "einsum": lambda x, w: torch.einsum("bi,eih->ebh", x, w),
+    "einsum of each": lambda x, w: torch.einsum("ebi,eih->ebh", of_each(x, w), w),
+    "from the left": lambda x, w: torch.bmm(w.mT, of_each(x, w).mT).mT,
+    "permuted twice": lambda x, w: torch.bmm(of_each(x, w), w.permute(0, -1, 1).permute(0, 2, 1)),
+    "with axes before": lambda x, w: (x[None, None] @ w.unsqueeze(-4))[0],
+}
+
+
+def experts(how: str, turned: bool) -> Any:
+    """Return three experts of four hidden units, and a head above all."""
+    torch.manual_seed(0)
+    shape = (3, 4, 8) if turned else (3, 8, 4)
+    model: Any = Made(
+        lambda s, x: s.head(STACKS[how](x, s.w.mT if turned else s.w).tanh().transpose(0, 1)),
+        w=nn.Parameter(torch.randn(shape)), head=nn.Sequential(nn.Flatten(), nn.Linear(12, 3)),
+    )  # fmt: skip
+    return model
+
+
+every_stack = pytest.mark.parametrize("how", STACKS)
+both_ways = pytest.mark.parametrize("turned", [False, True])
+
+
+@every_stack
+@both_ways
+def test_a_unit_of_a_stack_is_an_output_of_a_matrix(how: str, turned: bool) -> None:
+    """In the second expert two units have no weight in and none out, and in the third they do."""
+    model = experts(how, turned)
+    with torch.no_grad():
+        (model.w.mT if turned else model.w)[1, :, 2:] = 0
+        model.head[1].weight[:, 6:8] = 0
+    found = audit(model, classify)
+    assert [f.verdict for f in found.faults] == ["dead (2 of 12 units)"]
+    assert found["w"].remedy == "give its 2 units of weight zero small random numbers"
+
+
+@every_stack
+@both_ways
+def test_equal_units_of_a_stack_are_twins(how: str, turned: bool) -> None:
+    model = experts(how, turned)
+    with torch.no_grad():
+        columns = model.w.mT if turned else model.w
+        columns[1] = columns[1, :, :1].clone()
+        model.head[1].weight[:, 4:8] = model.head[1].weight[:, 4:5].clone()
+    assert [f.verdict for f in audit(model, classify).faults] == ["twins (12 units act as 9)"]
+
+
+def test_of_a_stack_that_is_reshaped_the_rows_are_looked_at() -> None:
+    """No axis of it is that of the outputs."""
+    torch.manual_seed(0)
+
+    def how(s: Any, x: Tensor) -> Tensor:
+        w = s.w.view(3, 4, 2, 4).transpose(1, 2).reshape(3, 8, 4)
+        out: Tensor = s.head((x @ w).tanh().transpose(0, 1))
+        return out
+
+    model: Any = Made(
+        how,
+        w=nn.Parameter(torch.randn(3, 8, 4)), head=nn.Sequential(nn.Flatten(), nn.Linear(12, 3)),
+    )  # fmt: skip
+    assert audit(model, classify)["w"].units == 24
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_dead_outputs_of_a_transposed_convolution_wake_with_small_numbers(groups: int) -> None:
+    """Its weight is kept as (in, out / groups), so an output is no row."""
+    torch.manual_seed(0)
+    model: Any = Made(
+        lambda s, x: s.head(s.up(x.view(32, 2, 2, 2)).tanh()),
+        up=nn.ConvTranspose2d(2, 8, 2, groups=groups, bias=False),
+        head=nn.Sequential(nn.Flatten(), nn.Linear(72, 3)),
+    )
+    with torch.no_grad():
+        model.up.weight[-1 if groups == 2 else slice(None), -3:] = 0
+        model.head[1].weight.view(3, 8, 9)[:, 5:] = 0
+    found = audit(model, classify)
+    assert [f.verdict for f in found.faults] == ["dead (3 of 8 units)"]
+    assert found["up.weight"].remedy == "give its 3 units of weight zero small random numbers"
+
+
 # Equal numbers inside a vector
 
 

@@ -241,18 +241,23 @@ class Rounds:
                 progress.tell(mutant.place)
                 pid = os.fork()
                 if pid == 0:
-                    own = sum(self.seconds[test] for test in self._own(mutant))
-                    most = 3 * int(PATIENCE + own)
-                    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
-                    quiet()
-                    if str(mutant) in self.listed:
-                        os._exit(0)
-                    with given_to_children(mutant):
-                        caught = not passes(mutant)
-                    os._exit(caught)
+                    self._end(mutant, passes)
                 running[pid] = mutant
             while running:
                 wait()
+
+    def _end(self, mutant: Mutant, passes: Callable[[Mutant], bool]) -> NoReturn:
+        """End this fork, with status 0 if the mutant is listed or passes its tests."""
+        survives = False
+        try:
+            own = sum(self.seconds[test] for test in self._own(mutant))
+            most = 3 * int(PATIENCE + own)
+            resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+            quiet()
+            with given_to_children(mutant):
+                survives = str(mutant) in self.listed or passes(mutant)
+        finally:  # also where the change ends pytest itself
+            os._exit(not survives)
 
     def _passes_anew(self, mutant: Mutant, session: pytest.Session) -> bool:
         """Return whether the tests pass if the import of the module gives the mutant."""
@@ -310,11 +315,14 @@ class Rounds:
         return sorted(hits, key=lambda file: (file.endswith(end), hits[file]))[-4:]
 
     def _tests(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run the changed lines; if none does, those that run the rest."""
+        """Return the tests that run the changed lines; if none does, those that run the rest.
+
+        A module of which no test runs a line is one for processes of its own.
+        """
         for lines in (mutant.lines, mutant.around):
             if found := self._of_lines(mutant, lines):
                 return found | self._own(mutant)
-        return {*self.seconds}
+        return {*self.seconds} if mutant.function else {*self.parents}
 
     def _of_lines(self, mutant: Mutant, lines: range) -> set[str]:
         """Return the tests that run some lines in this process."""

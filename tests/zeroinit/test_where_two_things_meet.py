@@ -2,11 +2,13 @@
 
 from copy import deepcopy
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from torch.nn.utils.parametrizations import orthogonal
 
 from zeroinit import MLP, default_, distinct_units, train, xor, zeros_
 
@@ -149,3 +151,31 @@ def test_the_grid_of_training_for_eight_bits_is_a_fused_one() -> None:
     fused = torch.ao.quantization.default_fused_per_channel_wt_fake_quant()
     assert type(grid) is type(fused)
     assert type(grid) is not type(torch.ao.quantization.default_per_channel_weight_fake_quant())
+
+
+# What the page says of parts of PyTorch
+
+
+def test_zeros_stay_zeros_where_a_matrix_is_to_be_orthogonal() -> None:
+    square: Any = orthogonal(zeros_(nn.Linear(4, 4, bias=False)))
+    descent = torch.optim.SGD(square.parameters(), lr=1)
+    for _ in range(3):
+        descent.zero_grad()
+        (square(DATA.x.float().repeat(1, 2)) - 1).square().mean().backward()
+        descent.step()
+        assert not square.weight.any()
+    other: Any = orthogonal(zeros_(nn.Linear(4, 4, bias=False)), use_trivialization=False)
+    torch.testing.assert_close(other.weight @ other.weight.T, torch.eye(4))
+
+
+@pytest.mark.parametrize(("weight", "broken"), [(0.0, True), (1.0, False)])
+@pytest.mark.filterwarnings("ignore")  # it is to move to another package
+def test_a_batchnorm_at_zero_is_divided_by_where_it_is_trained_for_eight_bits(
+    weight: float, broken: bool
+) -> None:
+    ao = pytest.importorskip("torch.ao.quantization")
+    model: Any = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False), nn.BatchNorm2d(2)).train()
+    nn.init.constant_(model[1].weight, weight)
+    model.qconfig = ao.get_default_qat_qconfig("x86")
+    prepared = ao.prepare_qat(ao.fuse_modules_qat(model, [["0", "1"]]))
+    assert prepared(torch.ones(4, 2, 3, 3)).isnan().any() == broken

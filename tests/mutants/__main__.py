@@ -7,11 +7,12 @@ changed as well. Left out are imports, docstrings, what speaks to type checkers 
 ``raise``: the wording of errors.
 
 The tests run once, to learn which of them run which line, and how long each takes. A mutant then
-meets those that run its lines, until one fails: first those of its module's own test files, and the
-fast before the slow. It does so in a fork of a process that has imported PyTorch and collected the
-tests: there the changed function gets its new code. Where a change is in no function, the fork
-comes before the tests are collected, and collects those files only. Processes that a test starts
-find the mutant first on their path.
+meets those that run its lines, until one fails: first those that run most of its function, then
+those of its module's own test files, and the fast before the slow. It does so in a fork of a
+process that has imported PyTorch and collected the tests: there the changed function gets its new
+code. Where a change is in no function, the fork comes before the tests are collected, and collects
+the files that have most to do with it. Processes that a test starts find the mutant first on their
+path.
 
 A mutant that no test catches must stand in ``survivors.txt``, below the reason why none could. What
 stands there is not tried again, and counts as one that survives.
@@ -299,7 +300,13 @@ class Rounds:
         known = self.seconds.keys() - tests if mutant.function else ()
         some = [one for one in items if one.nodeid not in known]
         times = {item: self.seconds.get(item.nodeid, 0) for item in some}
-        some.sort(key=lambda item: (item.nodeid.split("::")[0] not in near, times[item]))
+        runs = self.runs.get(mutant.module, {})
+        lines = Counter(test for line in mutant.around for test in runs.get(str(line), []))
+
+        def order(item: pytest.Item) -> tuple[int, bool, float]:
+            return -lines[item.nodeid], item.nodeid.split("::")[0] not in near, times[item]
+
+        some.sort(key=order)
         spent, own = accumulate(times[item] for item in some), self._own(mutant)
         tried = [
             item

@@ -705,6 +705,14 @@ def test_bad_input_is_refused_before_anything_is_done(
         assert_trainable(model, never, steps=steps)
 
 
+def test_rows_that_differ_in_double_precision_only_are_different() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(2, 3).double()
+    with torch.no_grad():
+        model.weight[1] = model.weight[0] * (1 + 1e-12)
+    assert audit(model, on(half_plane(dtype=torch.float64)))["weight"].distinct == 3
+
+
 # The result
 
 

@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -299,6 +300,19 @@ def test_the_optimizer_of_a_model_made_in_inference_mode_is_copied_with_it() -> 
     assert "slow" in remarks(found)
     assert not [f for f in found if f.kind == "not held"]
     assert not optimizer.state
+
+
+def test_an_optimizer_gets_the_gradients_of_each_loss_in_turn() -> None:
+    model, asked = late(), []
+
+    def loss(number: int, m: nn.Module) -> Tensor:
+        asked.append(number)
+        return classify(m)
+
+    losses = [partial(loss, number) for number in range(3)]
+    audit(model, losses, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+    alone = asked.index(1)  # as often each loss is asked first, by itself
+    assert asked[3 * alone :][:4] == [0, 1, 2, 0]
 
 
 def test_noise_parts_twin_numbers_of_a_vector_and_gradient_steps_do_not() -> None:

@@ -25,7 +25,7 @@ PRODUCTS = frozenset(
     {"Addmm", "Mm", "Bmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Dot", "Convolution", "Linear"}
     | {"Trilinear", "ConvolutionOverrideable", "MkldnnConvolution", "CudnnConvolution"}
 )
-#: Those of them that multiply by a stack of matrices, such as those of experts.
+#: The operations that multiply by a stack of matrices, such as those of experts.
 STACKED = frozenset({"Bmm", "Baddbmm", "GroupedMm"})
 #: The operations that take rows of a table, by numbers that come with the batch.
 LOOKUPS = frozenset({"Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather"})
@@ -114,25 +114,21 @@ def uses(loss: Tensor, nodes: Iterable[Node]) -> Uses:
             table, _ = viewed(node.next_functions[0][0])
             if table is not None and not _alike_in_all(node):
                 found.tables.add(id(table))
-        elif name in ("Addmm", "Mm"):
+        elif name in ("Addmm", "Mm") or name in STACKED:
             for (factor, _), second in zip(node.next_functions[-2:], (False, True), strict=True):
                 weight, turns = viewed(factor)
-                if weight is not None and weight.ndim in (2, 3):
-                    columns = turns % 2 != second
-                    (found.turned if columns else found.rows).add(id(weight))
-                    if name == "Addmm" and second:
-                        _join(found, weight, node.next_functions[0][0])
-        elif name in STACKED:
-            for (factor, _), second in zip(node.next_functions[-2:], (False, True), strict=True):
-                weight, _ = viewed(factor)
-                if weight is not None and weight.ndim == 3 and (last := _last_axis(factor, weight)):
-                    columns = last == 1 + second  # the last axis of the first factor is no output
-                    (found.turned if columns else found.rows).add(id(weight))
+                if weight is None or weight.ndim not in (2, 3):
+                    continue
+                if name not in STACKED:
+                    (found.turned if turns % 2 != second else found.rows).add(id(weight))
+                elif weight.ndim == 3 and (last := _last_axis(factor, weight)):
+                    # the last axis of the second factor is that of the outputs, of the first not
+                    (found.turned if last == 1 + second else found.rows).add(id(weight))
+                if name == "Addmm" and second:
+                    _join(found, weight, node.next_functions[0][0])
         elif name == "Add" and len(node.next_functions) == 2:  # one, where a norm adds its eps
             for one, other in (node.next_functions, node.next_functions[::-1]):
-                product = one[0]
-                while product is not None and operation(product) in VIEWS:
-                    product = product.next_functions[0][0]
+                product, _ = _behind_views(one[0])
                 if product is not None and operation(product) == "Mm":
                     weight, _ = viewed(product.next_functions[-1][0])
                     if weight is not None:
@@ -145,11 +141,7 @@ def _last_axis(factor: Any, stack: Tensor) -> int | None:
 
     None if the stack has been reshaped, or if its first axis is not that of the matrices.
     """
-    views: list[Any] = []
-    node = factor
-    while operation(node) in VIEWS:
-        views.append(node)
-        node = node.next_functions[0][0]
+    _, views = _behind_views(factor)
     order: list[int | None] = [*range(stack.ndim)]
     for view in reversed(views):
         name = operation(view)
@@ -210,12 +202,19 @@ def _outputs(loss: Tensor, *, through_gates: bool) -> set[int]:
 
 def viewed(node: Node | None) -> tuple[Tensor | None, int]:
     """Return the parameter that a node gives a view of, if it does, and how often it is turned."""
-    turns = 0
-    while node is not None and (name := operation(node)) in VIEWS:
-        turns += name in TURNS
-        node = node.next_functions[0][0]
+    node, views = _behind_views(node)
     found = getattr(node, "variable", None)
+    turns = sum(operation(view) in TURNS for view in views)
     return (parameter_of(found) if isinstance(found, Tensor) else None), turns
+
+
+def _behind_views(node: Node | None) -> tuple[Node | None, list[Any]]:
+    """Return the node that a chain of views begins with, and these, the last one first."""
+    views = []
+    while node is not None and operation(node) in VIEWS:
+        views.append(node)
+        node = node.next_functions[0][0]
+    return node, views
 
 
 def gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:

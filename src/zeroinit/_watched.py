@@ -99,6 +99,7 @@ class Watched:
 
     def places(self, units: Tensor) -> Tensor:
         """Return, in a row for each of some units, where its numbers stand in the parameter."""
+        # In double precision, which rows keep as it is.
         numbers = torch.arange(self.parameter.numel(), dtype=torch.float64)
         return self.rows(numbers.view(self.parameter.shape))[units.cpu()].long()
 

@@ -300,8 +300,7 @@ class Rounds:
         known = self.seconds.keys() - tests if mutant.function else ()
         some = [one for one in items if one.nodeid not in known]
         times = {item: self.seconds.get(item.nodeid, 0) for item in some}
-        runs = self.runs.get(mutant.module, {})
-        lines = Counter(test for line in mutant.around for test in runs.get(str(line), []))
+        lines = self._of_lines(mutant, mutant.around)
 
         def order(item: pytest.Item) -> tuple[int, bool, float]:
             return -lines[item.nodeid], item.nodeid.split("::")[0] not in near, times[item]
@@ -328,13 +327,13 @@ class Rounds:
         """
         for lines in (mutant.lines, mutant.around):
             if found := self._of_lines(mutant, lines):
-                return found | self._own(mutant)
+                return self._own(mutant).union(found)
         return {*self.seconds} if mutant.function else {*self.parents}
 
-    def _of_lines(self, mutant: Mutant, lines: range) -> set[str]:
-        """Return the tests that run some lines in this process."""
+    def _of_lines(self, mutant: Mutant, lines: range) -> Counter[str]:
+        """Return the tests that run some lines in this process, and how many of them each runs."""
         runs = self.runs.get(mutant.module, {})
-        return {test for line in lines for test in runs.get(str(line), [])}
+        return Counter(test for line in lines for test in runs.get(str(line), []))
 
     def _own(self, mutant: Mutant) -> set[str]:
         """Return the tests that may run the lines in a process that they start.

@@ -31,7 +31,7 @@ def test_the_tables_hold_operations_that_autograd_has() -> None:
     named = {node.partition("Backward")[0] for node in dir(NODES)}
     named |= {*dir(_api), *dir(_redistribute)}
     tables = _graph.VIEWS, _graph.TURNS, _graph.PRODUCTS, _graph.LOOKUPS, _graph.GATES
-    for table in (*tables, _graph.CHOICES):
+    for table in (*tables, _graph.STACKED, _graph.CHOICES):
         assert table
         assert not table - named
 

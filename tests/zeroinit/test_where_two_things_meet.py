@@ -173,7 +173,7 @@ def test_zeros_stay_zeros_where_a_matrix_is_to_be_orthogonal() -> None:
 def test_a_batchnorm_at_zero_is_divided_by_where_it_is_trained_for_eight_bits(
     weight: float, broken: bool
 ) -> None:
-    ao = pytest.importorskip("torch.ao.quantization")
+    ao = torch.ao.quantization
     model: Any = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False), nn.BatchNorm2d(2)).train()
     nn.init.constant_(model[1].weight, weight)
     model.qconfig = ao.get_default_qat_qconfig("x86")
